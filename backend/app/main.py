@@ -1,0 +1,148 @@
+"""The application in reading order: middleware from the outside in, the routes, and what lives as long as the process.
+
+`uvicorn backend.app.main:app` serves it; importing this module reads no settings and opens nothing.
+"""
+
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncIterator
+from typing import Any, Never
+
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Match
+
+from backend.app import config, openapi, problems
+from backend.app.auth import TokenVerifier
+from backend.app.config import RefusedToStart, Settings
+from backend.app.db import Database
+from backend.app.middleware.jwt import AuthenticationMiddleware
+from backend.app.middleware.limits import LimitsMiddleware
+from backend.app.middleware.observe import ObserveMiddleware, configure_logging
+from backend.app.middleware.path_guard import PathGuardMiddleware
+from backend.app.routes import health, tasks
+
+PUBLIC_PATHS = frozenset({"/health", "/health/ready"})
+DOCUMENTATION_PATHS = frozenset({"/docs", "/openapi.json"})
+
+log = logging.getLogger("tasks")
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The whole stack for these settings. Connections are opened when the application starts, not here."""
+    documented = settings.environment != "production"
+    public_paths = PUBLIC_PATHS | DOCUMENTATION_PATHS if documented else PUBLIC_PATHS
+    app = FastAPI(
+        title="Tasks",
+        version="0.1.0",
+        summary="Tasks of many users, where each reaches only their own.",
+        middleware=[
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.cors_origins,
+                allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE"),
+                allow_headers=("Authorization", "Content-Type", "If-Match", "If-None-Match", "X-Request-ID"),
+                allow_credentials=True,
+                expose_headers=("ETag", "Link", "Location", "Retry-After", "X-Request-ID"),
+            ),
+            Middleware(ObserveMiddleware),
+            Middleware(
+                LimitsMiddleware,
+                max_header_bytes=settings.max_header_bytes,
+                request_timeout=settings.request_timeout,
+            ),
+            Middleware(AuthenticationMiddleware, verifier=_verifier(settings), public_paths=public_paths),
+            Middleware(PathGuardMiddleware, public_paths=public_paths),
+        ],
+        exception_handlers={HTTPException: _raise_problem},
+        redirect_slashes=False,
+        docs_url="/docs" if documented else None,
+        openapi_url="/openapi.json" if documented else None,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+        lifespan=_lifespan,
+    )
+    app.state.settings = settings
+    # Without include_router, which matches every request against its prefixes once more.
+    app.router.routes.extend([*tasks.router.routes, *health.router.routes])
+    document: dict[str, Any] = {}
+
+    def describe() -> dict[str, Any]:
+        if not document:
+            document.update(openapi.describe(app, public_paths))
+        return document
+
+    app.openapi = describe  # type: ignore[method-assign] # FastAPI's documented way to extend the document
+    return app
+
+
+def _verifier(settings: Settings) -> TokenVerifier:
+    return TokenVerifier(
+        settings.better_auth_secret.get_secret_value(),
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+        max_lifetime=settings.jwt_max_lifetime,
+        leeway=settings.jwt_leeway,
+        max_length=settings.jwt_max_length,
+        cache_size=settings.jwt_cache_size,
+    )
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    configure_logging(settings.log_level)
+    with _database_url(settings) as url:
+        app.state.database = database = Database(
+            url,
+            pool_size=settings.database_pool_size,
+            pool_timeout=settings.database_pool_timeout,
+            connect_timeout=settings.database_connect_timeout,
+            statement_timeout=settings.database_statement_timeout,
+            on_missing_wall=_end_program,
+        )
+        try:
+            # A database that is away does not keep the program from starting; a wall that is missing does.
+            with contextlib.suppress(problems.Unavailable):
+                await database.require_walls()
+            yield
+        finally:
+            await database.close()
+
+
+def _database_url(settings: Settings) -> contextlib.AbstractContextManager[str]:
+    if settings.database_url is not None:
+        return contextlib.nullcontext(settings.database_url.get_secret_value())
+    from backend.app import embedded  # noqa: PLC0415 - Alembic and the wheel are loaded in development only
+
+    return embedded.joined(migrate=True)
+
+
+def _end_program(refusal: RefusedToStart) -> None:
+    """A wall turned out to be missing while serving: nothing is answered from this database any more."""
+    log.critical(str(refusal))
+    signal.raise_signal(signal.SIGTERM)
+
+
+async def _raise_problem(request: Request, error: Exception) -> Never:
+    """Starlette's 404 and 405 as problems; Allow names every method of the path, not only its first route's."""
+    if isinstance(error, HTTPException) and error.status_code == problems.MethodNotAllowed.status:
+        matching = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+        raise problems.MethodNotAllowed({method for route in matching for method in route.methods})
+    raise problems.NoSuchRoute
+
+
+def __getattr__(name: str) -> FastAPI:
+    """`app`, made when uvicorn asks for it (PEP 562)."""
+    if name != "app":
+        raise AttributeError(name)
+    try:
+        app = create_app(config.load(Settings))
+    except RefusedToStart as refusal:
+        raise SystemExit(f"Refusing to start.\n{refusal}") from None
+    globals()["app"] = app
+    return app

@@ -1,0 +1,150 @@
+"""One request id, one log line and one answer for every request, whatever goes wrong further in.
+
+Every problem that any layer raises is answered here, inside CORS; so is an exception that nobody expected, as a 500
+that leaks nothing.
+"""
+
+import logging
+import re
+import secrets
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from backend.app import problems
+from backend.app.config import RefusedToStart
+
+ACCEPTED_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+# RFC 6455, section 7.4.1: the endpoint is refused because of a policy.
+POLICY_VIOLATION: Final = 1008
+
+log = logging.getLogger("tasks")
+
+
+class ObserveMiddleware:
+    """Names, answers and logs every request; logs carry no token, no body, no path and no exception's message."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        match scope["type"]:
+            case "http":
+                await self._observe(scope, receive, send)
+            case "websocket":
+                await self._refuse_websocket(scope, receive, send)
+            case _:
+                await self._start(scope, receive, send)
+
+    async def _observe(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        request_id = _request_id(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+        status: int | None = None
+
+        async def observed_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, observed_send)
+        except Exception as error:  # noqa: BLE001 - the last resort
+            problem = error if isinstance(error, problems.Problem) else _unexpected(error, request_id)
+            if status is None:  # else the answer is under way; the server cuts a connection whose answer is incomplete
+                await _answer(problem, request_id, observed_send)
+        finally:
+            log.info("request", extra={"fields": _line(scope, request_id, status, started)})
+
+    async def _refuse_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self.app(scope, receive, send)
+        except problems.Problem:
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+
+    async def _start(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def plain_send(message: Message) -> None:
+            refusal = sys.exc_info()[1]
+            if isinstance(refusal, RefusedToStart):  # Starlette reports a traceback; a sentence is enough
+                message = {**message, "message": str(refusal)}
+            await send(message)
+
+        await self.app(scope, receive, plain_send)
+
+
+async def _answer(problem: problems.Problem, request_id: str, send: Send) -> None:
+    body = problem.body(request_id)
+    headers = {
+        "content-type": problems.MEDIA_TYPE,
+        "content-length": str(len(body)),
+        "cache-control": "no-store",
+        **problem.headers(),
+    }
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": problem.status, "headers": raw})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and ACCEPTED_REQUEST_ID.fullmatch(value):
+            return str(value, "ascii")
+    return secrets.token_hex(8)
+
+
+def _line(scope: Scope, request_id: str, status: int | None, started: float) -> dict[str, Any]:
+    route = scope.get("route")
+    return {
+        "method": scope["method"],
+        "route": getattr(route, "path", None),
+        "status": status,
+        "ms": round((time.perf_counter() - started) * 1000, 2),
+        "request_id": request_id,
+        "user_id": scope["state"].get("user_id"),
+    }
+
+
+def _unexpected(error: Exception, request_id: str) -> problems.InternalError:
+    """Log where it happened. The message stays out: it may hold what the user wrote, or a password."""
+    frames = [f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)]
+    log.error(
+        "unexpected",
+        extra={"fields": {"error": type(error).__name__, "at": frames, "request_id": request_id}},
+    )
+    return problems.InternalError()
+
+
+class JSONLines(logging.Formatter):
+    """One JSON object a line: time, level, event, and the fields that came with it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = getattr(record, "fields", {})
+        line = {
+            "time": _rfc3339(record.created),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            **fields,
+        }
+        return orjson.dumps(line, default=str).decode()
+
+
+def _rfc3339(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds % 1 * 1000):03d}Z"
+
+
+def configure_logging(level: str) -> None:
+    """Send our log to standard output as JSON lines; uvicorn's access log, which says less, is silenced."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JSONLines())
+    log.handlers = [handler]
+    log.propagate = False
+    log.setLevel(level.upper())
+    access = logging.getLogger("uvicorn.access")
+    access.handlers, access.propagate = [], False

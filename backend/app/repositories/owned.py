@@ -1,0 +1,177 @@
+"""Wall 3: statements are prepared once, at import, and one that is not confined to its owner stops the program there.
+
+The check sits in the SQL compiler, at the places where a table's name becomes text: what is not checked cannot be
+rendered.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Never
+
+from sqlalchemy import BindParameter, Column, Delete, Insert, Select, Table, Update
+from sqlalchemy.dialects.postgresql.base import PGCompiler
+from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.elements import BinaryExpression, BooleanClauseList, Grouping
+from sqlalchemy.sql.selectable import AliasedReturnsRows, FromClause
+
+from backend.app.db import OWNER, Statement
+from backend.app.models import metadata
+
+OWNER_COLUMN = "user_id"
+
+
+class Unconfined(Exception):
+    """A statement reaches a user-owned table without being confined to `user_id = :owner`."""
+
+
+def prepare(name: str, statement: Select[Any] | Insert | Update | Delete) -> Statement:
+    """Check and compile a statement on user-owned tables.
+
+    In every SELECT, UPDATE and DELETE, at any depth, each user-owned table or alias must carry a top-level AND
+    condition `x.user_id = :owner` of its own; an INSERT must write `:owner` itself. Raises Unconfined, which names
+    the statement.
+    """
+    try:
+        compiled = OwnedCompiler(_DIALECT, statement)
+    except Unconfined as error:
+        raise Unconfined(f"Statement {name!r} is not confined to its owner: {error}") from None
+    if OWNER not in compiled.binds:
+        raise Unconfined(f"Statement {name!r} is not confined to its owner: it never names :{OWNER}")
+    # str(): a label is a subclass of str, which orjson takes for a key only as itself.
+    columns = tuple(str(column.keyname) for column in compiled._result_columns)  # noqa: SLF001 - no public list of them
+    return Statement(name, compiled.text_with_constants(), columns)
+
+
+class OwnedCompiler(PGCompiler):
+    """Compiles like PostgreSQL's own compiler and refuses whatever is not confined."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._confined: list[frozenset[FromClause]] = []
+        super().__init__(*args, **kwargs)
+
+    def text_with_constants(self) -> str:
+        """The SQL text, in which only what has no value yet is left as a parameter."""
+        text = self.string
+        for parameter, name in self.bind_names.items():
+            if not parameter.required:
+                literal = self.render_literal_value(parameter.effective_value, parameter.type)  # type: ignore[no-untyped-call] # as SQLAlchemy has it
+                text = text.replace(f"%({name})s", literal)
+        return text
+
+    def visit_select(self, select_stmt: Select[Any], *args: Any, **kw: Any) -> str:
+        return self._within(select_stmt.whereclause, super().visit_select, select_stmt, *args, **kw)
+
+    def visit_update(self, update_stmt: Update, *args: Any, **kw: Any) -> str:
+        if OWNER_COLUMN in {_name(column) for column in _values(update_stmt)}:
+            _refuse(f"an UPDATE writes {OWNER_COLUMN}")
+        return self._within(update_stmt.whereclause, super().visit_update, update_stmt, *args, **kw)
+
+    def visit_delete(self, delete_stmt: Delete, *args: Any, **kw: Any) -> str:
+        return self._within(delete_stmt.whereclause, super().visit_delete, delete_stmt, *args, **kw)
+
+    def visit_insert(self, insert_stmt: Insert, *args: Any, **kw: Any) -> str:
+        if _is_owned(insert_stmt.table):
+            _check_insert(insert_stmt)
+        return self._within(None, super().visit_insert, insert_stmt, *args, **kw)
+
+    def visit_on_conflict_do_update(self, on_conflict: Any, **kw: Any) -> str:
+        if OWNER_COLUMN not in {_name(target) for target in on_conflict.inferred_target_elements or ()}:
+            _refuse(f"ON CONFLICT must name {OWNER_COLUMN} among the columns that conflict")
+        if OWNER_COLUMN in {_name(column) for column, _ in dict(on_conflict.update_values_to_set).items()}:
+            _refuse(f"ON CONFLICT DO UPDATE writes {OWNER_COLUMN}")
+        return str(super().visit_on_conflict_do_update(on_conflict, **kw))  # type: ignore[no-untyped-call] # as above
+
+    def visit_table(self, table: Any, asfrom: Any = False, *args: Any, **kw: Any) -> str:
+        if asfrom:
+            alias = kw.get("enclosing_alias")
+            self._require_confined(table if alias is None or alias.element is not table else alias, table)
+        return str(super().visit_table(table, asfrom, *args, **kw))  # type: ignore[no-untyped-call] # as above
+
+    def visit_textclause(self, *_: Any, **__: Any) -> Never:
+        _refuse("text() cannot be checked")
+
+    def visit_textual_select(self, *_: Any, **__: Any) -> Never:
+        _refuse("text() cannot be checked")
+
+    def visit_column(self, column: Any, *args: Any, **kw: Any) -> str:
+        if column.is_literal and column.name != "*":
+            _refuse("literal_column() cannot be checked")
+        return str(super().visit_column(column, *args, **kw))
+
+    def get_statement_hint_text(self, hint_texts: Any) -> Never:  # noqa: ARG002 - SQLAlchemy's signature
+        _refuse("a hint is text, which cannot be checked")
+
+    def _within(self, where: Any, visit: Any, statement: Any, *args: Any, **kw: Any) -> str:
+        self._confined.append(frozenset(_confined_by(where)))
+        try:
+            return str(visit(statement, *args, **kw))
+        finally:
+            self._confined.pop()
+
+    def _require_confined(self, rendered: FromClause, table: FromClause) -> None:
+        if not isinstance(table, Table) or table.metadata is not metadata:
+            _refuse(f"{_name(table)} is not one of the tables in models.py")
+        if _is_owned(table) and rendered not in self._confined[-1]:
+            _refuse(f"{_name(rendered)} has no condition {OWNER_COLUMN} = :{OWNER} of its own")
+
+
+_DIALECT = PGDialect_psycopg2()  # type: ignore[no-untyped-call] # as SQLAlchemy has it
+
+
+def _refuse(reason: str) -> Never:
+    raise Unconfined(reason)
+
+
+def _name(named: Any) -> str:
+    if isinstance(named, AliasedReturnsRows):
+        return f"an alias of {_name(named.element)}"
+    return str(getattr(named, "name", named))
+
+
+def _is_owned(table: Any) -> bool:
+    return OWNER_COLUMN in table.c
+
+
+def _is_owner(value: Any) -> bool:
+    return isinstance(value, BindParameter) and value.key == OWNER and value.required
+
+
+def _confined_by(where: Any) -> Iterator[FromClause]:
+    """The tables and aliases that a top-level AND condition confines."""
+    match where:
+        case Grouping():
+            yield from _confined_by(where.element)
+        case BooleanClauseList() if where.operator is operators.and_:
+            for clause in where.clauses:
+                yield from _confined_by(clause)
+        case BinaryExpression(operator=operators.eq, left=Column() as column, right=value):
+            if column.name == OWNER_COLUMN and _is_owner(value):
+                yield column.table
+        case _:
+            return
+
+
+def _check_insert(insert: Insert) -> None:
+    if insert._multi_values:  # noqa: SLF001 - no public way to see these
+        _refuse("values([...]) with several rows cannot be checked")
+    if insert.select is not None:
+        names = list(insert._select_names or ())  # noqa: SLF001 - as above
+        selected = dict(zip(names, _selected(insert.select), strict=True))
+    else:
+        selected = {_name(column): value for column, value in _values(insert).items()}
+    if not _is_owner(_unlabelled(selected.get(OWNER_COLUMN))):
+        _refuse(f"an INSERT must write :{OWNER} itself into {OWNER_COLUMN}")
+
+
+def _values(statement: Insert | Update) -> Mapping[Any, Any]:
+    return statement._values or {}  # noqa: SLF001 - SQLAlchemy has no public list of what a statement writes
+
+
+def _selected(select: Any) -> list[Any]:
+    if not isinstance(select, Select):
+        _refuse("INSERT ... SELECT must read from one SELECT")
+    return list(select.selected_columns)
+
+
+def _unlabelled(value: Any) -> Any:
+    return getattr(value, "element", value)

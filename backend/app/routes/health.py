@@ -1,0 +1,34 @@
+"""Whether the process lives, and whether it can serve. Public: neither says anything about anyone."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+
+from backend.app import problems
+from backend.app.db import Database
+from backend.app.problems import documented
+from backend.app.routes.route import ContractRoute, Reply
+
+router = APIRouter(prefix="/health", tags=["health"], route_class=ContractRoute)
+
+
+def database_of_app(request: Request) -> Database:
+    database: Database = request.app.state.database
+    return database
+
+
+@router.get("", operation_id="health", summary="The process lives", response_model=dict[str, str])
+async def health() -> Reply:
+    return Reply(200, b'{"status":"ok"}', cache_control="no-store")
+
+
+@router.get(
+    "/ready",
+    operation_id="ready",
+    summary="The database is there, migrated, and confines every user to their own rows",
+    response_model=dict[str, str],
+    responses=documented(problems.DatabaseUnavailable),
+)
+async def ready(database: Annotated[Database, Depends(database_of_app)]) -> Reply:
+    await database.check()
+    return Reply(200, b'{"status":"ready"}', cache_control="no-store")

@@ -1,0 +1,254 @@
+"""How every route reads a request and sends its answer: our one APIRoute class.
+
+Handlers are ordinary FastAPI handlers, and FastAPI documents them; the reading is ours, because the contract is
+stricter than FastAPI's defaults (bodies that are not JSON are 400, ids are plain decimals, unknown query parameters
+are 422).
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
+from urllib.parse import parse_qsl
+
+import orjson
+from fastapi import Path, params
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from backend.app import problems
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+ID_MAX: Final = 2**63 - 1
+ERRORS_MAX: Final = 20
+LENGTH_MAX_DIGITS: Final = 18
+NO_BODY: Final = object()
+_DECIMAL = re.compile(r"[1-9][0-9]{0,18}")
+
+TaskId = Annotated[int, Path(description="The task's id: a plain decimal.", ge=1, le=ID_MAX, examples=[1])]
+
+
+@dataclass(frozen=True, slots=True)
+class MediaTypes:
+    """Annotates a body that may be sent as something beside application/json."""
+
+    accepted: tuple[str, ...]
+
+
+class Reply(Response):
+    """An answer whose body is ready: bytes, and headers as ASGI takes them."""
+
+    def __init__(self, status: int, body: bytes = b"", **headers: str) -> None:
+        """`headers` by their names with underscores, such as `etag=...` or `location=...`."""
+        self.status_code = status
+        self.body = body
+        self.background = None
+        self.raw_headers = [
+            (name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()
+        ]
+        if body:
+            self.raw_headers += [
+                (b"content-type", b"application/json"),
+                (b"content-length", str(len(body)).encode()),
+            ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+Reader = Callable[[Request], Any]
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class ContractRoute(APIRoute):
+    """Calls the handler with what its annotations ask for.
+
+    A pydantic model is the body, `Annotated[Model, Query()]` the query string, `TaskId` the id in the path,
+    `Annotated[..., Header(alias=...)]` a header's value or None, and `Annotated[..., Depends(provider)]` what the
+    provider makes of the request.
+    """
+
+    def get_route_handler(self) -> Handler:
+        readers: dict[str, Reader] = {}
+        body: _Body | None = None
+        for name, annotation in get_type_hints(self.endpoint, include_extras=True).items():
+            if name in inspect.signature(self.endpoint).parameters:
+                reader = _reader(name, annotation)
+                if isinstance(reader, _Body):
+                    body = reader
+                else:
+                    readers[name] = reader
+        takes_query = any(isinstance(reader, _Query) for reader in readers.values())
+
+        async def handle(request: Request) -> Response:
+            document = None if body is None else await body.read(request)
+            if request.scope["query_string"] and not takes_query:
+                _refuse_query(request)
+            arguments = {name: read(request) for name, read in readers.items()}
+            if body is not None:
+                arguments[body.name] = body.validate(document)
+            answer: Response = await self.endpoint(**arguments)
+            return answer
+
+        return handle
+
+
+def _reader(name: str, annotation: Any) -> "Reader | _Body":
+    base, *marks = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
+    for mark in marks:
+        match mark:
+            case params.Depends(dependency=provider) if provider is not None:
+                return provider
+            case params.Query():
+                return _Query(base)
+            case params.Header(alias=str(header)):
+                return _Header(header.lower().encode())
+            case params.Path():
+                return _PathId(name)
+    accepted = next((mark.accepted for mark in marks if isinstance(mark, MediaTypes)), (JSON,))
+    alternatives = get_args(base) or (base,)
+    return _Body(name, model=alternatives[0], optional=type(None) in alternatives, accepted=accepted)
+
+
+@dataclass(frozen=True, slots=True)
+class _PathId:
+    name: str
+
+    def __call__(self, request: Request) -> int:
+        text = request.scope["path_params"][self.name]
+        if not _DECIMAL.fullmatch(text) or (number := int(text)) > ID_MAX:
+            raise problems.Invalid([{"pointer": f"{{{self.name}}}", "detail": f"must be a decimal from 1 to {ID_MAX}"}])
+        return number
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    name: bytes
+
+    def __call__(self, request: Request) -> str | None:
+        """The field's lines joined as RFC 9110, section 5.2 says."""
+        lines = [value.decode("latin-1") for name, value in request.scope["headers"] if name == self.name]
+        return ", ".join(lines) if lines else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Query:
+    model: type[BaseModel]
+
+    def __call__(self, request: Request) -> BaseModel:
+        pairs = _query_pairs(request)
+        values = dict(pairs)
+        if len(values) != len(pairs):
+            raise problems.Invalid([{"pointer": "?", "detail": "a parameter may be given once"}])
+        try:
+            return self.model.model_validate(values)
+        except ValidationError as error:
+            raise problems.Invalid(_errors(error, "?")) from None
+
+
+def _query_pairs(request: Request) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True, errors="strict")
+    except ValueError:
+        raise problems.Invalid([{"pointer": "?", "detail": "the query string must be percent-encoded UTF-8"}]) from None
+
+
+def _refuse_query(request: Request) -> None:
+    names = [name for name, _ in _query_pairs(request)]
+    if names:
+        errors = [{"pointer": f"?{name}", "detail": "this parameter is not known here"} for name in names[:ERRORS_MAX]]
+        raise problems.Invalid(errors)
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    name: str
+    model: type[BaseModel]
+    optional: bool
+    accepted: tuple[str, ...]
+
+    async def read(self, request: Request) -> Any:
+        """The JSON document, or NO_BODY: 413 as soon as it is too large, 415 unread where the headers say so."""
+        headers = request.scope["headers"]
+        limit: int = request.app.state.settings.max_body_bytes
+        if _announced_length(headers) > limit:
+            raise problems.BodyTooLarge(limit)
+        acceptable = _is_json(headers, self.accepted)
+        if not acceptable and not self.optional:
+            raise problems.UnsupportedMediaType(self.accepted)
+        body = await _read(request.receive, limit)
+        if not body and self.optional:
+            return NO_BODY
+        if not acceptable:
+            raise problems.UnsupportedMediaType(self.accepted)
+        try:
+            return orjson.loads(body)
+        except orjson.JSONDecodeError:
+            raise problems.MalformedJSON from None
+
+    def validate(self, document: Any) -> BaseModel | None:
+        if document is NO_BODY:
+            return None
+        try:
+            return self.model.model_validate(document)
+        except ValidationError as error:
+            raise problems.Invalid(_errors(error, "#/")) from None
+
+
+def _announced_length(headers: list[tuple[bytes, bytes]]) -> int:
+    announced = next((value for name, value in headers if name == b"content-length"), b"0")
+    if not announced.isdigit() or len(announced) > LENGTH_MAX_DIGITS:
+        raise problems.MalformedRequest("Content-Length must be a number of bytes.")
+    return int(announced)
+
+
+async def _read(receive: Receive, limit: int) -> bytes:
+    body = b""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise problems.MalformedRequest("The body ended early.")
+        body += message.get("body", b"")
+        if len(body) > limit:
+            raise problems.BodyTooLarge(limit)
+        more = message.get("more_body", False)
+    return body
+
+
+def _is_json(headers: list[tuple[bytes, bytes]], accepted: tuple[str, ...]) -> bool:
+    fields: Mapping[bytes, bytes] = dict(headers)
+    media_type, _, parameters = fields.get(b"content-type", b"").decode("latin-1").lower().partition(";")
+    charset = parameters.replace(" ", "").replace('"', "")
+    return (
+        media_type.strip() in accepted
+        and charset in ("", "charset=utf-8")
+        and fields.get(b"content-encoding", b"identity").lower() == b"identity"
+    )
+
+
+def _errors(error: ValidationError, prefix: str) -> list[dict[str, str]]:
+    """pydantic's findings without what was sent."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return [
+        {
+            "pointer": prefix + _json_pointer(e["loc"]) if e["loc"] else prefix.rstrip("/"),
+            "detail": _sentence(e["msg"]),
+        }
+        for e in found[:ERRORS_MAX]
+    ]
+
+
+def _json_pointer(location: tuple[int | str, ...]) -> str:
+    """RFC 6901, section 4."""
+    return "/".join(str(part).replace("~", "~0").replace("/", "~1") for part in location)
+
+
+def _sentence(message: str) -> str:
+    return message.removeprefix("Value error, ")
