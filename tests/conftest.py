@@ -5,7 +5,7 @@ import itertools
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 import psycopg2
@@ -15,7 +15,8 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 
 from backend.app import embedded
-from backend.app.config import Settings
+from backend.app.config import RefusedToStart, Settings
+from backend.app.db import Database
 from backend.app.main import create_app
 
 SECRET = secrets.token_urlsafe(48)
@@ -93,6 +94,27 @@ def settings_for(database_url: str, **changes: Any) -> Settings:
     """Settings that come from nowhere but here."""
     values: dict[str, Any] = {"better_auth_secret": SECRET, "database_url": database_url, "environment": "staging"}
     return Settings(_env_file=None, **{**values, **changes})
+
+
+@contextlib.asynccontextmanager
+async def database_for(url: str, **changes: Any) -> AsyncIterator[Database]:
+    """The API's way to a database, without the API. A missing wall is raised as it is."""
+    options: dict[str, Any] = {
+        "pool_size": 10,
+        "pool_timeout": 5.0,
+        "connect_timeout": 5.0,
+        "statement_timeout": 5.0,
+        "on_missing_wall": _raise,
+    }
+    database = Database(url, **{**options, **changes})
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+def _raise(refusal: RefusedToStart) -> NoReturn:
+    raise refusal
 
 
 @contextlib.asynccontextmanager

@@ -106,10 +106,15 @@ def _start(pgdata: Path) -> tuple[int, str]:
 
 def bring_up_to_date(url: str) -> None:
     """Bring the schema of the database at this URL up to date."""
+    command.upgrade(alembic_for(url), "head")
+    log.info("embedded database: migrated to the newest revision")
+
+
+def alembic_for(url: str) -> Config:
+    """Alembic's configuration, for the database at this URL."""
     alembic = Config(toml_file=PROJECT_ROOT / "pyproject.toml")
     alembic.attributes["url"] = url
-    command.upgrade(alembic, "head")
-    log.info("embedded database: migrated to the newest revision")
+    return alembic
 
 
 def _stop(pgdata: Path, pid: int) -> None:

@@ -1,9 +1,10 @@
 """Wall 3: statements are prepared once, at import, and one that is not confined to its owner stops the program there.
 
-The check sits in the SQL compiler, at the places where a table's name becomes text: what is not checked cannot be
-rendered.
+The check sits in the SQL compiler, at the places where a table's name, or text that could hold one, becomes SQL. It
+stops mistakes; what renders itself (a custom type or element, a name marked as quoted already) is left to wall 4.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Never
 
@@ -11,13 +12,18 @@ from sqlalchemy import BindParameter, Column, Delete, Insert, Select, Table, Upd
 from sqlalchemy.dialects.postgresql.base import PGCompiler
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.sql import operators
-from sqlalchemy.sql.elements import BinaryExpression, BooleanClauseList, Grouping
+from sqlalchemy.sql.elements import BinaryExpression, BooleanClauseList, ColumnClause, Grouping, Label
 from sqlalchemy.sql.selectable import AliasedReturnsRows, FromClause
 
 from backend.app.db import OWNER, Statement
 from backend.app.models import metadata
 
 OWNER_COLUMN = "user_id"
+
+# Functions that see their arguments and nothing else: query_to_xml() reads any table, set_config() would move wall 4.
+FUNCTIONS = frozenset({"coalesce", "count", "greatest", "least", "max", "min", "now", "sum", "timezone"})
+
+_PLACEHOLDER = re.compile(r"%%|%\((?P<name>[^)]*)\)s")
 
 
 class Unconfined(Exception):
@@ -28,15 +34,14 @@ def prepare(name: str, statement: Select[Any] | Insert | Update | Delete) -> Sta
     """Check and compile a statement on user-owned tables.
 
     In every SELECT, UPDATE and DELETE, at any depth, each user-owned table or alias must carry a top-level AND
-    condition `x.user_id = :owner` of its own; an INSERT must write `:owner` itself. Raises Unconfined, which names
-    the statement.
+    condition `x.user_id = :owner` of its own; an INSERT must write `:owner` itself. Functions must be in FUNCTIONS.
+    Raises Unconfined, which names the statement.
     """
     try:
         compiled = OwnedCompiler(_DIALECT, statement)
+        compiled.check_parameters()
     except Unconfined as error:
         raise Unconfined(f"Statement {name!r} is not confined to its owner: {error}") from None
-    if OWNER not in compiled.binds:
-        raise Unconfined(f"Statement {name!r} is not confined to its owner: it never names :{OWNER}")
     # str(): a label is a subclass of str, which orjson takes for a key only as itself.
     columns = tuple(str(column.keyname) for column in compiled._result_columns)  # noqa: SLF001 - no public list of them
     return Statement(name, compiled.text_with_constants(), columns)
@@ -49,20 +54,35 @@ class OwnedCompiler(PGCompiler):
         self._confined: list[frozenset[FromClause]] = []
         super().__init__(*args, **kwargs)
 
+    def check_parameters(self) -> None:
+        """Refuse a statement without :owner, or with one that has a value already and would stand for every other."""
+        if OWNER not in self.binds:
+            _refuse(f"it never names :{OWNER}")
+        if any(parameter.key == OWNER and not parameter.required for parameter in self.bind_names):
+            _refuse(f":{OWNER} has a value already")
+        if self.post_compile_params or self.literal_execute_params:
+            _refuse("a list of values is made into SQL only when it is executed; use = ANY of an array")
+
     def text_with_constants(self) -> str:
         """The SQL text, in which only what has no value yet is left as a parameter."""
-        text = self.string
-        for parameter, name in self.bind_names.items():
-            if not parameter.required:
-                literal = self.render_literal_value(parameter.effective_value, parameter.type)  # type: ignore[no-untyped-call] # as SQLAlchemy has it
-                text = text.replace(f"%({name})s", literal)
-        return text
+        constants = {
+            name: self.render_literal_value(parameter.effective_value, parameter.type)  # type: ignore[no-untyped-call] # as SQLAlchemy has it
+            for parameter, name in self.bind_names.items()
+            if not parameter.required
+        }
+        # One pass: a constant may itself look like a placeholder.
+        return _PLACEHOLDER.sub(lambda found: constants.get(found["name"], found[0]), self.string)
 
     def visit_select(self, select_stmt: Select[Any], *args: Any, **kw: Any) -> str:
         return self._within(select_stmt.whereclause, super().visit_select, select_stmt, *args, **kw)
 
     def visit_update(self, update_stmt: Update, *args: Any, **kw: Any) -> str:
-        if OWNER_COLUMN in {_name(column) for column in _values(update_stmt)}:
+        written = _values(update_stmt)
+        if not written:
+            _refuse("an UPDATE must say what it writes, or it writes every column")
+        if not all(isinstance(column, str | ColumnClause) for column in written):
+            _refuse("an UPDATE must write single columns")
+        if OWNER_COLUMN in {_name(column) for column in written}:
             _refuse(f"an UPDATE writes {OWNER_COLUMN}")
         return self._within(update_stmt.whereclause, super().visit_update, update_stmt, *args, **kw)
 
@@ -70,8 +90,8 @@ class OwnedCompiler(PGCompiler):
         return self._within(delete_stmt.whereclause, super().visit_delete, delete_stmt, *args, **kw)
 
     def visit_insert(self, insert_stmt: Insert, *args: Any, **kw: Any) -> str:
-        if _is_owned(insert_stmt.table):
-            _check_insert(insert_stmt)
+        _require_ours(insert_stmt.table)
+        _check_insert(insert_stmt)
         return self._within(None, super().visit_insert, insert_stmt, *args, **kw)
 
     def visit_on_conflict_do_update(self, on_conflict: Any, **kw: Any) -> str:
@@ -90,8 +110,22 @@ class OwnedCompiler(PGCompiler):
     def visit_textclause(self, *_: Any, **__: Any) -> Never:
         _refuse("text() cannot be checked")
 
-    def visit_textual_select(self, *_: Any, **__: Any) -> Never:
-        _refuse("text() cannot be checked")
+    visit_textual_select = visit_tstring = visit_textclause
+
+    def visit_custom_op_binary(self, *_: Any, **__: Any) -> Never:
+        _refuse("op() is text, which cannot be checked")
+
+    visit_custom_op_unary_operator = visit_custom_op_unary_modifier = visit_custom_op_binary
+
+    def visit_extract(self, extract: Any, **kw: Any) -> str:
+        if not extract.field.isidentifier():
+            _refuse("a field to extract() is text, which cannot be checked")
+        return str(super().visit_extract(extract, **kw))  # type: ignore[no-untyped-call] # as above
+
+    def visit_function(self, func: Any, *args: Any, **kw: Any) -> str:
+        if func.name.lower() not in FUNCTIONS or func.packagenames:
+            _refuse(f"{func.name}() is not one of the FUNCTIONS in owned.py, which are known to read no table")
+        return str(super().visit_function(func, *args, **kw))
 
     def visit_column(self, column: Any, *args: Any, **kw: Any) -> str:
         if column.is_literal and column.name != "*":
@@ -109,9 +143,8 @@ class OwnedCompiler(PGCompiler):
             self._confined.pop()
 
     def _require_confined(self, rendered: FromClause, table: FromClause) -> None:
-        if not isinstance(table, Table) or table.metadata is not metadata:
-            _refuse(f"{_name(table)} is not one of the tables in models.py")
-        if _is_owned(table) and rendered not in self._confined[-1]:
+        _require_ours(table)
+        if rendered not in self._confined[-1]:
             _refuse(f"{_name(rendered)} has no condition {OWNER_COLUMN} = :{OWNER} of its own")
 
 
@@ -128,8 +161,11 @@ def _name(named: Any) -> str:
     return str(getattr(named, "name", named))
 
 
-def _is_owned(table: Any) -> bool:
-    return OWNER_COLUMN in table.c
+def _require_ours(table: FromClause) -> None:
+    if not isinstance(table, Table) or table.metadata is not metadata:
+        _refuse(f"{_name(table)} is not one of the tables in models.py")
+    if OWNER_COLUMN not in table.c:
+        _refuse(f"{_name(table)} has no {OWNER_COLUMN}")
 
 
 def _is_owner(value: Any) -> bool:
@@ -174,4 +210,4 @@ def _selected(select: Any) -> list[Any]:
 
 
 def _unlabelled(value: Any) -> Any:
-    return getattr(value, "element", value)
+    return value.element if isinstance(value, Label) else value

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Run every check and every test, as CI does. Arguments go to pytest, and then coverage is not asked for.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/venv.sh
+source scripts/venv.sh
+
+if [ "${1:-}" = --help ] || [ "${1:-}" = -h ]; then
+  echo "Usage: scripts/test.sh [PYTEST ARGUMENTS]   all checks, then the tests (or only those that the arguments choose)"
+  exit 0
+fi
+
+ensure_venv
+export PATH="$PWD/.venv/bin:$PATH"
+
+echo "ruff ..." && ruff check --quiet . && ruff format --check --quiet .
+echo "mypy ..." && mypy
+echo "imports ..." && lint-imports --no-cache | tail -n 1
+echo "shellcheck ..." && shellcheck scripts/*.sh .ci/run
+echo "alembic check ..." && python -m scripts.check_migrations
+echo "pytest ..."
+if [ $# -gt 0 ]; then
+  exec python -m pytest "$@"
+fi
+exec python -m pytest --cov --cov-report=term --cov-fail-under=100

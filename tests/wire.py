@@ -1,0 +1,86 @@
+"""The wire between the API and PostgreSQL, where a test can count, hold up and cut what passes."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator
+
+HEADER_BYTES = 5
+
+
+class Wire:
+    """Forwards connections to a server's unix socket. `queries` counts what clients send to be executed."""
+
+    def __init__(self, socket_path: str) -> None:
+        self._socket_path = socket_path
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self.sent: Counter[str] = Counter()
+        self.connections = 0
+        self.refusing = False
+
+    @property
+    def queries(self) -> int:
+        return self.sent["Q"] + self.sent["P"]
+
+    def hold(self) -> None:
+        """Answers of the server stay on the way until `flow`."""
+        self._flowing.clear()
+
+    def flow(self) -> None:
+        self._flowing.set()
+
+    async def cut(self) -> None:
+        """End every connection, as a server that goes away does."""
+        for writer in tuple(self._writers):
+            writer.close()
+        await asyncio.gather(*(writer.wait_closed() for writer in tuple(self._writers)), return_exceptions=True)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.refusing:
+            writer.close()
+            return
+        self.connections += 1
+        server_reader, server_writer = await asyncio.open_unix_connection(self._socket_path)
+        ends = {writer, server_writer}
+        self._writers |= ends
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            async with asyncio.TaskGroup() as both_ways:
+                both_ways.create_task(self._requests(reader, server_writer))
+                both_ways.create_task(self._answers(server_reader, writer))
+        for end in ends:
+            end.close()
+        self._writers -= ends
+
+    async def _requests(self, reader: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
+        startup = await reader.readexactly(4)
+        server.write(startup + await reader.readexactly(int.from_bytes(startup) - 4))
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while True:
+                header = await reader.readexactly(HEADER_BYTES)
+                self.sent[chr(header[0])] += 1
+                server.write(header + await reader.readexactly(int.from_bytes(header[1:]) - 4))
+                await server.drain()
+        server.close()
+
+    async def _answers(self, server: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while answer := await server.read(65536):
+            await self._flowing.wait()
+            writer.write(answer)
+            await writer.drain()
+        writer.close()
+
+
+@contextlib.asynccontextmanager
+async def wire_to(database_url: str) -> AsyncIterator[tuple[Wire, str]]:
+    """A wire to the embedded server behind this URL, and the URL that leads through the wire."""
+    before, _, folder = database_url.partition("?host=")
+    wire = Wire(f"{folder}/.s.PGSQL.5432")
+    listening = await asyncio.start_server(wire.serve, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    user, _, name = before.removeprefix("postgresql://").partition("@/")
+    async with listening:
+        yield wire, f"postgresql://{user}@localhost:{port}/{name}?sslmode=disable&gssencmode=disable"
+        wire.flow()
+        await wire.cut()
