@@ -44,9 +44,9 @@ def upgrade() -> None:
         sa.Column("last_task_id", sa.BigInteger(), nullable=False),
         sa.Column("task_count", sa.BigInteger(), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("user_id", name="pk_task_lists"),
-        sa.CheckConstraint("user_id <> ''", name="ck_task_lists_user_id"),
-        sa.CheckConstraint("task_count >= 0", name="ck_task_lists_task_count"),
+        sa.PrimaryKeyConstraint("user_id", name=op.f("pk_task_lists")),
+        sa.CheckConstraint("user_id <> ''", name=op.f("ck_task_lists_user_id")),
+        sa.CheckConstraint("task_count >= 0", name=op.f("ck_task_lists_task_count")),
     )
     op.create_table(
         "tasks",
@@ -58,11 +58,11 @@ def upgrade() -> None:
         sa.Column("revision", sa.BigInteger(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
-        sa.PrimaryKeyConstraint("user_id", "id", name="pk_tasks"),
-        sa.ForeignKeyConstraint(["user_id"], ["task_lists.user_id"], name="fk_tasks_user_id"),
-        sa.CheckConstraint("id > 0", name="ck_tasks_id"),
-        sa.CheckConstraint("char_length(title) BETWEEN 1 AND 200", name="ck_tasks_title"),
-        sa.CheckConstraint("char_length(description) <= 1000", name="ck_tasks_description"),
+        sa.PrimaryKeyConstraint("user_id", "id", name=op.f("pk_tasks")),
+        sa.ForeignKeyConstraint(["user_id"], ["task_lists.user_id"], name=op.f("fk_tasks_user_id")),
+        sa.CheckConstraint("id > 0", name=op.f("ck_tasks_id")),
+        sa.CheckConstraint("char_length(title) BETWEEN 1 AND 200", name=op.f("ck_tasks_title")),
+        sa.CheckConstraint("char_length(description) <= 1000", name=op.f("ck_tasks_description")),
     )
     op.create_index("ix_tasks_user_id_completed_id", "tasks", ["user_id", "completed", "id"])
     op.execute(CREATE_ROLE)

@@ -1,0 +1,72 @@
+"""Two users and every operation of the OpenAPI document: a new route is covered the day it is added."""
+
+import contextlib
+from typing import Any
+
+import pytest
+
+from backend.app.main import create_app
+from tests.conftest import Client, Server, client_for, running, settings_for
+from tests.wire import wire_to
+
+METHODS = ("get", "post", "put", "patch", "delete")
+
+
+def operations() -> list[tuple[str, str]]:
+    """Method and path of every operation that is not public."""
+    paths = create_app(settings_for("postgresql://nobody@localhost/none")).openapi()["paths"]
+    return [
+        (method.upper(), path)
+        for path, item in paths.items()
+        for method in METHODS
+        if method in item and item[method]["security"]
+    ]
+
+
+def address(path: str, user_id: str) -> str:
+    filled = path.replace("{user_id}", user_id).replace("{task_id}", "1")
+    assert "{" not in filled, f"say here what stands for the parameters of {path}"
+    return filled
+
+
+async def rows_of(server: Server, name: str, user_id: str) -> list[Any]:
+    return [
+        server.execute(f"SELECT * FROM {table} WHERE user_id = '{user_id}' ORDER BY 1, 2", database=name)
+        for table in ("task_lists", "tasks")
+    ]
+
+
+async def with_a_task(client: Client) -> None:
+    made = await client.post(f"/api/{client.user_id}/tasks", json={"title": f"of {client.user_id}"})
+    assert made.status_code == 201
+
+
+@pytest.mark.parametrize(("method", "path"), operations())
+async def test_no_operation_reaches_another_users_rows(
+    server: Server, database_url: str, method: str, path: str
+) -> None:
+    """Bob on Alice's path is 403, nobody 401, before the database; on his own path Bob meets nothing of hers."""
+    name = database_url.partition("@/")[2].partition("?")[0]
+    body: dict[str, Any] = {"json": {"title": "Bob was here", "completed": True}} if method in ("POST", "PUT") else {}
+    async with contextlib.AsyncExitStack() as stack:
+        wire, url = await stack.enter_async_context(wire_to(database_url))
+        app = await stack.enter_async_context(running(create_app(settings_for(url))))
+        alice, bob = [await stack.enter_async_context(client_for(app)) for _ in range(2)]
+        await with_a_task(alice)
+        before, queries = await rows_of(server, name, alice.user_id), wire.queries
+
+        foreign = await bob.request(method, address(path, alice.user_id), **body)
+        nobody = await bob.request(method, address(path, alice.user_id), headers={"Authorization": ""}, **body)
+        asked = wire.queries - queries
+        own = await bob.request(method, address(path, bob.user_id), **body)
+        after = await rows_of(server, name, alice.user_id)
+
+    assert (foreign.status_code, nobody.status_code, asked) == (403, 401, 0)
+    assert alice.user_id not in foreign.text + own.text
+    assert before == after
+
+
+def test_every_operation_is_public_or_under_a_user_id() -> None:
+    """A route that forgot `{user_id}` would be unreachable; none is in the document."""
+    assert [path for _, path in operations() if not path.startswith("/api/{user_id}")] == []
+    assert len(operations()) == 7

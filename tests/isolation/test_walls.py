@@ -1,0 +1,184 @@
+"""Each wall alone, with the others taken away; and the bug planted that the wall is there for."""
+
+import contextlib
+from typing import Any
+
+import psycopg2
+import pytest
+from fastapi import FastAPI
+
+from backend.app import problems
+from backend.app.db import Database, OwnerSession, Statement
+from backend.app.main import create_app
+from backend.app.middleware.path_guard import PathGuardMiddleware
+from backend.app.repositories.tasks import TaskRepository
+from backend.app.schemas.task import Status, TaskCreate
+from tests.conftest import Server, client_for, database_for, new_user, running, settings_for, token
+
+
+def without(app: FastAPI, *removed: type) -> FastAPI:
+    """The application as if somebody had forgotten these middleware."""
+    app.user_middleware = [layer for layer in app.user_middleware if layer.cls not in removed]
+    return app
+
+
+def repository(database: Database, user_id: str) -> TaskRepository:
+    return TaskRepository(OwnerSession(database, user_id), max_tasks=1000)
+
+
+async def test_without_the_guard_a_foreign_path_still_leads_to_ones_own_tasks(database_url: str) -> None:
+    """Walls 3 to 5 without wall 2: the id in the path is compared and never used."""
+    app = without(create_app(settings_for(database_url)), PathGuardMiddleware)
+    async with running(app), client_for(app) as alice, client_for(app) as bob:
+        made = await alice.post(f"/api/{alice.user_id}/tasks", json={"title": "Alice's"})
+        listed = await bob.get(f"/api/{alice.user_id}/tasks")
+        written = await bob.post(f"/api/{alice.user_id}/tasks", json={"title": "Bob's"})
+        deleted = [await bob.delete(f"/api/{alice.user_id}/tasks/{number}") for number in (1, 2)]
+        kept = await alice.get(made.headers["location"])
+
+    assert listed.json() == []
+    assert written.json()["user_id"] == bob.user_id
+    assert [answer.status_code for answer in deleted] == [204, 404]
+    assert kept.json() == made.json()
+
+
+async def test_the_guard_alone_keeps_others_out() -> None:
+    """Wall 2 in front of an application that would answer anybody."""
+    reached: list[str] = []
+
+    async def careless(scope: Any, receive: Any, send: Any) -> None:
+        reached.append(scope["path"])
+
+    guard = PathGuardMiddleware(careless, public_paths=frozenset({"/health"}))
+    alice = type("User", (), {"user_id": "alice"})()
+    for path in ("/api/bob/tasks", "/admin", "/api/alice2"):
+        with pytest.raises((problems.NotYours, problems.NoSuchRoute)):
+            await guard({"type": "http", "path": path, "user": alice}, None, None)  # type: ignore[arg-type] # never used
+    await guard({"type": "http", "path": "/api/alice/tasks", "user": alice}, None, None)  # type: ignore[arg-type] # as above
+
+    assert reached == ["/api/alice/tasks"]
+
+
+FORGOTTEN = {
+    "read": "SELECT id, title FROM tasks WHERE %(owner)s IS NOT NULL",
+    "read the counters": "SELECT user_id FROM task_lists WHERE %(owner)s IS NOT NULL",
+    "update": "UPDATE tasks SET title = 'stolen' WHERE %(owner)s IS NOT NULL RETURNING id",
+    "delete": "DELETE FROM tasks WHERE %(owner)s IS NOT NULL RETURNING id",
+    "named": "SELECT id FROM tasks WHERE user_id = %(victim)s AND %(owner)s IS NOT NULL",
+}
+
+
+@pytest.mark.parametrize("text", FORGOTTEN.values(), ids=FORGOTTEN.keys())
+async def test_row_security_alone_confines_a_forgotten_filter(database_url: str, text: str) -> None:
+    """Wall 4 without walls 1 to 3: a statement that lost its filter meets no foreign row."""
+    victim, thief = new_user(), new_user()
+    async with database_for(database_url) as database:
+        kept = await repository(database, victim).create(TaskCreate(title="mine"))
+
+        met = await OwnerSession(database, thief).run(Statement("forgotten", text, ("id",)), victim=victim)
+
+        assert met == []
+        assert await repository(database, victim).get(kept["id"]) == kept
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "INSERT INTO tasks (user_id, id, title, revision) SELECT %(victim)s, 99, %(owner)s, 1",
+        "INSERT INTO task_lists VALUES (%(victim)s || %(owner)s, 0, 0, 0)",
+        "UPDATE tasks SET user_id = %(victim)s WHERE user_id = %(owner)s",
+    ],
+)
+async def test_row_security_alone_lets_nobody_write_for_another(database_url: str, text: str) -> None:
+    """Wall 4, WITH CHECK: no row can be given to another user."""
+    victim, thief = new_user(), new_user()
+    async with database_for(database_url) as database:
+        for user in (victim, thief):
+            await repository(database, user).create(TaskCreate(title="mine"))
+
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            await OwnerSession(database, thief).run(Statement("planted", text, ()), victim=victim)
+
+        page, _ = await repository(database, victim).page(status=Status.ALL, before=2**63 - 1, limit=10)
+        assert [task["title"] for task in page] == ["mine"]
+
+
+async def test_without_row_security_the_planted_bug_would_be_seen(server: Server) -> None:
+    """The counter-proof: with wall 4 off, the same forgotten filter does meet the foreign row."""
+    with server.new_database() as name:
+        async with database_for(server.database_url(name, "tasks_login")) as database:
+            await repository(database, "victim").create(TaskCreate(title="mine"))
+            server.execute("ALTER TABLE tasks DISABLE ROW LEVEL SECURITY", database=name)
+
+            met = await OwnerSession(database, "thief").run(Statement("forgotten", FORGOTTEN["read"], ("id", "title")))
+
+    assert met == [{"id": 1, "title": "mine"}]
+
+
+async def test_ids_count_per_user_and_name_nothing_of_others(app: FastAPI) -> None:
+    """Wall 5: another user's task id is answered like one that never was, byte for byte."""
+    async with client_for(app) as alice, client_for(app) as bob:
+        for title in ("one", "two"):
+            await alice.post(f"/api/{alice.user_id}/tasks", json={"title": title})
+        await bob.post(f"/api/{bob.user_id}/tasks", json={"title": "Bob's"})
+        answers = [
+            await bob.get(f"/api/{bob.user_id}/tasks/{task_id}", headers={"X-Request-ID": "same"})
+            for task_id in (2, 77)
+        ]
+        own = await bob.get(f"/api/{bob.user_id}/tasks/1")
+
+    assert answers[0].content == answers[1].content
+    assert [answer.status_code for answer in answers] == [404, 404]
+    assert own.json()["title"] == "Bob's"
+
+
+def test_psql_sees_only_who_is_named(server: Server) -> None:
+    """As the login role after SET ROLE: nobody's rows without a name, one's own with it, and no other table."""
+    with server.new_database() as name:
+        for user in ("alice", "bob"):
+            server.execute(f"INSERT INTO task_lists VALUES ('{user}', 1, 1, 1)", database=name)
+            server.execute(
+                f"INSERT INTO tasks (user_id, id, title, revision) VALUES ('{user}', 1, 't', 1)", database=name
+            )
+        connection = psycopg2.connect(server.database_url(name, "tasks_login"))
+        connection.autocommit = True
+        with contextlib.closing(connection), connection.cursor() as cursor:
+
+            def seen(statement: str) -> list[Any]:
+                cursor.execute(statement)
+                return [row[0] for row in cursor.fetchall()]
+
+            assert seen("SELECT user_id FROM tasks") == []
+            cursor.execute("SET ROLE tasks_api")
+            assert seen("SELECT user_id FROM tasks") == seen("SELECT user_id FROM task_lists") == []
+            cursor.execute("SET app.user_id = 'alice'")
+            assert seen("SELECT user_id FROM tasks") == seen("SELECT user_id FROM task_lists") == ["alice"]
+            with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                seen("SELECT * FROM alembic_version")
+
+
+def test_the_raw_owner_is_confined_too(server: Server) -> None:
+    """FORCE: the tables' owner, who is no superuser, sees no row at all."""
+    with server.new_database() as name:
+        server.execute("INSERT INTO task_lists VALUES ('alice', 1, 1, 1)", database=name)
+        owner = f"owner_of_{name}"
+        server.execute(f"CREATE ROLE {owner} LOGIN")
+        try:
+            for table in ("tasks", "task_lists"):
+                server.execute(f"ALTER TABLE {table} OWNER TO {owner}", database=name)
+            connection = psycopg2.connect(server.database_url(name, owner))
+            with contextlib.closing(connection), connection.cursor() as cursor:
+                cursor.execute("SELECT count(*) FROM task_lists")
+                assert cursor.fetchone() == (0,)
+        finally:
+            server.execute(f"REASSIGN OWNED BY {owner} TO postgres", database=name)
+            server.execute(f"DROP ROLE {owner}")
+
+
+async def test_a_token_of_another_key_is_nobodys(app: FastAPI) -> None:
+    """Wall 1: the name in a token that this service did not get from Better Auth counts for nothing."""
+    async with client_for(app, "u1") as client:
+        client.headers["Authorization"] = f"Bearer {token('u1', secret='x' * 40)}"
+        answer = await client.get("/api/u1/tasks")
+
+    assert answer.status_code == 401

@@ -1,0 +1,133 @@
+"""What settings are refused, in which words, and that `.env.example` describes every one."""
+
+import re
+from typing import Any
+
+import pytest
+
+from backend.app import config
+from backend.app.config import PROJECT_ROOT, DatabaseSettings, RefusedToStart, Settings
+
+SECRET = "a-secret-of-the-tests-that-is-long-enough"
+URL = "postgresql://user:pa55word@host/db"
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what a test sets is there."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setitem(Settings.model_config, "env_file", None)
+    monkeypatch.setitem(DatabaseSettings.model_config, "env_file", None)
+
+
+def load(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Settings:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return config.load(Settings)
+
+
+PRODUCTION = {"ENVIRONMENT": "production", "DATABASE_URL": URL, "BETTER_AUTH_SECRET": SECRET}
+
+
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        ({}, "BETTER_AUTH_SECRET is required"),
+        ({"BETTER_AUTH_SECRET": ""}, "BETTER_AUTH_SECRET is required"),
+        ({"BETTER_AUTH_SECRET": "x" * 31}, "fewer than 32 characters"),
+        ({"BETTER_AUTH_SECRET": config.BETTER_AUTH_PUBLIC_SECRET}, "the public default"),
+        ({"BETTER_AUTH_SECRET": SECRET, "ENVIRONMENT": "staging"}, "DATABASE_URL is required"),
+        ({"BETTER_AUTH_SECRET": SECRET, "ENVIRONMENT": "production"}, "DATABASE_URL is required"),
+        ({"BETTER_AUTH_SECRET": SECRET, "ENVIRONMENT": "prod"}, "ENVIRONMENT"),
+        (
+            {"BETTER_AUTH_SECRET": SECRET, "DATABASE_URL": "mysql://user:pa55word@host/db"},
+            "must start with postgresql://",
+        ),
+        ({"BETTER_AUTH_SECRET": SECRET, "CORS_ORIGINS": "*"}, "must not be `*`"),
+        ({"BETTER_AUTH_SECRET": SECRET, "CORS_ORIGINS": "https://a.example, *"}, "must not be `*`"),
+        ({"BETTER_AUTH_SECRET": SECRET, "CORS_ORIGINS": "https://a.example/"}, "exact origins"),
+        ({"BETTER_AUTH_SECRET": SECRET, "CORS_ORIGINS": "a.example"}, "exact origins"),
+        ({"BETTER_AUTH_SECRET": SECRET, "CORS_ORIGINS": "null"}, "exact origins"),
+        ({**PRODUCTION, "CORS_ORIGINS": "http://a.example"}, "must use https"),
+        ({"BETTER_AUTH_SECRET": SECRET, "DATABASE_POOL_SIZE": "0"}, "DATABASE_POOL_SIZE"),
+        ({"BETTER_AUTH_SECRET": SECRET, "REQUEST_TIMEOUT": "soon"}, "REQUEST_TIMEOUT"),
+    ],
+)
+def test_unsafe_settings_are_refused(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], sentence: str
+) -> None:
+    """The refusal says what to do and never quotes a value."""
+    with pytest.raises(RefusedToStart) as refusal:
+        load(monkeypatch, **environment)
+
+    assert sentence in str(refusal.value)
+    assert "pa55word" not in str(refusal.value)
+    assert SECRET not in str(refusal.value)
+    assert "x" * 31 not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("pasted", "read"),
+    [
+        ("postgres://u:p@h/d", "postgresql://u:p@h/d"),
+        ("postgresql://u:p@h/d", "postgresql://u:p@h/d"),
+        (
+            "postgresql://u:p@ep-x-pooler.eu.aws.neon.tech/d?sslmode=require&channel_binding=require",
+            "postgresql://u:p@ep-x-pooler.eu.aws.neon.tech/d?sslmode=require&channel_binding=require",
+        ),
+    ],
+)
+def test_database_urls_are_taken_as_pasted(monkeypatch: pytest.MonkeyPatch, pasted: str, read: str) -> None:
+    """Both schemes are accepted, and nothing of the rest is lost."""
+    settings = load(monkeypatch, BETTER_AUTH_SECRET=SECRET, DATABASE_URL=pasted)
+
+    assert settings.database_url is not None
+    assert settings.database_url.get_secret_value() == read
+
+
+def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blanks around origins do not count, and neither does a comma at the end."""
+    settings = load(
+        monkeypatch, **PRODUCTION, CORS_ORIGINS=" https://a.example ,https://b.example:8443, http://localhost:3000,"
+    )
+
+    assert settings.cors_origins == ("https://a.example", "https://b.example:8443", "http://localhost:3000")
+
+
+def test_development_needs_the_secret_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a secret and nothing else the defaults hold, and none of them shows it."""
+    settings = load(monkeypatch, BETTER_AUTH_SECRET=SECRET)
+
+    assert (settings.environment, settings.database_url) == ("development", None)
+    assert settings.cors_origins == ("http://localhost:3000",)
+    assert SECRET not in repr(settings)
+
+
+def test_a_migration_needs_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Alembic asks for the database only."""
+    monkeypatch.setenv("DATABASE_URL", URL)
+
+    assert config.load(DatabaseSettings).database_url is not None
+
+
+def test_the_example_describes_every_setting_with_its_default() -> None:
+    """`.env.example` and the code hold the same names and the same defaults."""
+    lines = (PROJECT_ROOT / ".env.example").read_text().splitlines()
+    found = dict(
+        re.fullmatch(r"(?:# )?([A-Z_]+)=(.*)", line).groups() for line in lines if re.match(r"(# )?[A-Z_]+=", line)
+    )  # type: ignore[union-attr] # just matched
+
+    assert set(found) == {name.upper() for name in Settings.model_fields}
+    for name, text in found.items():
+        default: Any = Settings.model_fields[name.lower()].get_default()
+        shown = ",".join(default) if isinstance(default, tuple) else default
+        if text:
+            assert str(shown).removesuffix(".0") == text
+
+
+def test_the_readme_names_every_setting() -> None:
+    """The settings table of the README is complete."""
+    readme = (PROJECT_ROOT / "README.md").read_text()
+
+    assert [name for name in Settings.model_fields if f"`{name.upper()}`" not in readme] == []
