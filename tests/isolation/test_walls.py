@@ -16,9 +16,9 @@ from backend.app.schemas.task import Status, TaskCreate
 from tests.conftest import Server, client_for, database_for, new_user, running, settings_for, token
 
 
-def without(app: FastAPI, *removed: type) -> FastAPI:
+def without(app: FastAPI, removed: Any) -> FastAPI:
     """The application as if somebody had forgotten these middleware."""
-    app.user_middleware = [layer for layer in app.user_middleware if layer.cls not in removed]
+    app.user_middleware = [layer for layer in app.user_middleware if layer.cls is not removed]
     return app
 
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from backend.app import problems
@@ -159,7 +159,7 @@ async def test_an_unexpected_exception_is_a_500_that_leaks_nothing(
     """The answer carries CORS headers and a request id, the log says where, and neither quotes the exception."""
     application = create_app(settings_for(database_url))
 
-    async def broken(request: Request) -> None:
+    async def broken(request: Request) -> Response:
         raise ValueError("se3ret of " + request.url.path)
 
     application.router.add_route("/api/{user_id}/broken", broken)

