@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+import psycopg2
 import pytest
 
 from backend.app import problems
@@ -369,3 +370,28 @@ async def test_the_pool_closes_with_the_program(database_url: str) -> None:
         await database.close()
 
         await until(lambda: not wire._writers)  # noqa: SLF001 - every connection is gone
+
+
+async def test_a_look_at_the_walls_ends_with_the_program(database_url: str) -> None:
+    """A program that is ended while the database keeps it waiting does not wait for it."""
+    async with wired(database_url) as (wire, database):
+        wire.hold()
+        looking = asyncio.create_task(database.check())
+        await until(lambda: wire.connections == 1)
+
+        await database.close()
+
+        with pytest.raises(asyncio.CancelledError):
+            await looking
+
+
+async def test_a_value_that_the_driver_cannot_write_is_a_fault_of_ours(database_url: str) -> None:
+    """It is no reason to tell the caller to come back, and the connection survives it."""
+    async with database_for(database_url, pool_size=1) as database:
+        session = OwnerSession(database, new_user())
+        await session.run(WHO)
+
+        with pytest.raises(psycopg2.ProgrammingError):
+            await session.run(SLEEP, seconds=object())
+
+        assert await session.run(WHO)

@@ -4,6 +4,7 @@ import os
 import pwd
 import re
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -80,8 +81,7 @@ def test_migrations_side_by_side_make_the_role_once(tmp_path: Path) -> None:
         server = Server(url)
         for number in range(8):
             server.execute(f"CREATE DATABASE side_{number}")
-        python = str(PROJECT_ROOT / ".venv/bin/python")
-        commands = [[python, "-c", migrate, server.database_url(f"side_{number}")] for number in range(8)]
+        commands = [[sys.executable, "-c", migrate, server.database_url(f"side_{number}")] for number in range(8)]
         with ThreadPoolExecutor(8) as threads:
             finished = list(threads.map(lambda line: subprocess.run(line, cwd=PROJECT_ROOT, check=False), commands))
 
@@ -107,7 +107,7 @@ def test_two_statements_in_one_call_would_be_seen() -> None:
 def test_migrating_offline_prints_the_statements() -> None:
     """`alembic upgrade head --sql` needs no database."""
     printed = subprocess.run(
-        [PROJECT_ROOT / ".venv/bin/alembic", "upgrade", "head", "--sql"],
+        [sys.executable, "-m", "alembic", "upgrade", "head", "--sql"],
         cwd=PROJECT_ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from authlib.oauth2.rfc6750 import BearerTokenValidator, InvalidTokenError
 from joserfc import jws
-from joserfc.errors import ExpiredTokenError, InvalidClaimError, JoseError, MissingClaimError
+from joserfc.errors import ExpiredTokenError, JoseError, MissingClaimError
 from joserfc.jwk import OctKey
 from joserfc.jwt import ClaimsOption, JWTClaimsRegistry
 from starlette.authentication import BaseUser
@@ -217,9 +217,9 @@ def _is_user_id(text: str) -> bool:
 
 
 def _claim_sentence(error: JoseError) -> str:
-    claim = getattr(error, "claim", None)
-    if isinstance(error, MissingClaimError):
-        return f"The token has no {claim}."
-    if isinstance(error, InvalidClaimError):
-        return f"The token's {claim} is not accepted."
-    return "The token's claims are not accepted."
+    claim = getattr(error, "claim", "claims")
+    return (
+        f"The token has no {claim}."
+        if isinstance(error, MissingClaimError)
+        else f"The token's {claim} is not accepted."
+    )

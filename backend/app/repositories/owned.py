@@ -102,9 +102,8 @@ class OwnedCompiler(PGCompiler):
         return str(super().visit_on_conflict_do_update(on_conflict, **kw))  # type: ignore[no-untyped-call] # as above
 
     def visit_table(self, table: Any, asfrom: Any = False, *args: Any, **kw: Any) -> str:
-        if asfrom:
-            alias = kw.get("enclosing_alias")
-            self._require_confined(table if alias is None or alias.element is not table else alias, table)
+        alias = kw.get("enclosing_alias")
+        self._require_confined(table if alias is None or alias.element is not table else alias, table)
         return str(super().visit_table(table, asfrom, *args, **kw))  # type: ignore[no-untyped-call] # as above
 
     def visit_textclause(self, *_: Any, **__: Any) -> Never:

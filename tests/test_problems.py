@@ -1,0 +1,38 @@
+"""One shape for every error."""
+
+import json
+
+import pytest
+
+from backend.app import problems
+from backend.app.problems import Problem
+
+EXAMPLES: list[Problem] = [
+    problems.MalformedRequest(), problems.MalformedJSON(), problems.UnknownCursor(), problems.Unauthenticated(),
+    problems.InvalidToken(), problems.NotYours(), problems.NoSuchRoute(), problems.TaskNotFound(),
+    problems.MethodNotAllowed(["PUT", "GET"]), problems.PreconditionFailed(), problems.BodyTooLarge(1),
+    problems.UnsupportedMediaType(["application/json"]), problems.Invalid([]), problems.TooManyTasks(1),
+    problems.HeadersTooLarge(1), problems.InternalError(), problems.Unavailable(), problems.DatabaseUnavailable(),
+    problems.Overloaded(), problems.TooSlow(),
+]  # fmt: skip
+
+
+def kinds(base: type[Problem]) -> set[type[Problem]]:
+    return {kind for direct in base.__subclasses__() for kind in {direct, *kinds(direct)}}
+
+
+def test_every_problem_is_here() -> None:
+    """A new one is added to this list, and has a name of its own."""
+    assert {type(example) for example in EXAMPLES} == kinds(Problem)
+    assert len({example.slug for example in EXAMPLES}) == len(EXAMPLES)
+
+
+@pytest.mark.parametrize("problem", EXAMPLES, ids=lambda problem: problem.slug)
+def test_a_problem_has_the_members_of_rfc_9457(problem: Problem) -> None:
+    """The five standard members and the request id, in words that end like sentences."""
+    body = json.loads(problem.body("r1"))
+
+    assert list(body)[:6] == ["type", "title", "status", "detail", "instance", "request_id"]
+    assert body["type"] == f"urn:tasks:problem:{problem.slug}"
+    assert body["detail"].endswith(".")
+    assert all(value.isascii() and "\n" not in value for value in problem.headers().values())
