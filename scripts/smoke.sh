@@ -10,7 +10,7 @@ fi
 
 base=${1:-http://127.0.0.1:8000}
 setting() {
-  if [ -n "${!1:-}" ]; then printf '%s' "${!1}"; else sed -n "s/^$1=//p" .env 2> /dev/null | tail -n 1; fi
+  if [ -n "${!1:-}" ]; then printf '%s' "${!1}"; else { sed -n "s/^$1=//p" .env 2> /dev/null || true; } | tail -n 1; fi
 }
 secret=$(setting BETTER_AUTH_SECRET)
 issuer=$(setting JWT_ISSUER)

