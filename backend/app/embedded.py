@@ -94,7 +94,7 @@ def _start(pgdata: Path) -> tuple[int, str]:
     except subprocess.TimeoutExpired:
         # The wheel waits ten seconds; on a busy machine the server comes up a little later all the same.
         _wait_until_ready(pgdata)
-        PostgresServer._instances.clear()  # noqa: SLF001 - or it hands out the one that it gave up
+        PostgresServer._instances.pop(pgdata.resolve(), None)  # noqa: SLF001 - or it hands out the one that it gave up
         server = get_server(pgdata, cleanup_mode=None)
     pid, url = server.get_postmaster_info().pid, server.get_uri()
     fields = {

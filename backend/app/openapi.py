@@ -69,6 +69,7 @@ def describe(app: FastAPI, public_paths: frozenset[str]) -> dict[str, Any]:
 
 def _describe_operation(operation: dict[str, Any], public: bool) -> None:
     operation["security"] = [] if public else [{"bearer": []}]
+    _drop_null(operation.get("requestBody", {}))
     responses = operation["responses"]
     _drop_fastapis(responses)
     for added in (ANYWHERE,) if public else (ANYWHERE, BEHIND_TOKEN):
@@ -77,6 +78,14 @@ def _describe_operation(operation: dict[str, Any], public: bool) -> None:
                 responses.setdefault(str(status), {"description": response["description"], "content": {}}),
                 response,
             )
+
+
+def _drop_null(body: dict[str, Any]) -> None:
+    """FastAPI documents a body that may be left out as one that may be null."""
+    for content in body.get("content", {}).values():
+        alternatives = content["schema"].get("anyOf", [])
+        if {"type": "null"} in alternatives:
+            content["schema"] = alternatives[0]
 
 
 def _drop_fastapis(responses: dict[str, Any]) -> None:

@@ -213,6 +213,9 @@ def documented(*classes: type[Problem]) -> dict[int | str, dict[str, Any]]:
             "type": f"urn:tasks:problem:{problem.slug}",
             "title": problem.title,
             "status": problem.status,
+            "detail": getattr(problem, "detail", problem.title),
+            "instance": "urn:tasks:request:4bf92f3577b34da6",
+            "request_id": "4bf92f3577b34da6",
         }
         entry["content"][MEDIA_TYPE]["examples"][problem.slug] = {"value": example}
     return responses

@@ -123,7 +123,7 @@ class TaskPageQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     status: Status = Field(default=Status.ALL, description="Only tasks in this state.")
-    limit: Annotated[int, BeforeValidator(_decimal), Field(ge=1, le=PAGE_MAX)] = Field(
+    limit: Annotated[int, Field(ge=1, le=PAGE_MAX), BeforeValidator(_decimal)] = Field(
         default=PAGE_DEFAULT, description="How many tasks a page holds at most."
     )
     cursor: str | None = Field(
