@@ -34,10 +34,10 @@ if [ ! -e .env ]; then
   )
 fi
 
-token=$(.venv/bin/python -m scripts.token dev)
-
+# Runs beside the server's start.
 announce() {
-  local waited
+  local waited token
+  token=$(.venv/bin/python -m scripts.token dev)
   for ((waited = 0; waited < 600; waited++)); do
     if curl -sf -o /dev/null "http://$host:$port/health/ready"; then
       cat <<TEXT
