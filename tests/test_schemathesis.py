@@ -1,0 +1,95 @@
+"""The API attacked from its own OpenAPI document: valid and invalid requests, and every check that schemathesis has."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis import Case, GenerationMode
+from schemathesis.config import SchemathesisConfig
+from schemathesis.core.result import Ok
+from schemathesis.python import asgi
+from schemathesis.schemas import BaseSchema
+
+from backend.app.main import create_app
+from tests.conftest import new_user, settings_for, token
+
+OPERATIONS = [
+    ("GET", "/api/{user_id}/tasks"),
+    ("POST", "/api/{user_id}/tasks"),
+    ("GET", "/api/{user_id}/tasks/{task_id}"),
+    ("PUT", "/api/{user_id}/tasks/{task_id}"),
+    ("PATCH", "/api/{user_id}/tasks/{task_id}"),
+    ("DELETE", "/api/{user_id}/tasks/{task_id}"),
+    ("PATCH", "/api/{user_id}/tasks/{task_id}/complete"),
+    ("GET", "/health"),
+    ("GET", "/health/ready"),
+]
+# Nothing of these is described by a schema that could be violated.
+WITHOUT_INPUT = {"/health", "/health/ready"}
+ATTACKS = [
+    (method, path, mode)
+    for method, path in OPERATIONS
+    for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+    if path not in WITHOUT_INPUT or mode is GenerationMode.POSITIVE
+]
+# What a valid request may meet beside success: a task that is not there, or not as If-Match expects it; and a cursor is
+# valid only if it came from the page before, which no schema can say.
+REFUSALS_OF_VALID = {"positive_data_acceptance": {"expected-statuses": ["2xx", "304", "404", "412"]}}
+REFUSALS_OF_VALID_PAGES = {"positive_data_acceptance": {"expected-statuses": ["2xx", "400"]}}
+CONFIG = SchemathesisConfig.from_dict(
+    {
+        "checks": REFUSALS_OF_VALID,
+        "operations": [{"include-operation-id": "list_tasks", "checks": REFUSALS_OF_VALID_PAGES}],
+    }
+)
+BOUNDED = settings(
+    max_examples=30,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.fixture(scope="module")
+def schema(database_url: str) -> Iterator[BaseSchema]:
+    """The real application, which schemathesis starts and asks over ASGI, as its document describes it."""
+    app = create_app(settings_for(database_url))
+    yield schemathesis.openapi.from_asgi("/openapi.json", app, config=CONFIG)
+    asgi.shutdown_lifespans()
+
+
+@pytest.mark.parametrize(("method", "path", "mode"), ATTACKS)
+def test_answers_are_as_documented(schema: BaseSchema, method: str, path: str, mode: GenerationMode) -> None:
+    """No 500, no undocumented answer; valid requests are served, invalid ones and those without a token refused."""
+    user_id = new_user()
+    headers = {"Authorization": f"Bearer {token(user_id)}"}
+    schema["/api/{user_id}/tasks"]["POST"].Case(
+        path_parameters={"user_id": user_id}, body={"title": "there already"}, media_type="application/json"
+    ).call_and_validate(headers=headers)
+    operation = schema[path][method]
+    mine = {"user_id": user_id} if "{user_id}" in path else {}
+    known = {**mine, "task_id": 1} if "{task_id}" in path else mine
+
+    @BOUNDED
+    @given(
+        st.one_of(
+            operation.as_strategy(mode, path_parameters=mine),
+            operation.as_strategy(mode, path_parameters=known),
+        )
+    )
+    def attack(case: Case[Any]) -> None:
+        case.call_and_validate(headers=headers)
+
+    attack()
+
+
+def test_every_operation_is_attacked(schema: BaseSchema) -> None:
+    """The list above is the document's."""
+    documented = [result.ok() for result in schema.get_all_operations() if isinstance(result, Ok)]
+
+    assert {(operation.method.upper(), operation.path) for operation in documented} == set(OPERATIONS)
