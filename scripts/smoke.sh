@@ -10,7 +10,10 @@ fi
 
 base=${1:-http://127.0.0.1:8000}
 setting() {
-  if [ -n "${!1:-}" ]; then printf '%s' "${!1}"; else { sed -n "s/^$1=//p" .env 2> /dev/null || true; } | tail -n 1; fi
+  local value=${!1:-}
+  [ -n "$value" ] || value=$({ sed -n "s/^$1=//p" .env 2> /dev/null || true; } | tail -n 1)
+  case "$value" in \"*\" | \'*\') value=${value:1:${#value}-2} ;; esac
+  printf '%s' "$value"
 }
 secret=$(setting BETTER_AUTH_SECRET)
 issuer=$(setting JWT_ISSUER)
@@ -25,16 +28,23 @@ trap 'rm -rf "$scratch"' EXIT
 
 base64url() { openssl base64 -A | tr '+/' '-_' | tr -d '='; }
 
-# token USER_ID [SECONDS] [KEY]
-token() {
-  local now claims signed
-  now=$(date +%s)
-  claims="{\"sub\":\"$1\",\"iat\":$now,\"exp\":$((now + ${2:-600}))"
-  [ -z "$issuer" ] || claims+=",\"iss\":\"$issuer\""
-  [ -z "$audience" ] || claims+=",\"aud\":\"$audience\""
-  signed="$(printf '{"alg":"HS256","typ":"JWT"}' | base64url).$(printf '%s}' "$claims" | base64url)"
-  printf '%s.%s' "$signed" "$(printf '%s' "$signed" | openssl dgst -sha256 -hmac "${3:-$secret}" -binary | base64url)"
+now=$(date +%s)
+
+# claims USER_ID [SECONDS]: of a good token, without the braces around them
+claims() {
+  printf '"sub":"%s","iat":%d,"exp":%d' "$1" "$now" "$((now + ${2:-600}))"
+  [ -z "$issuer" ] || printf ',"iss":"%s"' "$issuer"
+  [ -z "$audience" ] || printf ',"aud":"%s"' "$audience"
 }
+
+# signed CLAIMS [HEADER] [KEY]: a token, with HS256 whatever the header says
+signed() {
+  local text
+  text="$(printf '{%s}' "${2:-\"alg\":\"HS256\",\"typ\":\"JWT\"}" | base64url).$(printf '{%s}' "$1" | base64url)"
+  printf '%s.%s' "$text" "$(printf '%s' "$text" | openssl dgst -sha256 -hmac "${3:-$secret}" -binary | base64url)"
+}
+
+token() { signed "$(claims "$1")"; }
 
 checks=0
 status='' body=''
@@ -43,17 +53,25 @@ status='' body=''
 request() {
   local method=$1 path=$2
   shift 2
-  status=$(curl -sS -o "$scratch/body" -D "$scratch/headers" -w '%{http_code}' --path-as-is -X "$method" "$base$path" "$@")
+  # HEAD is curl's --head: it would wait for a body.
+  if [ "$method" = HEAD ]; then set -- --head "$@"; else set -- -X "$method" "$@"; fi
+  status=$(curl -sS -m 20 -o "$scratch/body" -D "$scratch/headers" -w '%{http_code}' --path-as-is "$base$path" "$@")
   body=$(cat "$scratch/body")
 }
 
-header() { tr -d '\r' < "$scratch/headers" | sed -n "s/^$1: //Ip" | head -n 1; }
+# header NAME: its value, or nothing
+header() { { tr -d '\r' < "$scratch/headers" | grep -i "^$1: " || true; } | head -n 1 | cut -d ' ' -f 2-; }
 
 fail() {
   echo "FAILED: $1" >&2
   echo "  expected: $2" >&2
   echo "  got:      $3" >&2
   exit 1
+}
+
+passed() {
+  checks=$((checks + 1))
+  echo "ok  $1  $2"
 }
 
 equal() { [ "$2" = "$3" ] || fail "$1" "$2" "$3"; }
@@ -69,8 +87,7 @@ expect() {
     equal "$what: media type" application/problem+json "$(header content-type)"
     contains "$what: request id" "\"request_id\":\"$(header x-request-id)\"" "$body"
   fi
-  checks=$((checks + 1))
-  echo "ok  $wanted  $what"
+  passed "$wanted" "$what"
 }
 
 alice="smoke-$(openssl rand -hex 6)"
@@ -95,15 +112,25 @@ equal "get: ETag" "$etag" "$(header etag)"
 expect "get what is known already" 304 GET "$tasks/1" "${as_alice[@]}" -H "If-None-Match: $etag"
 expect "replace" 200 PUT "$tasks/1" "${as_alice[@]}" "${json[@]}" -d '{"title":"Buy bread"}' -H "If-Match: $etag"
 contains "replace: description cleared" '"description":null' "$body"
+newer=$(header etag)
 expect "replace what has changed" 412 PUT "$tasks/1" "${as_alice[@]}" "${json[@]}" -d '{"title":"x"}' -H "If-Match: $etag"
+expect "a weak tag never matches" 412 PUT "$tasks/1" "${as_alice[@]}" "${json[@]}" -d '{"title":"x"}' -H "If-Match: W/$newer"
 expect "patch" 200 PATCH "$tasks/1" "${as_alice[@]}" -H 'Content-Type: application/merge-patch+json' -d '{"description":"rye"}'
 contains "patch: title kept" '"title":"Buy bread"' "$body"
+expect "patch what has changed" 412 PATCH "$tasks/1" "${as_alice[@]}" "${json[@]}" -d '{"title":"x"}' -H "If-Match: $etag"
+expect "toggle what has changed" 412 PATCH "$tasks/1/complete" "${as_alice[@]}" -H "If-Match: $etag"
+expect "delete what has changed" 412 DELETE "$tasks/1" "${as_alice[@]}" -H "If-Match: $etag"
+expect "any tag" 200 PATCH "$tasks/1" "${as_alice[@]}" "${json[@]}" -d '{"title":"Buy rolls"}' -H 'If-Match: *'
+expect "one of these tags" 200 PATCH "$tasks/1" "${as_alice[@]}" "${json[@]}" -d '{"title":"Buy bread"}' -H "If-Match: $etag, $(header etag)"
 expect "toggle" 200 PATCH "$tasks/1/complete" "${as_alice[@]}"
 contains "toggle: on" '"completed":true' "$body"
 expect "toggle back" 200 PATCH "$tasks/1/complete" "${as_alice[@]}"
 contains "toggle: off" '"completed":false' "$body"
 expect "set completed" 200 PATCH "$tasks/1/complete" "${as_alice[@]}" "${json[@]}" -d '{"completed":true}'
 contains "set completed: on" '"completed":true' "$body"
+expect "set completed again" 200 PATCH "$tasks/1/complete" "${as_alice[@]}" "${json[@]}" -d '{"completed":true}'
+contains "set completed again: still on" '"completed":true' "$body"
+for nothing in '{}' null; do expect "complete with $nothing" 422 PATCH "$tasks/1/complete" "${as_alice[@]}" "${json[@]}" -d "$nothing"; done
 expect "create another" 201 POST "$tasks" "${as_alice[@]}" "${json[@]}" -d '{"title":"second"}'
 expect "a page" 200 GET "$tasks?limit=1" "${as_alice[@]}"
 contains "a page: newest first" '"id":2' "$body"
@@ -116,40 +143,90 @@ equal "the next page: the last one" '' "$(header link)"
 expect "only pending" 200 GET "$tasks?status=pending" "${as_alice[@]}"
 case "$body" in *'"completed":true'*) fail "only pending" "no completed task" "$body" ;; esac
 
-expect "no token" 401 GET "$tasks"
-equal "no token: challenge" 'Bearer realm="tasks"' "$(header www-authenticate)"
-expect "another scheme" 401 GET "$tasks" -H 'Authorization: Basic YTpi'
-equal "another scheme: challenge" 'Bearer realm="tasks"' "$(header www-authenticate)"
-expect "a forged token" 401 GET "$tasks" -H "Authorization: Bearer $(token "$alice" 600 another-secret-of-enough-characters)"
-equal "a forged token: challenge" "Bearer realm=\"tasks\", error=\"invalid_token\", error_description=\"The token's signature does not match.\"" "$(header www-authenticate)"
-expect "an expired token" 401 GET "$tasks" -H "Authorization: Bearer $(token "$alice" -3600)"
-contains "an expired token: challenge" 'expired' "$(header www-authenticate)"
+# refused WHAT DESCRIPTION [CURL ARGUMENTS]: 401 with the challenge of RFC 6750; without a description, no token was seen
+refused() {
+  local what=$1 challenge='Bearer realm="tasks"'
+  [ -z "$2" ] || challenge+=", error=\"invalid_token\", error_description=\"$2\""
+  shift 2
+  expect "$what" 401 GET "$tasks" "$@"
+  equal "$what: challenge" "$challenge" "$(header www-authenticate)"
+}
+bearer() { printf 'Authorization: Bearer %s' "$1"; }
+good=$(claims "$alice")
+times=${good#*,}
+hs256='"alg":"HS256","typ":"JWT"'
+
+refused "no token" ''
+refused "another scheme" '' -H 'Authorization: Basic YTpi'
+refused "a bare Bearer" 'The token is not a signed JWT: it must have three parts.' -H 'Authorization: Bearer'
+refused "two tokens" 'The request has more than one Authorization header.' "${as_alice[@]}" "${as_alice[@]}"
+refused "no JWT" 'The token is not a signed JWT: it must have three parts.' -H "$(bearer rubbish)"
+refused "a forged token" "The token's signature does not match." -H "$(bearer "$(signed "$good" "$hs256" another-secret-of-enough-characters)")"
+refused "a token without its signature" "The token's signature does not match." -H "$(bearer "$(token "$alice" | cut -d . -f 1-2).")"
+refused "alg none" 'The token must be signed with HS256.' -H "$(bearer "$(signed "$good" '"alg":"none"')")"
+refused "another algorithm" 'The token must be signed with HS256.' -H "$(bearer "$(signed "$good" '"alg":"RS256"')")"
+refused "a key that the token brings" "The token's header asks for a key or an extension that is not accepted." -H "$(bearer "$(signed "$good" "$hs256,\"jwk\":{}")")"
+refused "a token of another type" 'The token is of another type: typ must be JWT or at+jwt.' -H "$(bearer "$(signed "$good" '"alg":"HS256","typ":"dpop+jwt"')")"
+refused "an expired token" 'The token has expired.' -H "$(bearer "$(signed "$(claims "$alice" -3600)")")"
+refused "a token without an end" 'The token has no exp.' -H "$(bearer "$(signed "\"sub\":\"$alice\"")")"
+refused "a token for a hundred years" 'The token would live longer than this service allows.' -H "$(bearer "$(signed "$(claims "$alice" 3155760000)")")"
+refused "a token for later" "The token's nbf is not accepted." -H "$(bearer "$(signed "$good,\"nbf\":$((now + 3600))")")"
+refused "a token without a user" 'The token names no user: sub is missing.' -H "$(bearer "$(signed "$times")")"
+refused "an e-mail token" 'The token names no user: sub is missing.' -H "$(bearer "$(signed "$times,\"email\":\"a@b.example\",\"userId\":\"$alice\"")")"
+refused "a token for two users" 'The token names two users: sub and user_id differ.' -H "$(bearer "$(signed "$good,\"user_id\":\"$bob\"")")"
+refused "a claim twice" 'The token names a member twice.' -H "$(bearer "$(signed "$good,\"sub\":\"$bob\"")")"
+expect "user_id in place of sub" 200 GET "$tasks" -H "$(bearer "$(signed "$times,\"user_id\":\"$alice\"")")"
+expect "the scheme in lower case" 200 GET "$tasks" -H "authorization: bearer $(token "$alice")"
 expect "an unknown path without a token" 401 GET /nowhere
 
 expect "another user's list" 403 GET "$tasks" "${as_bob[@]}"
 expect "another user's task" 403 GET "$tasks/1" "${as_bob[@]}"
-expect "writing as another user" 403 POST "$tasks" "${as_bob[@]}" "${json[@]}" -d '{"title":"x"}'
-expect "deleting as another user" 403 DELETE "$tasks/1" "${as_bob[@]}"
+expect "creating as another user" 403 POST "$tasks" "${as_bob[@]}" "${json[@]}" -d '{"title":"x"}'
+for method in PUT PATCH DELETE; do expect "$method as another user" 403 "$method" "$tasks/1" "${as_bob[@]}" "${json[@]}" -d '{"title":"x"}'; done
+expect "toggling as another user" 403 PATCH "$tasks/1/complete" "${as_bob[@]}"
+expect "403 before the body is looked at" 403 POST "$tasks" "${as_bob[@]}" "${json[@]}" -d '{'
+expect "403 before the route is looked for" 403 GET "/api/$alice/nothing" "${as_bob[@]}"
+case "$body" in *"$alice"* | *"$bob"*) fail "403 names nobody" "no user id" "$body" ;; esac
 expect "another spelling of the path" 403 GET "/%61pi/$alice/tasks" "${as_bob[@]}"
 expect "a list of one's own" 200 GET "/api/$bob/tasks" "${as_bob[@]}"
 equal "a list of one's own" '[]' "$body"
 expect "another user's id under one's own path" 404 GET "/api/$bob/tasks/1" "${as_bob[@]}"
 
 expect "no such task" 404 GET "$tasks/99" "${as_alice[@]}"
+for method in PUT PATCH; do expect "$method to no such task" 404 "$method" "$tasks/99" "${as_alice[@]}" "${json[@]}" -d '{"title":"x"}'; done
+expect "toggling no such task" 404 PATCH "$tasks/99/complete" "${as_alice[@]}"
+expect "no such task is 404 before 412" 404 DELETE "$tasks/99" "${as_alice[@]}" -H 'If-Match: "1"'
+expect "outside the users' paths" 404 GET /nowhere "${as_alice[@]}"
 expect "no such route" 404 GET "/api/$alice/nothing" "${as_alice[@]}"
 expect "a slash at the end" 404 GET "$tasks/" "${as_alice[@]}"
-expect "a method that is not known" 405 POST "$tasks/1" "${as_alice[@]}"
-equal "a method that is not known: Allow" 'DELETE, GET, PATCH, PUT' "$(header allow)"
+# unknown METHOD PATH ALLOWED
+unknown() {
+  expect "$1 on ${2/"$alice"/ME}" 405 "$1" "$2" "${as_alice[@]}"
+  equal "$1 on $2: Allow" "$3" "$(header allow)"
+}
+unknown DELETE "$tasks" 'GET, POST'
+unknown POST "$tasks/1" 'DELETE, GET, PATCH, PUT'
+unknown GET "$tasks/1/complete" PATCH
+unknown POST /health GET
+request HEAD "$tasks" "${as_alice[@]}"
+equal "HEAD" '405 GET, POST' "$status $(header allow)"
+passed 405 "HEAD"
+unknown POST /health/ready GET
 expect "a body that is not JSON" 400 POST "$tasks" "${as_alice[@]}" "${json[@]}" -d '{'
+expect "a body that is not UTF-8" 400 POST "$tasks" "${as_alice[@]}" "${json[@]}" --data-binary $'{"title":"\xff"}'
 expect "a cursor made up" 400 GET "$tasks?cursor=x" "${as_alice[@]}"
 head -c 70000 /dev/zero | tr '\0' 'x' > "$scratch/large"
 expect "a body that is too large" 413 POST "$tasks" "${as_alice[@]}" "${json[@]}" -H 'Expect:' --data-binary "@$scratch/large"
 expect "a body in chunks that is too large" 413 POST "$tasks" "${as_alice[@]}" "${json[@]}" -H 'Expect:' -H 'Transfer-Encoding: chunked' --data-binary "@$scratch/large"
+expect "toggle with a body of another type" 415 PATCH "$tasks/1/complete" "${as_alice[@]}" -H 'Content-Type: text/plain' -d '{"completed":true}'
 expect "a body of another type" 415 POST "$tasks" "${as_alice[@]}" -H 'Content-Type: text/plain' -d '{"title":"x"}'
 expect "a compressed body" 415 POST "$tasks" "${as_alice[@]}" "${json[@]}" -H 'Content-Encoding: gzip' -d '{"title":"x"}'
 expect "no title" 422 POST "$tasks" "${as_alice[@]}" "${json[@]}" -d '{}'
 contains "no title: pointer" '"pointer":"#/title"' "$body"
 expect "a title of blanks" 422 POST "$tasks" "${as_alice[@]}" "${json[@]}" -d '{"title":"  "}'
+expect "a title that is too long" 422 POST "$tasks" "${as_alice[@]}" "${json[@]}" -d "{\"title\":\"$(head -c 201 /dev/zero | tr '\0' x)\"}"
+expect "a title that is no text" 422 PUT "$tasks/1" "${as_alice[@]}" "${json[@]}" -d '{"title":1}'
+expect "a title of null" 422 PATCH "$tasks/1" "${as_alice[@]}" "${json[@]}" -d '{"title":null}'
 expect "somebody else's user_id in the body" 422 POST "$tasks" "${as_alice[@]}" "${json[@]}" -d "{\"title\":\"x\",\"user_id\":\"$bob\"}"
 expect "user_id in the query" 422 GET "$tasks?user_id=$bob" "${as_alice[@]}"
 expect "an id that is not a plain decimal" 422 GET "$tasks/007" "${as_alice[@]}"
@@ -158,14 +235,17 @@ expect "headers that are too large" 431 GET "$tasks" -H "X-Large: $(head -c 3300
 
 request OPTIONS "$tasks" -H "Origin: $origin" -H 'Access-Control-Request-Method: POST' -H 'Access-Control-Request-Headers: authorization'
 equal "a preflight needs no token" 200 "$status"
+passed 200 "a preflight needs no token"
 equal "a preflight: origin" "$origin" "$(header access-control-allow-origin)"
 request OPTIONS "$tasks" -H 'Origin: https://evil.example' -H 'Access-Control-Request-Method: POST'
 equal "a preflight from elsewhere" 400 "$status"
+passed 400 "a preflight from elsewhere"
 equal "a preflight from elsewhere: origin" '' "$(header access-control-allow-origin)"
 expect "an error can be read by the page" 401 GET "$tasks" -H "Origin: $origin"
 equal "an error can be read: origin" "$origin" "$(header access-control-allow-origin)"
-contains "an error can be read: exposed" 'Retry-After' "$(header access-control-expose-headers)"
-checks=$((checks + 2))
+equal "an error can be read: exposed" 'ETag, Link, Location, Retry-After, X-Request-ID' "$(header access-control-expose-headers)"
+expect "a request id that the caller chose" 200 GET /health -H 'X-Request-ID: smoke-1'
+equal "a request id that the caller chose" smoke-1 "$(header x-request-id)"
 
 for id in 1 2; do expect "delete $id" 204 DELETE "$tasks/$id" "${as_alice[@]}"; done
 expect "delete again" 404 DELETE "$tasks/1" "${as_alice[@]}"

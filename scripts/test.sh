@@ -13,11 +13,18 @@ fi
 ensure_venv
 export PATH="$PWD/.venv/bin:$PATH"
 
-echo "ruff ..." && ruff check --quiet . && ruff format --check --quiet .
-echo "mypy ..." && mypy
-echo "imports ..." && lint-imports --no-cache | tail -n 1
-echo "shellcheck ..." && shellcheck scripts/*.sh .ci/run
-echo "alembic check ..." && python -m scripts.check_migrations
+# One command a line: in `a && b` set -e does not see that a fails.
+step() {
+  echo "$1 ..."
+  shift
+  "$@"
+}
+step ruff ruff check --quiet .
+step "ruff format" ruff format --check --quiet .
+step mypy mypy
+step imports lint-imports --no-logo --no-cache
+step shellcheck shellcheck scripts/*.sh .ci/run
+step "alembic check" python -m scripts.check_migrations
 echo "pytest ..."
 if [ $# -gt 0 ]; then
   exec python -m pytest "$@"

@@ -4,7 +4,7 @@
 find_python() {
   local candidate
   for candidate in python3 python3.14 python3.13 python3.12 python3.11 python; do
-    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then
       printf '%s' "$candidate"
       return
     fi
@@ -13,22 +13,32 @@ find_python() {
   return 1
 }
 
+# What .venv has to hold, as a hash.
+wanted_packages() {
+  .venv/bin/python - << 'PYTHON'
+import hashlib, sys, tomllib
+group = tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]
+print(hashlib.sha256(repr((sys.version, open("requirements.txt").read(), group)).encode()).hexdigest())
+PYTHON
+}
+
 ensure_venv() {
   local python wanted
-  if [ ! -x .venv/bin/python ]; then
+  # Without `installed` it may be one whose making was cut short.
+  if [ ! -e .venv/installed ] && ! .venv/bin/python -m pip --version > /dev/null 2>&1 || [ ! -x .venv/bin/python ]; then
     python=$(find_python)
     echo "Making .venv with $("$python" --version) ..."
-    if ! "$python" -m venv .venv; then
+    if ! "$python" -m venv --clear .venv; then
       rm -rf .venv
       echo "This Python cannot make virtual environments. On Debian: apt-get install python3-venv" >&2
       return 1
     fi
   fi
-  wanted=$(cat requirements.txt pyproject.toml | .venv/bin/python -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())')
-  if [ "$(cat .venv/installed 2>/dev/null)" != "$wanted" ]; then
+  wanted=$(wanted_packages)
+  if [ "$(cat .venv/installed 2> /dev/null)" != "$wanted" ]; then
     echo "Installing packages into .venv ..."
     .venv/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
     .venv/bin/python -m pip install --quiet -r requirements.txt --group dev
-    printf '%s' "$wanted" > .venv/installed
+    printf '%s\n' "$wanted" > .venv/installed
   fi
 }

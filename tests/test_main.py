@@ -1,7 +1,12 @@
 """The application as uvicorn takes hold of it: `app`, the lifespan protocol, and development's own database."""
 
+import asyncio
 import functools
+import multiprocessing
+import os
+import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +17,7 @@ from fastapi import FastAPI
 from backend.app import embedded, main
 from backend.app.config import PROJECT_ROOT, DatabaseSettings, Settings
 from backend.app.main import create_app
-from tests.conftest import SECRET, Server, client_for, settings_for
+from tests.conftest import SECRET, Server, client_for, running, settings_for
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +69,23 @@ async def test_a_refusal_to_start_is_one_sentence(server: Server) -> None:
     assert answers[0]["type"] == "lifespan.startup.failed"
     assert answers[0]["message"].startswith("Refusing to serve: the database would not confine a user")
     assert answers[1:] == ["RefusedToStart"]
+
+
+async def test_a_parent_that_was_killed_ends_the_program(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """uvicorn's reloader and workers would live on without it, and keep its port."""
+    sentinel, parents_end = os.pipe()
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: SimpleNamespace(sentinel=sentinel))
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+
+    async with running(create_app(settings_for(database_url))):
+        before = ended.is_set()
+        os.close(parents_end)
+        await asyncio.wait_for(ended.wait(), 5)
+
+    assert not before
+    asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
+    os.close(sentinel)
 
 
 def test_app_is_made_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

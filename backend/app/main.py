@@ -3,8 +3,10 @@
 `uvicorn backend.app.main:app` serves it; importing this module reads no settings and opens nothing.
 """
 
+import asyncio
 import contextlib
 import logging
+import multiprocessing
 import signal
 from collections.abc import AsyncIterator
 from typing import Any, Never
@@ -96,6 +98,7 @@ def _verifier(settings: Settings) -> TokenVerifier:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     configure_logging(settings.log_level)
+    _end_with_parent()
     with _database_url(settings) as url:
         app.state.database = database = Database(
             url,
@@ -112,6 +115,18 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             yield
         finally:
             await database.close()
+
+
+def _end_with_parent() -> None:
+    """End when uvicorn's reloader or supervisor was killed: its processes would live on and keep the port."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        asyncio.get_running_loop().add_reader(parent.sentinel, _parent_ended, parent.sentinel)
+
+
+def _parent_ended(sentinel: int) -> None:
+    asyncio.get_running_loop().remove_reader(sentinel)
+    signal.raise_signal(signal.SIGTERM)
 
 
 def _database_url(settings: Settings) -> contextlib.AbstractContextManager[str]:

@@ -7,8 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import time
 import urllib.request
+import venv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,9 +69,27 @@ def family(pid: int) -> list[psutil.Process]:
     return [parent, *parent.children(recursive=True)]
 
 
+def has_ended(process: psutil.Process) -> bool:
+    """A zombie has: its new parent, a container's first process, may take its time to notice."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def postmaster(project: Path) -> int | None:
     file = project / ".data/postgres/postmaster.pid"
     return int(file.read_text().split()[0]) if file.exists() else None
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Whatever state it is in, and first as the database is stopped too."""
+    process.terminate()
+    try:
+        process.wait(PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        for member in family(process.pid):
+            member.kill()
 
 
 @contextlib.contextmanager
@@ -80,11 +100,7 @@ def serving(project: Path, port: int, *options: str, **changes: str) -> Iterator
         assert process.poll() is None
         yield process
     finally:
-        if process.poll() is None:
-            for member in family(process.pid):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    member.kill()
-        process.wait()
+        end(process)
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM], ids=lambda ending: ending.name)
@@ -96,9 +112,8 @@ def test_nothing_is_left_behind(project: Path, options: tuple[str, ...], ending:
         process.send_signal(ending)
         process.wait(PATIENCE_SECONDS)
 
-        _, alive = psutil.wait_procs(started, timeout=PATIENCE_SECONDS)
+        until(lambda: all(has_ended(member) for member in started))
 
-    assert alive == []
     assert postmaster(project) is None
 
 
@@ -114,6 +129,17 @@ def test_after_sigkill_the_next_start_recovers(project: Path) -> None:
         process.wait(PATIENCE_SECONDS)
 
     until(lambda: postmaster(project) is None)
+
+
+@pytest.mark.parametrize("options", [("--reload",), ("--workers", "2")], ids=["reload", "workers"])
+def test_nobody_outlives_a_killed_parent(project: Path, options: tuple[str, ...]) -> None:
+    """Its port is free for the next start, and its database is stopped."""
+    with serving(project, free_port(), *options) as process:
+        started = [*family(process.pid), psutil.Process(postmaster(project))]
+        process.kill()
+        until(lambda: all(has_ended(member) for member in started))
+
+    assert postmaster(project) is None
 
 
 def test_the_last_of_two_programs_stops_the_database(project: Path) -> None:
@@ -180,6 +206,55 @@ def test_production_refuses_a_database_without_walls(project: Path, server: Serv
     assert ended.returncode != 0
     assert "row-level security is off on tasks" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def installed(project: Path) -> None:
+    """A .venv as dev.sh makes it, without its minute: it borrows the packages of this one."""
+    shutil.copy(PROJECT_ROOT / "requirements.txt", project)
+    venv.create(project / ".venv", symlinks=True)
+    packages = sysconfig.get_path("purelib", vars={"base": str(project / ".venv")})
+    Path(packages, "borrowed.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
+    command = "source scripts/venv.sh; wanted_packages > .venv/installed"
+    subprocess.run(["bash", "-c", command], cwd=project, check=True)
+
+
+def test_dev_serves_and_prints_a_curl_that_works(project: Path) -> None:
+    """With a secret of its own that nobody else may read; and an impatient Ctrl-C leaves nothing behind."""
+    (project / ".env").unlink()
+    installed(project)
+    command = [str(project / "scripts/dev.sh"), "--port", "0"]
+    # A session of its own, so that Ctrl-C can be sent as a terminal does: to all of them at once.
+    with subprocess.Popen(
+        command, cwd="/", env=environment(), stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            assert process.stdout
+            curl = next(line for line in process.stdout if "curl" in line)
+            created = subprocess.run(["bash", "-c", curl], capture_output=True, text=True, check=False)
+            started = [*family(process.pid), psutil.Process(postmaster(project))]
+            for _ in range(3):
+                os.killpg(process.pid, signal.SIGINT)
+            until(lambda: all(has_ended(member) for member in started))
+        finally:
+            process.terminate()
+
+    assert '"title":"Buy milk"' in created.stdout
+    assert (project / ".env").stat().st_mode & 0o777 == 0o600
+    assert postmaster(project) is None
+
+
+def test_dev_says_what_is_missing(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Without a Python that is new enough there is one sentence."""
+    tools = tmp_path_factory.mktemp("tools")
+    (tools / "dirname").symlink_to(str(shutil.which("dirname")))
+    bash = str(shutil.which("bash"))
+
+    ended = subprocess.run(
+        [bash, "scripts/dev.sh"], cwd=project, env={"PATH": str(tools)}, capture_output=True, text=True, check=False
+    )
+
+    assert ended.returncode != 0
+    assert ended.stderr == "Python 3.11 or newer is needed, and none was found. Install it and run this again.\n"
 
 
 def test_smoke_passes_against_a_good_server_and_fails_against_another(project: Path) -> None:
