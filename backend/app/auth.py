@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NoReturn
 
+import orjson
 from authlib.oauth2.rfc6750 import BearerTokenValidator, InvalidTokenError
 from joserfc import jws
 from joserfc.errors import ExpiredTokenError, JoseError, MissingClaimError
@@ -162,6 +163,7 @@ def _base64url(segment: str) -> bytes:
 
 def _json_object(text: bytes) -> dict[str, Any]:
     document = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
+    orjson.loads(text)  # bounds the depth, which the standard library leaves to the interpreter: 3.13 has no bound
     if not isinstance(document, dict):
         _refuse("The token's parts must be JSON objects.")
     return document
