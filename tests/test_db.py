@@ -395,3 +395,25 @@ async def test_a_value_that_the_driver_cannot_write_is_a_fault_of_ours(database_
             await session.run(SLEEP, seconds=object())
 
         assert await session.run(WHO)
+
+
+async def test_blocked_requests_do_not_delay_liveness(database_url: str) -> None:
+    """Sixty requests that wait for a silent database leave /health answering, and are answered once it speaks."""
+    async with contextlib.AsyncExitStack() as stack:
+        wire, url = await stack.enter_async_context(wire_to(database_url))
+        settings = settings_for(url, database_pool_size=2, database_pool_timeout=30, request_timeout=30)
+        app = await stack.enter_async_context(running(create_app(settings)))
+        client = await stack.enter_async_context(client_for(app))
+        wire.hold()
+        blocked = [asyncio.create_task(client.get(f"/api/{client.user_id}/tasks")) for _ in range(60)]
+        sent = wire.queries
+        await until(lambda: wire.queries > sent)
+        async with asyncio.timeout(1):
+            alive = [await client.get("/health") for _ in range(10)]
+        waiting = [task for task in blocked if not task.done()]
+        wire.flow()
+        answers = await asyncio.gather(*blocked)
+
+    assert {answer.status_code for answer in alive} == {200}
+    assert len(waiting) == 60
+    assert {answer.status_code for answer in answers} == {200}

@@ -118,6 +118,12 @@ RULES = [
             "from fastapi.security import HTTPBearer",
         ),
     ),
+    Rule(
+        "makes a statement that nothing checked",
+        lambda node: called(node) == "Statement",
+        ("repositories/owned.py",),
+        ('Statement("all", "SELECT * FROM tasks", ())', 'db.Statement("all", "SELECT 1", ())'),
+    ),
     Rule("imports authlib or joserfc", brings("authlib", "joserfc"), ("auth.py",), ("from joserfc import jwt",)),
     Rule(
         "knows claim names", lambda node: text_of(node) in CLAIMS, ("auth.py",), ('claims["sub"]', 'claims.get("exp")')

@@ -259,6 +259,10 @@ UNCONFINED: dict[str, tuple[str, Callable[[], Any]]] = {
         NOT_OWNER,
         lambda: copied_from(["user_id", "id"], tasks.c.user_id, tasks.c.id + 1),
     ),
+    "insert from select, a column too many": (
+        "INSERT ... SELECT names 2 columns and selects 3",
+        lambda: copied_from(["user_id", "id"], owner, tasks.c.id, tasks.c.title),
+    ),
     "insert from select without an owner": (NOT_OWNER, lambda: copied_from(["id", "title"], tasks.c.id, tasks.c.title)),
     "insert from select, not confined": (
         NO_CONDITION_ALIAS,

@@ -191,7 +191,10 @@ def _check_insert(insert: Insert) -> None:
         _refuse("values([...]) with several rows cannot be checked")
     if insert.select is not None:
         names = list(insert._select_names or ())  # noqa: SLF001 - as above
-        selected = dict(zip(names, _selected(insert.select), strict=True))
+        columns = _selected(insert.select)
+        if len(names) != len(columns):
+            _refuse(f"INSERT ... SELECT names {len(names)} columns and selects {len(columns)}")
+        selected = dict(zip(names, columns, strict=True))
     else:
         selected = {_name(column): value for column, value in _values(insert).items()}
     if not _is_owner(_unlabelled(selected.get(OWNER_COLUMN))):
