@@ -256,7 +256,8 @@ def test_bad_tokens_leave_memory_flat() -> None:
     def send(numbers: range) -> None:
         for number in numbers:
             with contextlib.suppress(InvalidToken):
-                busy.principal(f"{SIGNED[:-8]}{number:08d}.{SIGNATURE}")
+                # Every tenth gets as far as a signature to compare; the others are refused for their shape.
+                busy.principal(f"{SIGNED[:-8]}{number:08d}.{SIGNATURE}" if number % 10 == 0 else f"{SIGNED}.{number}")
 
     send(range(2_000))
     before = process.memory_info().rss
