@@ -151,7 +151,7 @@ async def test_cancelling_many_requests_leaves_a_working_pool(database_url: str)
         assert {row["id"] for row in after} == {task["id"]}
         assert await theirs.get(kept["id"]) == kept
         assert len(database._pool._idle) <= 5  # noqa: SLF001 - the bound itself
-        assert database._pool._places._value == 5  # noqa: SLF001 - every place was given back
+        assert database._pool._places == 5  # noqa: SLF001 - every place was given back
 
 
 async def test_an_abandoned_statement_keeps_its_place_until_it_ends(database_url: str) -> None:

@@ -107,6 +107,8 @@ class Settings(DatabaseSettings):
     database_pool_timeout: float = Field(default=3.0, gt=0)
     database_connect_timeout: float = Field(default=5.0, gt=0)
     database_statement_timeout: float = Field(default=5.0, ge=0.001)
+    database_prepare: Literal["auto", "on", "off"] = "auto"
+    lean_path: Literal["on", "off"] = "on"
 
     request_timeout: float = Field(default=15.0, gt=0)
     max_body_bytes: int = Field(default=64 * 1024, ge=1024)

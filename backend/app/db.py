@@ -4,14 +4,18 @@ The only module that opens connections and touches psycopg2. A statement is one 
 """
 
 import asyncio
+import hashlib
 import logging
+import re
 import socket
+import time
+from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import psycopg2
-from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE, make_dsn, new_type, parse_dsn, register_type
+from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE, UNICODE, make_dsn, parse_dsn
 
 from backend.app import problems, row_security
 from backend.app.config import RefusedToStart
@@ -30,28 +34,56 @@ NOT_NOW = frozenset({"25006", "40001", "40P01", "55P03"})
 # Undefined table, undefined column: the schema went away under us.
 SCHEMA_GONE = frozenset({"42P01", "42703"})
 
+# What a prepared statement can meet: it is not there, it is there already, it no longer fits the tables.
+NO_SUCH_STATEMENT, STATEMENT_EXISTS, PLAN_OUTDATED = "26000", "42P05", "0A000"
+PREPARED_IN_DOUBT = frozenset({NO_SUCH_STATEMENT, STATEMENT_EXISTS, PLAN_OUTDATED})
+# So many of those in so many seconds: a transaction pooler, which the URL did not tell of, hands our connections on.
+PREPARED_DOUBTS_MAX = 10
+PREPARED_DOUBTS_SECONDS = 60.0
+# How the URL of a transaction pooler looks: Neon's and Supabase's hosts, and the port that PgBouncer comes with.
+_POOLER_HOST, _POOLER_PORT = re.compile("pooler|bouncer"), "6432"
+
 TIMESTAMP_OID = 1114
+
+_PLACEHOLDER = re.compile(r"%\((?P<name>\w+)\)s")
+
+Prepare = Literal["auto", "on", "off"]
 
 log = logging.getLogger("tasks")
 
 Row = tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Statement:
-    """SQL text in the driver's format (`%(name)s`) and its columns' names; made by `repositories/owned.py`."""
+    """SQL text in the driver's format (`%(name)s`) and its columns' names; made by `repositories/owned.py`.
+
+    `types` has the SQL type of every parameter; without it the statement is always sent in full. `shape` makes of a row
+    what the repository hands out; by default a dict by columns.
+    """
 
     name: str
     text: str
     columns: tuple[str, ...]
+    types: Mapping[str, str] = field(default_factory=dict)
+    shape: Callable[[Row], dict[str, Any]] | None = None
 
+    def __post_init__(self) -> None:
+        # Named after its text: whoever has prepared this name before has prepared the same.
+        name = f'"{hashlib.sha256(self.text.encode()).hexdigest()[:16]} {self.name}"'
+        numbers = {parameter: f"${number}" for number, parameter in enumerate(self.types, 1)}
+        body = _PLACEHOLDER.sub(lambda found: numbers.get(found["name"], found[0]), self.text)
+        values = ", ".join(f"%({parameter})s" for parameter in self.types)
+        object.__setattr__(self, "preparation", f"PREPARE {name} ({', '.join(self.types.values())}) AS {body}; ")
+        object.__setattr__(self, "execution", f"EXECUTE {name} ({values})")
 
-def _utc_text(text: str | bytes | None, _: Any) -> str | None:
-    """A timestamp that the statement has put into UTC, in the API's own form (RFC 3339)."""
-    return f"{text[:10]}T{text[11:]}Z" if isinstance(text, str) else None
+    preparation: str = field(init=False)
+    execution: str = field(init=False)
 
-
-UTC_TEXT = new_type((TIMESTAMP_OID,), "UTC_TEXT", _utc_text)
+    def shaped(self, rows: list[Row]) -> list[dict[str, Any]]:
+        if self.shape is not None:
+            return [self.shape(row) for row in rows]
+        return [dict(zip(self.columns, row, strict=True)) for row in rows]
 
 
 class Connection:
@@ -67,23 +99,45 @@ class Connection:
         self._answer: asyncio.Future[None] | None = None
         self._loop.add_reader(self._fd, self._advance)
         self._watched = True
-        register_type(UTC_TEXT, raw)
+        self._cursor = raw.cursor()
+        # Timestamps stay PostgreSQL's text: making datetimes of them and text again took a third of a list's time.
+        raw.string_types[TIMESTAMP_OID] = UNICODE
+        self._prepared: set[str] = set()
 
     @property
     def closed(self) -> bool:
         return bool(self._raw.closed)
 
+    def text_of(self, statement: Statement) -> str:
+        """What to send for a statement: its execution, after its preparation where this connection first meets it."""
+        known = statement.execution in self._prepared
+        return statement.execution if known else statement.preparation + statement.execution
+
+    def prepared(self, statement: Statement) -> None:
+        self._prepared.add(statement.execution)
+
+    def doubt(self, statement: Statement, code: str | None) -> None:
+        """Remember what the server said of a prepared statement."""
+        if code == NO_SUCH_STATEMENT:
+            self._prepared.discard(statement.execution)
+        elif code == STATEMENT_EXISTS:
+            self._prepared.add(statement.execution)
+        else:
+            self.close()
+
     async def execute(self, text: str, parameters: Mapping[str, Any]) -> list[Row]:
         """Send the text as it is and return the rows of its last statement. Raises psycopg2.Error."""
-        cursor = self._raw.cursor()
+        cursor = self._cursor
         cursor.execute(text, parameters)
-        await self.answered()
+        await self._answered()
         return cursor.fetchall() if cursor.description else []
 
     async def answered(self) -> None:
         """Wait until nothing is under way."""
-        if self._raw.closed or not self._raw.isexecuting():
-            return
+        if not self._raw.closed and self._raw.isexecuting():
+            await self._answered()
+
+    async def _answered(self) -> None:
         self._answer = answer = self._loop.create_future()
         self._advance()
         try:
@@ -136,27 +190,24 @@ class Pool:
         self._connect = connect
         self._wait_timeout = wait_timeout
         self._abandoned_timeout = abandoned_timeout
-        self._places = asyncio.Semaphore(size)
+        self._places = size
+        self._waiting: deque[asyncio.Future[None]] = deque()
         self._idle: list[Connection] = []
         self._draining: set[asyncio.Task[None]] = set()
 
     async def acquire(self) -> Connection:
         """Raises Overloaded when no place becomes free in time, and whatever connecting raises."""
-        if self._places.locked():
-            try:
-                async with asyncio.timeout(self._wait_timeout):
-                    await self._places.acquire()
-            except TimeoutError:
-                raise problems.Overloaded from None
+        if self._places:
+            self._places -= 1
         else:
-            await self._places.acquire()
+            await self._place()
         while self._idle:
             if not (connection := self._idle.pop()).closed:
                 return connection
         try:
             return await self._connect()  # type: ignore[no-any-return] # an awaitable of Connection
         except BaseException:
-            self._places.release()
+            self._give_place()
             raise
 
     def release(self, connection: Connection) -> None:
@@ -164,7 +215,7 @@ class Pool:
             connection.close()
         else:
             self._idle.append(connection)
-        self._places.release()
+        self._give_place()
 
     def abandon(self, connection: Connection) -> None:
         """Give up a connection in mid-statement.
@@ -191,7 +242,34 @@ class Pool:
             pass
         finally:
             connection.close()
-            self._places.release()
+            self._give_place()
+
+    async def _place(self) -> None:
+        loop = asyncio.get_running_loop()
+        turn = loop.create_future()
+        self._waiting.append(turn)
+        timer = loop.call_later(self._wait_timeout, _give_up, turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._give_place()  # it was given just as the wait was cancelled
+            raise
+        finally:
+            timer.cancel()
+
+    def _give_place(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._places += 1
+
+
+def _give_up(turn: asyncio.Future[None]) -> None:
+    if not turn.done():
+        turn.set_exception(problems.Overloaded())
 
 
 class Database:
@@ -206,8 +284,11 @@ class Database:
         connect_timeout: float,
         statement_timeout: float,
         on_missing_wall: Callable[[RefusedToStart], None],
+        prepare: Prepare = "auto",
     ) -> None:
         """Timeouts in seconds. `on_missing_wall` is called when a wall turns out to be missing while serving.
+
+        `prepare` tells whether each connection prepares its statements once: "auto" unless the URL names a pooler.
 
         Raises RefusedToStart for a URL that libpq cannot read.
         """
@@ -230,6 +311,8 @@ class Database:
             wait_timeout=pool_timeout,
             abandoned_timeout=statement_timeout + ABANDONED_GRACE,
         )
+        self._preparing = prepare == "on" or (prepare == "auto" and not _names_pooler(self._dsn))
+        self._doubts: deque[float] = deque(maxlen=PREPARED_DOUBTS_MAX)
         self._walls_stand = False
         self._walls_check: asyncio.Task[None] | None = None
 
@@ -240,7 +323,12 @@ class Database:
         """
         if not self._walls_stand:
             await self.check()
-        return await self._execute(self._prelude + statement.text, {**parameters, OWNER: owner})
+        values = {**parameters, OWNER: owner}
+        if self._preparing and statement.types:
+            rows = await self._execute(self._prelude, values, statement)
+            if rows is not None:
+                return rows
+        return await self._execute(self._prelude + statement.text, values) or []
 
     async def check(self) -> None:
         """Look whether the database is there, migrated and walled; callers at the same time share one look.
@@ -270,7 +358,7 @@ class Database:
         self._walls_stand = not look.cancelled() and look.exception() is None
 
     async def _look_at_walls(self) -> None:
-        faults = await self._execute(row_security.FAULTS, row_security.PARAMETERS)
+        faults = await self._execute(row_security.FAULTS, row_security.PARAMETERS) or []
         sentences = {kind: "; ".join(s for k, s in faults if k == kind) for kind, _ in faults}
         if row_security.NOT_MIGRATED in sentences:
             reason = sentences[row_security.NOT_MIGRATED]
@@ -283,19 +371,38 @@ class Database:
                 "Run `alembic upgrade head` as the owner of the tables, or undo what was changed by hand."
             )
 
-    async def _execute(self, text: str, parameters: Mapping[str, Any]) -> list[Row]:
+    async def _execute(
+        self, text: str, parameters: Mapping[str, Any], prepared: Statement | None = None
+    ) -> list[Row] | None:
+        """The rows of the text, or of the prepared statement after it; None where that was not as we left it."""
         connection = await self._pool.acquire()
         try:
+            if prepared is not None:
+                text += connection.text_of(prepared)
             rows = await connection.execute(text, parameters)
         except psycopg2.Error as error:
+            if prepared is not None and error.pgcode in PREPARED_IN_DOUBT:
+                connection.doubt(prepared, error.pgcode)
+                self._pool.release(connection)
+                self._doubt()
+                return None
             self._pool.release(connection)
             self._raise_problem(error)
             raise
         except BaseException:
             self._pool.abandon(connection)
             raise
+        if prepared is not None:
+            connection.prepared(prepared)
         self._pool.release(connection)
         return rows
+
+    def _doubt(self) -> None:
+        """A prepared statement was not as we left it: once is a matter of chance, often is a pooler in between."""
+        self._doubts.append(time.monotonic())
+        if len(self._doubts) == PREPARED_DOUBTS_MAX and self._doubts[-1] - self._doubts[0] < PREPARED_DOUBTS_SECONDS:
+            self._preparing = False
+            log.warning("database: a pooler hands connections on; statements are sent in full from now on")
 
     def _raise_problem(self, error: psycopg2.Error) -> None:
         """Raise the problem that a database error means to the caller; return if it means a fault of ours."""
@@ -342,7 +449,11 @@ class OwnerSession:
     async def run(self, statement: Statement, **parameters: Any) -> list[dict[str, Any]]:
         """The rows as dicts, in the statement's order. Raises Unavailable."""
         rows = await self._database.run(statement, self.owner, parameters)
-        return [dict(zip(statement.columns, row, strict=True)) for row in rows]
+        return statement.shaped(rows)
+
+
+def _names_pooler(dsn: Mapping[str, str]) -> bool:
+    return bool(_POOLER_HOST.search(dsn.get("host", ""))) or dsn.get("port") == _POOLER_PORT
 
 
 def _close(raw: Any) -> None:

@@ -180,6 +180,7 @@ async def test_each_request_is_one_line(database_url: str, capsys: pytest.Captur
         capsys.readouterr()
         await client.post("/api/u\u2028x/tasks", json={"title": "se3ret"}, headers={"X-Request-ID": "mine-1.2_3"})
         await client.get("/api/other/tasks", headers={"X-Request-ID": 'bad"\tid'})
+        await asyncio.sleep(0)  # lines are written at the end of the loop's turn
         lines = [json.loads(line) for line in capsys.readouterr().out.strip().split("\n")]
 
     assert list(lines[0]) == ["time", "level", "event", "method", "route", "status", "ms", "request_id", "user_id"]

@@ -1,6 +1,7 @@
 """Refuses what could hold the server up or be read in two ways, before anything else looks at the request."""
 
 import asyncio
+from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -10,6 +11,47 @@ from backend.app import problems
 FIELD_OVERHEAD_BYTES = 4
 
 
+class Deadlines:
+    """Cancels tasks that take longer than `seconds`; one timer looks after all, where asyncio.timeout sets one each.
+
+    All have the same time, so the first to come is the first whose time is over.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._ends: dict[asyncio.Task[Any], float] = {}
+        self._cancelled: set[asyncio.Task[Any]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> asyncio.Task[Any]:
+        """The running task, which has `seconds` from now on."""
+        task: asyncio.Task[Any] = asyncio.current_task()  # type: ignore[assignment] # a request always runs in one
+        loop = task.get_loop()
+        self._ends[task] = loop.time() + self._seconds
+        if self._timer is None:
+            self._timer = loop.call_later(self._seconds, self._look, loop)
+        return task
+
+    def passed(self, task: asyncio.Task[Any]) -> bool:
+        """Whether the task was cancelled because its time is over, and for no other reason."""
+        return task in self._cancelled and task.uncancel() == 0
+
+    def end(self, task: asyncio.Task[Any]) -> None:
+        del self._ends[task]
+        self._cancelled.discard(task)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        self._timer = None
+        for task, end in self._ends.items():
+            if end > now:
+                self._timer = loop.call_at(end, self._look, loop)
+                return
+            if task not in self._cancelled:
+                self._cancelled.add(task)
+                task.cancel()
+
+
 class LimitsMiddleware:
     """Raises HeadersTooLarge, MalformedRequest (two ways to tell where the body ends) or TooSlow."""
 
@@ -17,23 +59,25 @@ class LimitsMiddleware:
         """`request_timeout` in seconds, from the request's headers to the last byte of the answer."""
         self.app = app
         self.max_header_bytes = max_header_bytes
-        self.request_timeout = request_timeout
+        self.deadlines = Deadlines(request_timeout)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         self.check_headers(scope["headers"])
+        task = self.deadlines.start()
         try:
-            async with asyncio.timeout(self.request_timeout) as deadline:
-                await self.app(scope, receive, send)
-        except TimeoutError:
-            if deadline.expired():
+            await self.app(scope, receive, send)
+        except asyncio.CancelledError:
+            if self.deadlines.passed(task):
                 raise problems.TooSlow from None
             raise
+        finally:
+            self.deadlines.end(task)
 
     def check_headers(self, headers: list[tuple[bytes, bytes]]) -> None:
-        size = sum(len(name) + len(value) + FIELD_OVERHEAD_BYTES for name, value in headers)
+        size = sum([len(name) + len(value) + FIELD_OVERHEAD_BYTES for name, value in headers])
         if size > self.max_header_bytes:
             raise problems.HeadersTooLarge(self.max_header_bytes)
         names = [name for name, _ in headers]

@@ -4,14 +4,17 @@ Every problem that any layer raises is answered here, inside CORS; so is an exce
 that leaks nothing.
 """
 
+import asyncio
 import logging
+import os
+import random
 import re
-import secrets
 import sys
 import time
 import traceback
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -22,6 +25,10 @@ from backend.app.config import RefusedToStart
 ACCEPTED_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 # RFC 6455, section 7.4.1: the endpoint is refused because of a policy.
 POLICY_VIOLATION: Final = 1008
+
+# Request ids are names and no secrets: the operating system's random numbers cost a system call each.
+_ids = random.Random()  # noqa: S311 - as said
+os.register_at_fork(after_in_child=_ids.seed)
 
 log = logging.getLogger("tasks")
 
@@ -56,12 +63,16 @@ class ObserveMiddleware:
 
         try:
             await self.app(scope, receive, observed_send)
-        except Exception as error:  # noqa: BLE001 - the last resort
-            problem = error if isinstance(error, problems.Problem) else _unexpected(error, request_id)
+        except problems.Problem as problem:
             if status is None:  # else the answer is under way; the server cuts a connection whose answer is incomplete
                 await _answer(problem, request_id, observed_send)
+        except Exception as error:  # noqa: BLE001 - the last resort
+            _report(error, request_id)
+            if status is None:
+                await _answer(problems.InternalError(), request_id, observed_send)
         finally:
-            log.info("request", extra={"fields": _line(scope, request_id, status, started)})
+            if log.isEnabledFor(logging.INFO):
+                log.handle(_RequestRecord(_line(scope, request_id, status, started)))
 
     async def _refuse_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -96,7 +107,8 @@ def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and ACCEPTED_REQUEST_ID.fullmatch(value):
             return str(value, "ascii")
-    return secrets.token_hex(8)
+    # A name and no secret: the operating system's random numbers cost a system call each.
+    return f"{random.getrandbits(64):016x}"
 
 
 def _line(scope: Scope, request_id: str, status: int | None, started: float) -> dict[str, Any]:
@@ -111,14 +123,52 @@ def _line(scope: Scope, request_id: str, status: int | None, started: float) -> 
     }
 
 
-def _unexpected(error: Exception, request_id: str) -> problems.InternalError:
+def _report(error: Exception, request_id: str) -> None:
     """Log where it happened. The message stays out: it may hold what the user wrote, or a password."""
     frames = [f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)]
     log.error(
         "unexpected",
         extra={"fields": {"error": type(error).__name__, "at": frames, "request_id": request_id}},
     )
-    return problems.InternalError()
+
+
+class _RequestRecord(logging.LogRecord):
+    """A record that does not look up who logs, in which thread and process: that is most of what logging costs."""
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self.__dict__.update(_REQUEST_RECORD)
+        self.created = time.time()
+        self.fields = fields
+
+
+_REQUEST_RECORD = logging.LogRecord(log.name, logging.INFO, __file__, 0, "request", None, None).__dict__
+
+
+class LinesTogether(logging.StreamHandler[TextIO]):
+    """Writes what one turn of the event loop has logged at once: a write for each line is what a log costs most.
+
+    From a warning on, and where no loop runs, nothing waits.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._waiting: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._waiting.append(self.format(record))
+        if record.levelno >= logging.WARNING:
+            self.flush()
+        elif len(self._waiting) == 1:
+            try:
+                asyncio.get_running_loop().call_soon(self.flush)
+            except RuntimeError:
+                self.flush()
+
+    def flush(self) -> None:
+        if self._waiting:
+            lines, self._waiting = self._waiting, []
+            self.stream.write("\n".join(lines) + "\n")
+            super().flush()
 
 
 class JSONLines(logging.Formatter):
@@ -136,12 +186,17 @@ class JSONLines(logging.Formatter):
 
 
 def _rfc3339(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds % 1 * 1000):03d}Z"
+    return f"{_to_the_second(int(seconds))}.{int(seconds % 1 * 1000):03d}Z"
+
+
+@lru_cache(maxsize=2)
+def _to_the_second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def configure_logging(level: str) -> None:
     """Send our log to standard output as JSON lines; uvicorn's access log, which says less, is silenced."""
-    handler = logging.StreamHandler(sys.stdout)
+    handler = LinesTogether(sys.stdout)
     handler.setFormatter(JSONLines())
     log.handlers = [handler]
     log.propagate = False

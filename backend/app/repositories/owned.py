@@ -5,7 +5,7 @@ stops mistakes; what renders itself (a custom type or element, a name marked as 
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Never
 
 from sqlalchemy import BindParameter, Column, Delete, Insert, Select, Table, Update
@@ -15,13 +15,15 @@ from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import BinaryExpression, BooleanClauseList, ColumnClause, Grouping, Label
 from sqlalchemy.sql.selectable import AliasedReturnsRows, FromClause
 
-from backend.app.db import OWNER, Statement
+from backend.app.db import OWNER, Row, Statement
 from backend.app.models import metadata
 
 OWNER_COLUMN = "user_id"
 
 # Functions that see their arguments and nothing else: query_to_xml() reads any table, set_config() would move wall 4.
 FUNCTIONS = frozenset({"coalesce", "count", "greatest", "least", "max", "min", "now", "sum", "timezone"})
+
+Shape = Callable[[Row], dict[str, Any]]
 
 _PLACEHOLDER = re.compile(r"%%|%\((?P<name>[^)]*)\)s")
 
@@ -30,8 +32,8 @@ class Unconfined(Exception):
     """A statement reaches a user-owned table without being confined to `user_id = :owner`."""
 
 
-def prepare(name: str, statement: Select[Any] | Insert | Update | Delete) -> Statement:
-    """Check and compile a statement on user-owned tables.
+def prepare(name: str, statement: Select[Any] | Insert | Update | Delete, shape: Shape | None = None) -> Statement:
+    """Check and compile a statement on user-owned tables; `shape` makes of a row what the repository hands out.
 
     In every SELECT, UPDATE and DELETE, at any depth, each user-owned table or alias must carry a top-level AND
     condition `x.user_id = :owner` of its own; an INSERT must write `:owner` itself. Functions must be in FUNCTIONS.
@@ -44,7 +46,7 @@ def prepare(name: str, statement: Select[Any] | Insert | Update | Delete) -> Sta
         raise Unconfined(f"Statement {name!r} is not confined to its owner: {error}") from None
     # str(): a label is a subclass of str, which orjson takes for a key only as itself.
     columns = tuple(str(column.keyname) for column in compiled._result_columns)  # noqa: SLF001 - no public list of them
-    return Statement(name, compiled.text_with_constants(), columns)
+    return Statement(name, compiled.text_with_constants(), columns, compiled.parameter_types(), shape)
 
 
 class OwnedCompiler(PGCompiler):
@@ -72,6 +74,14 @@ class OwnedCompiler(PGCompiler):
         }
         # One pass: a constant may itself look like a placeholder.
         return _PLACEHOLDER.sub(lambda found: constants.get(found["name"], found[0]), self.string)
+
+    def parameter_types(self) -> dict[str, str]:
+        """The SQL type of every parameter that is left, by name."""
+        return {
+            name: parameter.type.compile(dialect=self.dialect)
+            for parameter, name in self.bind_names.items()
+            if parameter.required
+        }
 
     def visit_select(self, select_stmt: Select[Any], *args: Any, **kw: Any) -> str:
         return self._within(select_stmt.whereclause, super().visit_select, select_stmt, *args, **kw)

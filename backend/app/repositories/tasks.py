@@ -22,12 +22,13 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
+    false,
     func,
     insert,
     literal,
     not_,
-    or_,
     select,
+    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -35,7 +36,7 @@ from sqlalchemy.sql.elements import BindParameter, ColumnElement
 from sqlalchemy.sql.selectable import CTE
 
 from backend.app import problems
-from backend.app.db import OWNER, OwnerSession
+from backend.app.db import OWNER, OwnerSession, Row, Statement
 from backend.app.models import metadata
 from backend.app.repositories.owned import prepare
 from backend.app.schemas.task import Changes, Status, TaskCreate
@@ -55,32 +56,52 @@ _description: BindParameter[str | None] = bindparam("description", type_=Text)
 _completed: BindParameter[bool | None] = bindparam("completed", type_=Boolean)
 _expected: BindParameter[Sequence[int]] = bindparam("expected", type_=ARRAY(BigInteger))
 
-_FIELDS = [column.name for column in _tasks.columns]
-_COMPLETED_BY_STATUS = {Status.ALL: None, Status.PENDING: False, Status.COMPLETED: True}
-
 
 def _in_utc(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """Timestamps leave the database in UTC, whatever time zone the session is in."""
     return func.timezone("UTC", column).label(column.key) if column.key in ("created_at", "updated_at") else column
 
 
+def _task(row: Row) -> Task:
+    """A row of `_shown` as a task, or a task of nothing where the row is one of nulls."""
+    user_id, number, title, description, completed, revision, created_at, updated_at = row
+    return {
+        "user_id": user_id,
+        "id": number,
+        "title": title,
+        "description": description,
+        "completed": completed,
+        "revision": revision,
+        # RFC 3339 wants a T and a Z; db.py hands timestamps on as PostgreSQL's text.
+        "created_at": created_at and f"{created_at[:10]}T{created_at[11:]}Z",
+        "updated_at": updated_at and f"{updated_at[:10]}T{updated_at[11:]}Z",
+    }
+
+
 _shown = [_in_utc(column) for column in _tasks.columns]
 _mine = _tasks.c.user_id == _owner
 _this_one = (_mine, _tasks.c.id == _id)
 
-LIST = prepare(
-    "list tasks",
-    select(*_shown)
-    .where(
-        _mine,
-        _tasks.c.id < bindparam("before", type_=BigInteger),
-        or_(_completed.is_(None), _tasks.c.completed == _completed),
-    )
-    .order_by(_tasks.c.id.desc())
-    .limit(bindparam("limit", type_=Integer)),
-)
 
-GET = prepare("get a task", select(*_shown).where(*_this_one))
+def _list(name: str, *conditions: ColumnElement[bool]) -> Statement:
+    """A page of the caller's tasks that meet the conditions, newest first."""
+    page = (
+        select(*_shown)
+        .where(_mine, *conditions, _tasks.c.id < bindparam("before", type_=BigInteger))
+        .order_by(_tasks.c.id.desc())
+        .limit(bindparam("limit", type_=Integer))
+    )
+    return prepare(name, page, _task)
+
+
+# A statement for each status, for each has an index that ends where the page ends.
+LIST = {
+    Status.ALL: _list("list tasks"),
+    Status.PENDING: _list("list pending tasks", _tasks.c.completed == false()),
+    Status.COMPLETED: _list("list completed tasks", _tasks.c.completed == true()),
+}
+
+GET = prepare("get a task", select(*_shown).where(*_this_one), _task)
 
 
 def _create() -> Select[Any]:
@@ -143,22 +164,31 @@ def _as_expected() -> ColumnElement[bool]:
 class _Write:
     """A write in two forms: for a request without If-Match, and for one that names the revisions it may change."""
 
-    plain: Any
-    conditional: Any
+    plain: Statement
+    conditional: Statement
 
 
 def _changed(name: str, **values: Any) -> _Write:
-    def statement(*conditions: ColumnElement[bool]) -> Select[Any]:
-        locked = _locked()
-        change: Update = (
-            update(_tasks)
-            .values(**values, revision=locked.c.revision + 1, updated_at=func.now())
-            .where(*_this_one, *conditions)
-        )
-        written = change.returning(*_shown).cte("written")
-        return _answer(written, _counted(written), bool(conditions))
+    change = update(_tasks).values(**values, updated_at=func.now()).where(*_this_one)
 
-    return _Write(prepare(name, statement()), prepare(f"{name}, if it is as expected", statement(_as_expected())))
+    def plain() -> Update:
+        # Counted first, and only for a task that is there. If it is deleted at this very moment, the number is lost.
+        there = select(_tasks.c.id).where(*_this_one).exists()
+        counted = (
+            update(_lists)
+            .values(revision=_lists.c.revision + 1)
+            .where(_lists.c.user_id == _owner, there)
+            .returning(_lists.c.revision)
+            .cte("counted")
+        )
+        return change.values(revision=counted.c.revision).returning(*_shown)
+
+    def conditional() -> Select[Any]:
+        locked = _locked()
+        written = change.values(revision=locked.c.revision + 1).where(_as_expected()).returning(*_shown).cte("written")
+        return _answer(written, _counted(written), conditional=True)
+
+    return _Write(prepare(name, plain(), _task), prepare(f"{name}, if it is as expected", conditional(), _task))
 
 
 def _removed(name: str) -> _Write:
@@ -179,7 +209,7 @@ def _answer(written: CTE, counted: CTE, conditional: bool) -> Select[Any]:
     return select(*written.c).select_from(seen.outerjoin(written, literal(True))).add_cte(counted)
 
 
-CREATE = prepare("create a task", _create())
+CREATE = prepare("create a task", _create(), _task)
 UPDATE = _changed(
     "update a task",
     title=func.coalesce(_title, _tasks.c.title),
@@ -204,7 +234,7 @@ class TaskRepository:
 
     async def page(self, *, status: Status, before: int, limit: int) -> tuple[list[Task], bool]:
         """At most `limit` tasks with ids below `before`, newest first, and whether there are more."""
-        found = await self._session.run(LIST, before=before, limit=limit + 1, completed=_COMPLETED_BY_STATUS[status])
+        found = await self._session.run(LIST[status], before=before, limit=limit + 1)
         return found[:limit], len(found) > limit
 
     async def get(self, task_id: int) -> Task:

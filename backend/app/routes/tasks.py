@@ -1,7 +1,8 @@
 """The tasks API: handlers validate by their signature, call one repository method, and answer."""
 
+from functools import lru_cache
 from typing import Annotated, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import orjson
 from fastapi import APIRouter, Depends, Query, Request
@@ -37,15 +38,19 @@ class Links:
     """Relative references (RFC 3986, section 4.2) to the caller's tasks, as seen from outside."""
 
     def __init__(self, request: Request) -> None:
-        user_id = quote(request.state.principal.user_id, safe="")
-        self._tasks = f"{quote(request.scope.get('root_path', ''))}/api/{user_id}/tasks"
+        self._tasks = _path_of_tasks(request.scope.get("root_path", ""), request.state.principal.user_id)
 
     def task(self, task: dict[str, Any]) -> str:
         return f"{self._tasks}/{task['id']}"
 
     def page(self, status: Status, limit: int, before: int) -> str:
-        query = {"status": status, "limit": limit, "cursor": cursor.encode(status, before)}
-        return f"{self._tasks}?{urlencode(query)}"
+        # Nothing here needs to be percent-encoded: a word, a number, base64url.
+        return f"{self._tasks}?status={status.value}&limit={limit}&cursor={cursor.encode(status, before)}"
+
+
+@lru_cache(maxsize=2048)
+def _path_of_tasks(root_path: str, user_id: str) -> str:
+    return f"{quote(root_path)}/api/{quote(user_id, safe='')}/tasks"
 
 
 Tasks = Annotated[TaskRepository, Depends(tasks_of_caller)]

@@ -1,0 +1,112 @@
+// The same API on Fastify and pg, as a careful engineer writes it: named prepared statements (PREPARE=off: none, for a
+// transaction pooler), the token cache on, request and response schemas, one log line a request.
+import cors from '@fastify/cors'
+import jwt from '@fastify/jwt'
+import Fastify from 'fastify'
+import pg from 'pg'
+
+const { BETTER_AUTH_SECRET, PORT, PREPARE } = process.env
+// bigint as a number, as the project sends it; timestamps as the text that the statement makes of them.
+pg.types.setTypeParser(20, Number)
+pg.types.setTypeParser(1114, (text) => `${text.slice(0, 10)}T${text.slice(11)}Z`)
+const pool = new pg.Pool({ max: 10 }) // PGHOST, PGUSER, PGDATABASE say where
+
+const columns = `user_id, id, title, description, completed, revision,
+  timezone('UTC', created_at) AS created_at, timezone('UTC', updated_at) AS updated_at`
+const statements = {
+  list: `SELECT ${columns} FROM tasks WHERE user_id = $1 ORDER BY id DESC LIMIT $2`,
+  get: `SELECT ${columns} FROM tasks WHERE user_id = $1 AND id = $2`,
+  create: `INSERT INTO tasks (user_id, title, description, completed) VALUES ($1, $2, $3, $4) RETURNING ${columns}`,
+  update: `UPDATE tasks SET title = $3, description = $4, revision = revision + 1, updated_at = now()
+    WHERE user_id = $1 AND id = $2 RETURNING ${columns}`,
+  toggle: `UPDATE tasks SET completed = NOT completed, revision = revision + 1, updated_at = now()
+    WHERE user_id = $1 AND id = $2 RETURNING ${columns}`
+}
+
+async function run (name, values) {
+  const query = { text: statements[name], values }
+  if (PREPARE !== 'off') query.name = name
+  return (await pool.query(query)).rows
+}
+
+const task = {
+  type: 'object',
+  properties: {
+    user_id: { type: 'string' },
+    id: { type: 'integer' },
+    title: { type: 'string' },
+    description: { type: ['string', 'null'] },
+    completed: { type: 'boolean' },
+    revision: { type: 'integer' },
+    created_at: { type: 'string' },
+    updated_at: { type: 'string' }
+  }
+}
+const body = {
+  type: 'object',
+  required: ['title'],
+  additionalProperties: false,
+  properties: {
+    title: { type: 'string', minLength: 1, maxLength: 200 },
+    description: { type: ['string', 'null'], maxLength: 1000 },
+    completed: { type: 'boolean' }
+  }
+}
+const ids = { type: 'object', properties: { id: { type: 'integer', minimum: 1 } } }
+
+const app = Fastify({ logger: true, disableRequestLogging: true, bodyLimit: 65536, routerOptions: { ignoreTrailingSlash: false } })
+app.register(cors, { origin: ['http://localhost:3000'], credentials: true })
+app.register(jwt, {
+  secret: BETTER_AUTH_SECRET,
+  verify: { algorithms: ['HS256'], cache: true, requiredClaims: ['exp', 'sub'], clockTolerance: 30 }
+})
+app.addHook('onRequest', async (request, reply) => {
+  try {
+    await request.jwtVerify()
+  } catch {
+    return reply.code(401).header('WWW-Authenticate', 'Bearer').send({ message: 'Not authenticated' })
+  }
+  if (request.params.user_id !== request.user.sub) return reply.code(403).send({ message: 'Not yours' })
+})
+app.addHook('onResponse', async (request, reply) => {
+  request.log.info({
+    method: request.method,
+    route: request.routeOptions.url,
+    status: reply.statusCode,
+    ms: reply.elapsedTime,
+    request_id: request.id,
+    user_id: request.user?.sub
+  }, 'request')
+})
+
+function one (reply, rows, status = 200) {
+  if (rows.length === 0) return reply.code(404).send({ message: 'No such task' })
+  return reply.code(status).header('ETag', `"${rows[0].revision}"`).send(rows[0])
+}
+
+app.register(async (routes) => {
+  routes.get('/tasks', {
+    schema: {
+      querystring: { type: 'object', properties: { limit: { type: 'integer', minimum: 1, maximum: 500, default: 100 } } },
+      response: { 200: { type: 'array', items: task } }
+    }
+  }, (request) => run('list', [request.user.sub, request.query.limit]))
+
+  routes.post('/tasks', { schema: { body, response: { 201: task } } }, async (request, reply) => {
+    const { title, description = null, completed = false } = request.body
+    return one(reply, await run('create', [request.user.sub, title, description, completed]), 201)
+  })
+
+  routes.get('/tasks/:id', { schema: { params: ids, response: { 200: task } } }, async (request, reply) =>
+    one(reply, await run('get', [request.user.sub, request.params.id])))
+
+  routes.put('/tasks/:id', { schema: { params: ids, body, response: { 200: task } } }, async (request, reply) => {
+    const { title, description = null } = request.body
+    return one(reply, await run('update', [request.user.sub, request.params.id, title, description]))
+  })
+
+  routes.patch('/tasks/:id/complete', { schema: { params: ids, response: { 200: task } } }, async (request, reply) =>
+    one(reply, await run('toggle', [request.user.sub, request.params.id])))
+}, { prefix: '/api/:user_id' })
+
+await app.listen({ host: '127.0.0.1', port: Number(PORT) })
