@@ -107,8 +107,7 @@ def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and ACCEPTED_REQUEST_ID.fullmatch(value):
             return str(value, "ascii")
-    # A name and no secret: the operating system's random numbers cost a system call each.
-    return f"{random.getrandbits(64):016x}"
+    return f"{_ids.getrandbits(64):016x}"
 
 
 def _line(scope: Scope, request_id: str, status: int | None, started: float) -> dict[str, Any]:

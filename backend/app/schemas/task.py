@@ -34,16 +34,23 @@ def _decimal(value: Any) -> Any:
     return value
 
 
+def _text(shortest: int, longest: int, pattern: str) -> WithJsonSchema:
+    """What the document says of a text; the validators beside it judge, with better sentences than a pattern has."""
+    return WithJsonSchema({"type": "string", "minLength": shortest, "maxLength": longest, "pattern": pattern})
+
+
 Title = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=TITLE_MAX_CHARACTERS),
     AfterValidator(_without_nul),
+    _text(1, TITLE_MAX_CHARACTERS, r"^[^\u0000]*[^\s\u0000][^\u0000]*$"),
     Field(description="What is to be done. Blanks around it are removed.", examples=["Buy milk"]),
 ]
 Description = Annotated[
     str,
     StringConstraints(max_length=DESCRIPTION_MAX_CHARACTERS),
     AfterValidator(_without_nul),
+    _text(0, DESCRIPTION_MAX_CHARACTERS, r"^[^\u0000]*$"),
     Field(description="More about it, or null.", examples=["Two litres"]),
 ]
 Completed = Annotated[bool, Field(description="Whether it is done.", examples=[False])]
