@@ -3,6 +3,8 @@
 import contextlib
 import itertools
 import secrets
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, NoReturn
@@ -15,13 +17,26 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 
 from backend.app import embedded
-from backend.app.config import RefusedToStart, Settings
+from backend.app.config import PROJECT_ROOT, RefusedToStart, Settings
 from backend.app.db import Database
 from backend.app.main import create_app
 
 SECRET = secrets.token_urlsafe(48)
 
+# What `--plain` switches off: see test_both_ways.py.
+PLAIN = {"lean_path": "off", "database_prepare": "off"}
+_ways: dict[str, str] = {}
+
 _numbers = itertools.count(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--plain", action="store_true", help="without the lean path and prepared statements")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--plain"):
+        _ways.update(PLAIN)
 
 
 def token(
@@ -38,6 +53,39 @@ def token(
 def new_user() -> str:
     """A user id that no other test has: rows are never shared between tests."""
     return f"user{next(_numbers)}-{secrets.token_hex(4)}"
+
+
+PlainRun = subprocess.Popen[str]
+_plain_run: pytest.StashKey[PlainRun] = pytest.StashKey()
+
+# What does not depend on how a request is served.
+SERVED_NOWHERE = ("test_both_ways.py", "test_embedded.py", "test_migrations.py", "scripts")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever waits for the plain run comes last."""
+    items.sort(key=_waits_for_plain_run)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Start the plain run (see test_both_ways.py), where a test is to wait for it, beside all the others."""
+    if any(map(_waits_for_plain_run, session.items)) and not session.config.option.collectonly:
+        command = [sys.executable, "-m", "pytest", "--plain", "-q", "-p", "no:cacheprovider", "tests"]
+        command += [f"--ignore=tests/{name}" for name in SERVED_NOWHERE]
+        session.config.stash[_plain_run] = subprocess.Popen(
+            command, cwd=PROJECT_ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+
+def _waits_for_plain_run(item: pytest.Item) -> bool:
+    return "plain_run" in getattr(item, "fixturenames", ())
+
+
+@pytest.fixture
+def plain_run(pytestconfig: pytest.Config) -> Iterator[PlainRun]:
+    """The suite with `--plain`, on its way since the tests were collected."""
+    with pytestconfig.stash[_plain_run] as run:
+        yield run
 
 
 class Server:
@@ -93,7 +141,7 @@ def database_url(server: Server) -> Iterator[str]:
 def settings_for(database_url: str, **changes: Any) -> Settings:
     """Settings that come from nowhere but here."""
     values: dict[str, Any] = {"better_auth_secret": SECRET, "database_url": database_url, "environment": "staging"}
-    return Settings(_env_file=None, **{**values, **changes})
+    return Settings(_env_file=None, **{**values, **_ways, **changes})
 
 
 @contextlib.asynccontextmanager
@@ -105,6 +153,7 @@ async def database_for(url: str, **changes: Any) -> AsyncIterator[Database]:
         "connect_timeout": 5.0,
         "statement_timeout": 5.0,
         "on_missing_wall": _raise,
+        "prepare": _ways.get("database_prepare", "auto"),
     }
     database = Database(url, **{**options, **changes})
     try:

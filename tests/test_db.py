@@ -417,3 +417,115 @@ async def test_blocked_requests_do_not_delay_liveness(database_url: str) -> None
     assert {answer.status_code for answer in alive} == {200}
     assert len(waiting) == 60
     assert {answer.status_code for answer in answers} == {200}
+
+
+TITLES = Statement("titles", f"SELECT title FROM tasks WHERE user_id = %({OWNER})s", ("title",), {OWNER: "TEXT"})
+PREPARED = "SELECT count(*) FROM pg_prepared_statements"
+
+
+async def prepared_on(database: Database) -> int:
+    [[count]] = await database._execute(PREPARED, {}) or []  # noqa: SLF001 - nothing of the API tells
+    return int(count)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "host", "expected"),
+    [
+        ("on", "ep-cool-name-pooler.neon.tech", True),
+        ("auto", "ep-cool-name.neon.tech", True),
+        ("auto", "localhost:5432", True),
+        ("auto", "localhost", True),
+        ("auto", "ep-cool-name-pooler.neon.tech", False),
+        ("auto", "aws-0-eu-central-1.pooler.supabase.com:6543", False),
+        ("auto", "pgbouncer", False),
+        ("auto", "localhost:6432", False),
+        ("off", "localhost", False),
+    ],
+)
+async def test_statements_are_prepared_unless_a_pooler_is_named(prepare: Any, host: str, expected: bool) -> None:
+    """A transaction pooler hands connections on, so what is prepared on one is not there on the next."""
+    async with database_for(f"postgresql://u@{host}/tasks", prepare=prepare) as database:
+        assert database._preparing is expected  # noqa: SLF001 - as above
+
+
+async def test_a_statement_is_prepared_once_per_connection(database_url: str) -> None:
+    """Two users, four runs, one prepared statement; and each sees their own rows."""
+    users = [new_user(), new_user()]
+    async with wired(database_url, pool_size=1, prepare="on") as (wire, database):
+        for user in users:
+            await tasks_of(database, user).create(TaskCreate(title=f"of {user}"))
+        before = wire.queries, await prepared_on(database)
+        seen = [await OwnerSession(database, user).run(TITLES) for user in users * 2]
+        after = wire.queries, await prepared_on(database)
+
+    assert seen == [[{"title": f"of {user}"}] for user in users] * 2
+    assert after[0] - before[0] == 5
+    assert after[1] - before[1] == 1
+
+
+async def forgotten(database: Database, server: Server, name: str) -> None:
+    await database._execute("DEALLOCATE ALL", {})  # noqa: SLF001 - what a pooler's other client, or an administrator, does
+
+
+async def there_already(database: Database, server: Server, name: str) -> None:
+    [connection] = database._pool._idle  # noqa: SLF001 - what a pooler's other client has prepared
+    connection._prepared.clear()  # noqa: SLF001 - as above
+
+
+async def outdated(database: Database, server: Server, name: str) -> None:
+    server.execute("ALTER TABLE tasks ALTER title TYPE varchar(300)", database=name)
+
+
+@pytest.mark.parametrize("happens", [forgotten, there_already, outdated])
+async def test_a_prepared_statement_that_is_not_as_it_was_left(server: Server, happens: Any) -> None:
+    """The request is answered all the same, and from the next one on the statement is prepared again."""
+    user_id = new_user()
+    with server.new_database() as name:
+        async with database_for(server.database_url(name), pool_size=1, prepare="on") as database:
+            await tasks_of(database, user_id).create(TaskCreate(title="kept"))
+            session = OwnerSession(database, user_id)
+            await session.run(TITLES)
+            await happens(database, server, name)
+
+            answers = [await session.run(TITLES) for _ in range(3)]
+
+            assert answers == [[{"title": "kept"}]] * 3
+            assert await prepared_on(database) >= 1
+
+
+async def test_behind_an_unnamed_pooler_statements_are_soon_sent_in_full(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Ten prepared statements gone in a minute are one warning, and then nothing is prepared any more."""
+    async with database_for(database_url, pool_size=1, prepare="on") as database:
+        session = OwnerSession(database, new_user())
+        await session.run(TITLES)
+        for _ in range(30):
+            await database._execute("DEALLOCATE ALL", {})  # noqa: SLF001 - as above
+            assert await session.run(TITLES) == []
+
+        assert await prepared_on(database) == 0
+    assert [record.getMessage() for record in caplog.records if "pooler" in record.getMessage()] == [
+        "database: a pooler hands connections on; statements are sent in full from now on"
+    ]
+
+
+async def test_a_wait_that_is_cancelled_gives_its_turn_on(database_url: str) -> None:
+    """Whoever gives up while waiting for a connection, even as it comes, takes none with them."""
+    async with database_for(database_url, pool_size=1) as database:
+        session = OwnerSession(database, new_user())
+        await session.run(WHO)
+        for turns in range(6):
+            busy = asyncio.create_task(session.run(WHO))
+            await asyncio.sleep(0)
+            waiting = asyncio.create_task(session.run(WHO))
+            await asyncio.sleep(0)
+            await busy
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+        await until(lambda: not database._pool._draining)  # noqa: SLF001 - as above
+
+        assert await session.run(WHO)
+        assert database._pool._places == 1  # noqa: SLF001 - as above

@@ -283,3 +283,38 @@ async def test_identity_does_not_leak_between_requests_of_one_client(app: FastAP
         answers = await asyncio.gather(*(users[n % 2].get(f"/api/{users[n % 2].user_id}/tasks") for n in range(40)))
 
     assert all([task["title"] for task in answer.json()] == [users[n % 2].user_id] for n, answer in enumerate(answers))
+
+
+async def test_each_request_has_its_own_time() -> None:
+    """Of three requests on one timer the two that hang are given up, each in its turn, and the third is not."""
+    given_up: list[str] = []
+    limits = LimitsMiddleware(_waits, max_header_bytes=100, request_timeout=0.05)
+
+    async def ask(name: str, seconds: float) -> None:
+        try:
+            await _run(limits, {"type": "http", "headers": [], "seconds": seconds})
+        except problems.TooSlow:
+            given_up.append(name)
+
+    async with asyncio.TaskGroup() as requests:
+        requests.create_task(ask("first", 60))
+        requests.create_task(ask("quick", 0))
+        await asyncio.sleep(0.02)
+        requests.create_task(ask("second", 60))
+
+    assert given_up == ["first", "second"]
+
+
+async def test_a_request_cancelled_from_outside_is_not_too_slow() -> None:
+    """A server that ends cancels its requests; that is no answer of ours."""
+    limits = LimitsMiddleware(_waits, max_header_bytes=100, request_timeout=5)
+    request = asyncio.create_task(_run(limits, {"type": "http", "headers": [], "seconds": 60}))
+    await asyncio.sleep(0)
+    request.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await request
+
+
+async def _waits(scope: Any, receive: Any, send: Any) -> None:
+    await asyncio.sleep(scope["seconds"])
