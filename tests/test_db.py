@@ -10,7 +10,7 @@ import pytest
 
 from backend.app import problems
 from backend.app.config import RefusedToStart
-from backend.app.db import OWNER, Database, OwnerSession, Statement
+from backend.app.db import OWNER, Database, OwnerSession, Statement, _give_up
 from backend.app.main import create_app
 from backend.app.repositories.tasks import TaskRepository
 from backend.app.schemas.task import TaskCreate
@@ -463,6 +463,19 @@ async def test_a_statement_is_prepared_once_per_connection(database_url: str) ->
     assert after[1] - before[1] == 1
 
 
+async def test_a_prepared_statement_without_its_filter_meets_row_level_security(database_url: str) -> None:
+    """Wall 4 on prepared statements: on one connection, in turns, each user meets their own rows alone."""
+    without_filter = f"SELECT title FROM tasks WHERE %({OWNER})s IS NOT NULL"
+    everything = Statement("without its filter", without_filter, ("title",), {OWNER: "TEXT"})
+    users = [new_user(), new_user()]
+    async with database_for(database_url, pool_size=1, prepare="on") as database:
+        for user in users:
+            await tasks_of(database, user).create(TaskCreate(title=f"of {user}"))
+        seen = [await OwnerSession(database, user).run(everything) for user in users * 8]
+
+    assert seen == [[{"title": f"of {user}"}] for user in users] * 8
+
+
 async def forgotten(database: Database, server: Server, name: str) -> None:
     await database._execute("DEALLOCATE ALL", {})  # noqa: SLF001 - what a pooler's other client, or an administrator, does
 
@@ -510,22 +523,32 @@ async def test_behind_an_unnamed_pooler_statements_are_soon_sent_in_full(
     ]
 
 
-async def test_a_wait_that_is_cancelled_gives_its_turn_on(database_url: str) -> None:
-    """Whoever gives up while waiting for a connection, even as it comes, takes none with them."""
+@pytest.mark.parametrize("given", [False, True])
+async def test_a_wait_that_is_cancelled_gives_its_turn_on(database_url: str, given: bool) -> None:
+    """Whoever gives up while waiting for a connection, even just as it comes, takes none with them."""
     async with database_for(database_url, pool_size=1) as database:
-        session = OwnerSession(database, new_user())
+        session, pool = OwnerSession(database, new_user()), database._pool  # noqa: SLF001 - the very moment is the test's
         await session.run(WHO)
-        for turns in range(6):
-            busy = asyncio.create_task(session.run(WHO))
-            await asyncio.sleep(0)
-            waiting = asyncio.create_task(session.run(WHO))
-            await asyncio.sleep(0)
-            await busy
-            for _ in range(turns):
-                await asyncio.sleep(0)
-            waiting.cancel()
-            await asyncio.gather(waiting, return_exceptions=True)
-        await until(lambda: not database._pool._draining)  # noqa: SLF001 - as above
+        connection = await pool.acquire()
+        waiting = asyncio.create_task(session.run(WHO))
+        await until(lambda: pool._waiting)  # noqa: SLF001 - as above
+
+        if given:
+            pool.release(connection)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        if not given:
+            pool.release(connection)
 
         assert await session.run(WHO)
-        assert database._pool._places == 1  # noqa: SLF001 - as above
+        assert (pool._places, len(pool._waiting)) == (1, 0)  # noqa: SLF001 - as above
+
+
+async def test_a_turn_that_came_in_time_is_not_taken_back() -> None:
+    """The timer of a wait may go off in the same moment."""
+    turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    turn.set_result(None)
+
+    _give_up(turn)
+
+    assert turn.exception() is None

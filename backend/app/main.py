@@ -129,7 +129,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 def _settle_garbage() -> None:
     """Spare the garbage collector what lives as long as the process, and most of its runs: requests make no cycles."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)
 

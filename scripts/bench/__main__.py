@@ -119,7 +119,7 @@ def main() -> None:
     """Measure, print, and write docs/bench.md and docs/bench.svg."""
     parser = argparse.ArgumentParser(prog="./scripts/bench.sh", description="Measure the project beside its peers.")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each run (3)")
+    parser.add_argument("--seconds", type=int, default=3, help="of each run (3)")
     parser.add_argument("--quick", action="store_true", help="only the project, Fastify and the floor; writes nothing")
     parser.add_argument("--scenarios", default=",".join(SCENARIOS), help="separated by commas")
     options = parser.parse_args()

@@ -30,7 +30,7 @@ EXPECTED = {
 }
 SCENARIOS = ("list", "get", "create", "update", "toggle", "mixed", "refused")
 MIXED_TOLERANCE = 0.02
-WARM_UP_SECONDS = 1.0
+WARM_UP_SECONDS = 1
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Bench:
     folder: Path
     database_pid: int
     rounds: int
-    seconds: float
+    seconds: int
 
     def measure(self, matches: Sequence[tuple[Case, Sequence[Contestant]]]) -> Runs:
         """Every case on its contestants in turn, `rounds` times, after a warm-up that is not kept."""

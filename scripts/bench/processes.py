@@ -79,9 +79,9 @@ class Load:
     lists: int
 
 
-def load(url: str, plan: Path, *, statuses: str, counts: str, connections: int, seconds: float) -> Load:
+def load(url: str, plan: Path, *, statuses: str, counts: str, connections: int, seconds: int) -> Load:
     """Put the requests of `plan` on a server. Raises SystemExit if any answer is not what it should be."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "-s", str(LOAD), url, "--", str(plan)]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(LOAD), url, "--", str(plan)]
     output = run([*command, statuses, counts])
     result = next(line for line in output.splitlines() if line.startswith("RESULT"))
     _, requests, duration, p50, p99, lists, wrong, failed, example = result.split("\t")

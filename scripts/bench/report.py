@@ -32,9 +32,9 @@ GROWTH = {"page 1,000 ÷ page 1, time": 1.2, "2 M rows ÷ 200 k rows, time": 1.1
 
 ABOUT = """# The project beside its peers
 
-Written by `./scripts/bench.sh`, which anyone can run. All do the same work: the same checks of tokens, the same columns,
-the same page, one worker, one log line a request. Only ratios between neighbours of one run say much, because the
-machine and its noise are shared.
+Written by `./scripts/bench.sh`, which anyone can run. All do the same work: the same checks of tokens, the same
+columns, the same page, one worker, one log line a request; every answer's status and number of tasks is checked. Only
+ratios between neighbours of one run say much, because the machine and its noise are shared.
 
 ![Requests per second](bench.svg)
 """
@@ -184,7 +184,8 @@ class Report:
             rate, p50, p99, api, database = (self.runs.typical(start.name, case, value) or 0 for value in values)
             own = "project-pooled" if start.name.endswith("-pooled") else PROJECT
             ratios = self.runs.ratios(own, start.name, case)
-            said = "" if start.name == own else f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+            compared = ratios and start.name != own
+            said = f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})" if compared else ""
             shown = f"{max(database, 0):.0f}" if start.name not in ("floor", "pocketbase") else ""
             rows.append(f"| {start.title} | {rate:,.0f} | {p50:.2f} | {p99:.2f} | {api:.0f} | {shown} | {said} |")
         if case == LIST and "pgbench" in self.extras:

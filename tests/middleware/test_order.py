@@ -316,5 +316,27 @@ async def test_a_request_cancelled_from_outside_is_not_too_slow() -> None:
         await request
 
 
+async def test_a_request_that_takes_long_to_end_is_cancelled_once() -> None:
+    """What it does to clean up is not disturbed when the next one's time is over."""
+    cleaned: list[str] = []
+
+    async def cleans_up(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.05)
+            cleaned.append(scope["name"])
+
+    limits = LimitsMiddleware(cleans_up, max_header_bytes=100, request_timeout=0.05)
+    requests = []
+    for name in ("first", "second"):
+        requests.append(asyncio.create_task(_run(limits, {"type": "http", "headers": [], "name": name})))
+        await asyncio.sleep(0.02)
+    answers = await asyncio.gather(*requests, return_exceptions=True)
+
+    assert [type(answer) for answer in answers] == [problems.TooSlow] * 2
+    assert cleaned == ["first", "second"]
+
+
 async def _waits(scope: Any, receive: Any, send: Any) -> None:
     await asyncio.sleep(scope["seconds"])

@@ -127,7 +127,7 @@ class Status(StrEnum):
 class TaskPageQuery(BaseModel):
     """Which tasks, and which page of them."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     status: Status = Field(default=Status.ALL, description="Only tasks in this state.")
     limit: Annotated[int, Field(ge=1, le=PAGE_MAX), BeforeValidator(_decimal)] = Field(
