@@ -58,8 +58,18 @@ def new_user() -> str:
 PlainRun = subprocess.Popen[str]
 _plain_run: pytest.StashKey[PlainRun] = pytest.StashKey()
 
-# What does not depend on how a request is served.
-SERVED_NOWHERE = ("test_both_ways.py", "test_embedded.py", "test_migrations.py", "scripts")
+# What does not depend on how a request is served, and what attacks the API by its document, which takes longest.
+NOT_PLAIN = (
+    "auth",
+    "both_ways",
+    "config",
+    "embedded",
+    "migrations",
+    "ownership",
+    "problems",
+    "row_security",
+    "schemathesis",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -71,7 +81,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Start the plain run (see test_both_ways.py), where a test is to wait for it, beside all the others."""
     if any(map(_waits_for_plain_run, session.items)) and not session.config.option.collectonly:
         command = [sys.executable, "-m", "pytest", "--plain", "-q", "-p", "no:cacheprovider", "tests"]
-        command += [f"--ignore=tests/{name}" for name in SERVED_NOWHERE]
+        command += ["--ignore=tests/scripts", *(f"--ignore=tests/test_{name}.py" for name in NOT_PLAIN)]
         session.config.stash[_plain_run] = subprocess.Popen(
             command, cwd=PROJECT_ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
