@@ -11,6 +11,9 @@ from typing import Annotated, Literal, Self, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+# Whether each connection prepares its statements: auto is "unless the URL names a transaction pooler".
+Prepare = Literal["auto", "on", "off"]
+
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
 # What Better Auth signs with when it was given no secret: everybody knows it.
@@ -107,7 +110,7 @@ class Settings(DatabaseSettings):
     database_pool_timeout: float = Field(default=3.0, gt=0)
     database_connect_timeout: float = Field(default=5.0, gt=0)
     database_statement_timeout: float = Field(default=5.0, ge=0.001)
-    database_prepare: Literal["auto", "on", "off"] = "auto"
+    database_prepare: Prepare = "auto"
     lean_path: Literal["on", "off"] = "on"
 
     request_timeout: float = Field(default=15.0, gt=0)

@@ -12,13 +12,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import psycopg2
 from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE, UNICODE, make_dsn, parse_dsn
 
 from backend.app import problems, row_security
-from backend.app.config import RefusedToStart
+from backend.app.config import Prepare, RefusedToStart
 
 # The parameter that every statement on user-owned tables carries.
 OWNER = "owner"
@@ -47,8 +47,6 @@ TIMESTAMP_OID = 1114
 
 _PLACEHOLDER = re.compile(r"%\((?P<name>\w+)\)s")
 
-Prepare = Literal["auto", "on", "off"]
-
 log = logging.getLogger("tasks")
 
 Row = tuple[Any, ...]
@@ -58,8 +56,9 @@ Row = tuple[Any, ...]
 class Statement:
     """SQL text in the driver's format (`%(name)s`) and its columns' names; made by `repositories/owned.py`.
 
-    `types` has the SQL type of every parameter; without it the statement is always sent in full. `shape` makes of a row
-    what the repository hands out; by default a dict by columns.
+    `preparation` and `execution` are the text as PREPARE and EXECUTE. `types` has the SQL type of every parameter;
+    without it the statement is always sent in full. `shape` makes of a row what the repository hands out; by default a
+    dict by columns.
     """
 
     name: str
@@ -67,6 +66,8 @@ class Statement:
     columns: tuple[str, ...]
     types: Mapping[str, str] = field(default_factory=dict)
     shape: Callable[[Row], dict[str, Any]] | None = None
+    preparation: str = field(init=False)
+    execution: str = field(init=False)
 
     def __post_init__(self) -> None:
         # Named after its text: whoever has prepared this name before has prepared the same.
@@ -76,9 +77,6 @@ class Statement:
         values = ", ".join(f"%({parameter})s" for parameter in self.types)
         object.__setattr__(self, "preparation", f"PREPARE {name} ({', '.join(self.types.values())}) AS {body}; ")
         object.__setattr__(self, "execution", f"EXECUTE {name} ({values})")
-
-    preparation: str = field(init=False)
-    execution: str = field(init=False)
 
     def shaped(self, rows: list[Row]) -> list[dict[str, Any]]:
         if self.shape is not None:
@@ -129,15 +127,15 @@ class Connection:
         """Send the text as it is and return the rows of its last statement. Raises psycopg2.Error."""
         cursor = self._cursor
         cursor.execute(text, parameters)
-        await self._answered()
+        await self._wait()
         return cursor.fetchall() if cursor.description else []
 
     async def answered(self) -> None:
         """Wait until nothing is under way."""
         if not self._raw.closed and self._raw.isexecuting():
-            await self._answered()
+            await self._wait()
 
-    async def _answered(self) -> None:
+    async def _wait(self) -> None:
         self._answer = answer = self._loop.create_future()
         self._advance()
         try:

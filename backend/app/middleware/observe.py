@@ -1,7 +1,7 @@
 """One request id, one log line and one answer for every request, whatever goes wrong further in.
 
 Every problem that any layer raises is answered here, inside CORS; so is an exception that nobody expected, as a 500
-that leaks nothing.
+that leaks nothing. How a log line is written is told here as well.
 """
 
 import asyncio
