@@ -16,13 +16,15 @@ def signed(settings: Settings, user_id: str, minutes: int) -> str:
     """A token for this user. Raises RefusedToStart in production, where only Better Auth makes tokens."""
     if settings.environment == "production":
         raise RefusedToStart("No development tokens in production: tokens come from Better Auth.")
+    if not settings.secrets:
+        raise RefusedToStart("There is no secret to sign with: BETTER_AUTH_SECRET is not set.")
     now = int(time.time())
     claims: dict[str, object] = {"sub": user_id, "iat": now, "exp": now + minutes * 60}
     if settings.jwt_issuer:
         claims["iss"] = settings.jwt_issuer
     if settings.jwt_audience:
         claims["aud"] = settings.jwt_audience
-    return jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(settings.better_auth_secret.get_secret_value()))
+    return jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(settings.secrets[0]))
 
 
 def main() -> None:

@@ -197,7 +197,7 @@ class Client(httpx.AsyncClient):
 
 
 def client_for(app: Any, user_id: str | None = None, **options: Any) -> Client:
-    """A client of this user, or one without a token, on the real stack."""
+    """A client of this user, or of a new one, on the real stack."""
     user_id = new_user() if user_id is None else user_id
     headers = {"Authorization": f"Bearer {token(user_id)}"}
     client = Client(transport=httpx.ASGITransport(app), base_url="http://api.test", headers=headers, **options)

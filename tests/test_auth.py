@@ -11,7 +11,8 @@ from typing import Any
 import psutil
 import pytest
 
-from backend.app.auth import InvalidToken, TokenVerifier
+from backend.app.auth import Parties, TokenVerifier
+from backend.app.signatures import InvalidToken, Signatures
 
 SECRET = "a-secret-of-the-tests-that-is-long-enough"
 NOW = 1_800_000_000
@@ -54,7 +55,8 @@ def verifier(now: float = NOW, **options: Any) -> TokenVerifier:
         "max_length": 8192,
         "cache_size": 100,
     }
-    return TokenVerifier(SECRET, clock=lambda: now, **{**limits, **options})
+    signatures = Signatures([SECRET], published=False)
+    return TokenVerifier(signatures, clock=lambda: now, **{**limits, **options})
 
 
 GOOD = token()
@@ -227,7 +229,7 @@ def test_any_plain_user_id_is_accepted(sub: str) -> None:
 )
 def test_issuer_and_audience_are_checked_when_configured(claims: dict[str, Any], accepted: bool) -> None:
     """A token for another service of the same issuer is refused, and so is one from elsewhere."""
-    strict = verifier(issuer="https://app", audience="tasks")
+    strict = verifier(shared=Parties("https://app", "tasks"))
 
     if accepted:
         assert strict.principal(with_claims(**claims)).user_id == "u1"
@@ -240,7 +242,7 @@ def test_a_remembered_token_still_expires() -> None:
     """The cache remembers signatures only: the clock is asked every time."""
     now = [float(NOW)]
     limits: dict[str, Any] = {"max_lifetime": LIFETIME, "leeway": LEEWAY, "max_length": 8192, "cache_size": 100}
-    ageing = TokenVerifier(SECRET, clock=lambda: now[0], **limits)
+    ageing = TokenVerifier(Signatures([SECRET], published=False), clock=lambda: now[0], **limits)
     ageing.principal(GOOD)
 
     now[0] += 900 + LEEWAY

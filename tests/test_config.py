@@ -27,16 +27,36 @@ def load(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Settings:
     return config.load(Settings)
 
 
+URL_ = "https://app.example.com"
+HOSTED = {"ENVIRONMENT": "production", "DATABASE_URL": URL}
 PRODUCTION = {"ENVIRONMENT": "production", "DATABASE_URL": URL, "BETTER_AUTH_SECRET": SECRET}
 
 
 @pytest.mark.parametrize(
     ("environment", "sentence"),
     [
-        ({}, "BETTER_AUTH_SECRET is required"),
-        ({"BETTER_AUTH_SECRET": ""}, "BETTER_AUTH_SECRET is required"),
+        ({}, "BETTER_AUTH_SECRET or BETTER_AUTH_URL is required"),
+        ({"BETTER_AUTH_SECRET": ""}, "BETTER_AUTH_SECRET or BETTER_AUTH_URL is required"),
         ({"BETTER_AUTH_SECRET": "x" * 31}, "fewer than 32 characters"),
         ({"BETTER_AUTH_SECRET": config.BETTER_AUTH_PUBLIC_SECRET}, "the public default"),
+        ({"BETTER_AUTH_SECRETS": "new,old"}, "versions with their secrets"),
+        ({"BETTER_AUTH_SECRETS": f"{SECRET}"}, "versions with their secrets"),
+        ({"BETTER_AUTH_SECRETS": f"x:{SECRET}"}, "versions with their secrets"),
+        ({"BETTER_AUTH_SECRETS": f"-1:{SECRET}"}, "versions with their secrets"),
+        ({"BETTER_AUTH_SECRETS": f"1:{SECRET},1:{SECRET}x"}, "a version twice"),
+        ({"BETTER_AUTH_SECRETS": f"2:{SECRET},1:{'x' * 31}"}, "fewer than 32 characters"),
+        ({"BETTER_AUTH_SECRETS": f"2:{SECRET},1:{config.BETTER_AUTH_PUBLIC_SECRET}"}, "the public default"),
+        ({"BETTER_AUTH_URL": "app.example.com"}, "must be an http or https URL"),
+        ({"BETTER_AUTH_URL": "https://user:pa55word@app.example.com"}, "must be an http or https URL"),
+        ({"BETTER_AUTH_URL": "https://app.example.com?x=1"}, "must be an http or https URL"),
+        ({"BETTER_AUTH_URL": "http://app.example.com", **HOSTED, "ENVIRONMENT": "staging"}, "must use https://"),
+        ({"BETTER_AUTH_URL": "http://app.example.com", **HOSTED}, "must use https://"),
+        ({"BETTER_AUTH_URL": URL_, "BETTER_AUTH_JWKS_URL": "http://a.example/jwks", **HOSTED}, "must use https://"),
+        ({"BETTER_AUTH_JWKS_URL": "https://a.example/jwks"}, "needs JWT_ISSUER and JWT_AUDIENCE"),
+        ({"BETTER_AUTH_JWKS_URL": "https://a.example/jwks", "JWT_ISSUER": "x"}, "needs JWT_ISSUER and JWT_AUDIENCE"),
+        ({"BETTER_AUTH_URL": URL_, "AUTH_COOKIE": "true"}, "AUTH_COOKIE needs BETTER_AUTH_SECRET"),
+        ({"BETTER_AUTH_SECRET": SECRET, "AUTH_COOKIE_PREFIX": "a;b"}, "AUTH_COOKIE_PREFIX"),
+        ({"BETTER_AUTH_SECRET": SECRET, "JWT_ISSUER": 'a"b'}, "without quotes"),
         ({"BETTER_AUTH_SECRET": SECRET, "ENVIRONMENT": "staging"}, "DATABASE_URL is required"),
         ({"BETTER_AUTH_SECRET": SECRET, "ENVIRONMENT": "production"}, "DATABASE_URL is required"),
         ({"BETTER_AUTH_SECRET": SECRET, "ENVIRONMENT": "prod"}, "ENVIRONMENT"),
@@ -95,6 +115,57 @@ def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.cors_origins == ("https://a.example", "https://b.example:8443", "http://localhost:3000")
 
 
+@pytest.mark.parametrize(
+    ("environment", "secrets"),
+    [
+        ({"BETTER_AUTH_SECRET": SECRET}, (SECRET,)),
+        ({"BETTER_AUTH_SECRETS": f"2:{SECRET}2, 1:{SECRET}1"}, (f"{SECRET}2", f"{SECRET}1")),
+        ({"BETTER_AUTH_SECRETS": f"0:{SECRET}:with:colons"}, (f"{SECRET}:with:colons",)),
+        ({"BETTER_AUTH_SECRETS": f"1:{SECRET}1", "BETTER_AUTH_SECRET": SECRET}, (f"{SECRET}1",)),
+        ({"BETTER_AUTH_URL": URL_}, ()),
+    ],
+)
+def test_the_list_of_secrets_wins(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], secrets: tuple[str, ...]
+) -> None:
+    """As in Better Auth: BETTER_AUTH_SECRETS, where it is set, is all there is."""
+    settings = load(monkeypatch, **environment)
+
+    assert settings.secrets == secrets
+    assert SECRET not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("environment", "jwks_url", "origin"),
+    [
+        ({"BETTER_AUTH_URL": URL_}, f"{URL_}/api/auth/jwks", URL_),
+        ({"BETTER_AUTH_URL": f"{URL_}/"}, f"{URL_}/api/auth/jwks", URL_),
+        ({"BETTER_AUTH_URL": f"{URL_}/auth/"}, f"{URL_}/auth/jwks", URL_),
+        (
+            {"BETTER_AUTH_URL": "https://App.Example.com:8443"},
+            "https://App.Example.com:8443/api/auth/jwks",
+            f"{URL_}:8443",
+        ),
+        ({"BETTER_AUTH_URL": f"{URL_}:443"}, f"{URL_}:443/api/auth/jwks", URL_),
+        ({"BETTER_AUTH_URL": URL_, "BETTER_AUTH_JWKS_URL": "https://k.example/x"}, "https://k.example/x", URL_),
+        (
+            {"BETTER_AUTH_JWKS_URL": "https://k.example/x", "JWT_ISSUER": "i", "JWT_AUDIENCE": "a"},
+            "https://k.example/x",
+            None,
+        ),
+        ({"BETTER_AUTH_URL": "http://localhost:3000"}, "http://localhost:3000/api/auth/jwks", "http://localhost:3000"),
+        ({"BETTER_AUTH_SECRET": SECRET}, None, None),
+    ],
+)
+def test_the_url_of_better_auth_is_enough(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], jwks_url: str | None, origin: str | None
+) -> None:
+    """Where its keys are, and what it calls itself, follow from it; a path in it is that of its API."""
+    settings = load(monkeypatch, **environment)
+
+    assert (settings.jwks_url, settings.better_auth_origin) == (jwks_url, origin)
+
+
 def test_development_needs_the_secret_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a secret and nothing else the defaults hold, and none of them shows it."""
     settings = load(monkeypatch, BETTER_AUTH_SECRET=SECRET)
@@ -121,7 +192,7 @@ def test_the_example_describes_every_setting_with_its_default() -> None:
         default: Any = Settings.model_fields[name.lower()].get_default()
         shown = ",".join(default) if isinstance(default, tuple) else default
         if text:
-            assert str(shown).removesuffix(".0") == text
+            assert str(shown).removesuffix(".0").lower() == text.lower()
 
 
 def test_the_readme_names_every_setting() -> None:

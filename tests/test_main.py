@@ -100,7 +100,7 @@ def test_app_is_made_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_app_with_unsafe_settings_ends_the_program() -> None:
     """The status is not zero, and the sentence says which setting."""
-    with pytest.raises(SystemExit, match="BETTER_AUTH_SECRET is required"):
+    with pytest.raises(SystemExit, match="BETTER_AUTH_SECRET or BETTER_AUTH_URL is required"):
         _ = main.app
 
 

@@ -124,9 +124,29 @@ RULES = [
         ("repositories/owned.py",),
         ('Statement("all", "SELECT * FROM tasks", ())', 'db.Statement("all", "SELECT 1", ())'),
     ),
-    Rule("imports authlib or joserfc", brings("authlib", "joserfc"), ("auth.py",), ("from joserfc import jwt",)),
     Rule(
-        "knows claim names", lambda node: text_of(node) in CLAIMS, ("auth.py",), ('claims["sub"]', 'claims.get("exp")')
+        "imports authlib or joserfc",
+        brings("authlib", "joserfc"),
+        ("auth.py", "signatures.py"),
+        ("from joserfc import jwt",),
+    ),
+    Rule(
+        "speaks HTTP to another server",
+        brings("httpx", "urllib.request", "http.client"),
+        ("jwks.py",),
+        ("import httpx",),
+    ),
+    Rule(
+        "reads cookies",
+        lambda node: text_of(node).lower() == "cookie",
+        ("middleware/jwt.py",),
+        ('request.headers["Cookie"]', 'dict(scope["headers"])[b"cookie"]'),
+    ),
+    Rule(
+        "knows claim names",
+        lambda node: text_of(node) in CLAIMS,
+        ("auth.py", "session_cookie.py"),
+        ('claims["sub"]', 'claims.get("exp")'),
     ),
     Rule("knows WWW-Authenticate", says("www-authenticate"), ("problems.py",), ('{"WWW-Authenticate": "Bearer"}',)),
     Rule(

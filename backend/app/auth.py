@@ -1,39 +1,26 @@
-"""Token text -> Principal. Knows JOSE and claims; knows no HTTP and no SQL.
+"""Token text -> Principal: what an access token must say. Knows claims; knows no HTTP, no SQL and no keys.
 
 What Better Auth signs, and which of its tokens must not be let in, is told in README.md ("Connecting Better Auth").
 """
 
-import base64
-import json
 import math
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NoReturn
+from typing import Any
 
-import orjson
-from authlib.oauth2.rfc6750 import BearerTokenValidator, InvalidTokenError
-from joserfc import jws
+from authlib.oauth2.rfc6750 import BearerTokenValidator
 from joserfc.errors import ExpiredTokenError, JoseError, MissingClaimError
-from joserfc.jwk import OctKey
-from joserfc.jwt import ClaimsOption, JWTClaimsRegistry
+from joserfc.jwt import JWTClaimsRegistry
 from starlette.authentication import BaseUser
 
-ALGORITHM = "HS256"
-# RFC 9068, section 2.1 names at+jwt; a token for another purpose says so here (RFC 8725, section 3.11).
-ACCEPTED_TYPES = frozenset({"jwt", "at+jwt"})
-# Keys or extensions that the token itself would choose (RFC 8725, sections 3.1 and 3.10).
-REFUSED_HEADERS = frozenset({"jku", "jwk", "x5u", "x5c", "crit", "b64"})
-# Header, payload, signature (RFC 7515, section 7.1).
-SEGMENTS = 3
+from backend.app.signatures import InvalidToken, Signatures, refuse
+
 USER_ID_MAX_CHARACTERS = 255
-
-
-class InvalidToken(InvalidTokenError):
-    """The token is refused; `description` is one sentence for the caller and holds nothing of the token."""
-
-    description: str
+# How Better Auth's own session tokens look: 32 letters and digits, and in a cookie a signature behind them.
+_SESSION_TOKEN = re.compile(r"[A-Za-z0-9]{32}(\.[A-Za-z0-9+/%=]{43,60})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +43,25 @@ class Principal(BaseUser):
 
 
 @dataclass(frozen=True, slots=True)
+class Parties:
+    """Who a token must be from and for (RFC 7519, sections 4.1.1 and 4.1.3); None is not checked."""
+
+    issuer: str | None = None
+    audience: str | None = None
+
+    def check(self, claims: dict[str, Any]) -> None:
+        """Raises InvalidToken, with what was expected and never what came."""
+        if self.issuer is not None and claims.get("iss") != self.issuer:
+            refuse(f"The token's iss must be {self.issuer}.")
+        audience = claims.get("aud")
+        if self.audience is not None and self.audience not in (audience if isinstance(audience, list) else [audience]):
+            refuse(f"The token's aud must be {self.audience}.")
+
+
+ANYONE = Parties()
+
+
+@dataclass(frozen=True, slots=True)
 class VerifiedToken:
     """What a good signature vouches for. The times are still to be compared with the clock.
 
@@ -69,36 +75,39 @@ class VerifiedToken:
 
 
 class TokenVerifier(BearerTokenValidator):
-    """Verifies access tokens that are signed with the shared secret (HS256)."""
+    """Verifies access tokens, whichever key has signed them."""
 
     def __init__(
         self,
-        secret: str,
+        signatures: Signatures,
         *,
-        issuer: str | None = None,
-        audience: str | None = None,
+        shared: Parties = ANYONE,
+        published: Parties = ANYONE,
         max_lifetime: int,
         leeway: int,
         max_length: int,
         cache_size: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`max_lifetime` and `leeway` in seconds, `max_length` in characters.
+        """`shared` is for tokens that are signed with a secret, `published` for those with one of Better Auth's keys.
 
-        `cache_size` is how many verified signatures are remembered; a refused token is never remembered.
+        `max_lifetime` and `leeway` in seconds, `max_length` in characters. `cache_size` is how many verified signatures
+        are remembered; a refused token is never remembered.
         """
         super().__init__()
-        self._key = OctKey.import_key(secret.encode())
+        self._signatures = signatures
+        self._shared = shared
+        self._published = published
         self._max_lifetime = max_lifetime
         self._leeway = leeway
         self._max_length = max_length
         self._clock = clock
         self._times = JWTClaimsRegistry(lambda: int(clock()), leeway, exp={"essential": True})
-        expected: dict[str, ClaimsOption] = {
-            name: {"essential": True, "value": value} for name, value in (("iss", issuer), ("aud", audience)) if value
-        }
-        self._parties = JWTClaimsRegistry(None, 0, **expected)
         self._verified = lru_cache(maxsize=cache_size)(self._verify)
+
+    def forget(self) -> None:
+        """Look at every signature anew: the keys have changed."""
+        self._verified.cache_clear()
 
     def authenticate_token(self, token_string: str) -> VerifiedToken:
         """The token's contents, if its signature and everything that does not depend on the clock hold.
@@ -107,13 +116,13 @@ class TokenVerifier(BearerTokenValidator):
         nothing that goes wrong while reading one is told apart from a refusal.
         """
         if len(token_string) > self._max_length:
-            _refuse("The token is too long.")
+            refuse("The token is too long.")
         try:
             return self._verified(token_string)
         except InvalidToken:
             raise
         except Exception:  # noqa: BLE001 - see above
-            _refuse("The token cannot be read.")
+            refuse("The token cannot be read.")
 
     def validate_token(self, token: VerifiedToken, scopes: Any = None, request: Any = None) -> None:  # noqa: ARG002 - authlib's signature
         """Compare the times with the clock (RFC 7519, sections 4.1.4 to 4.1.6). Raises InvalidToken."""
@@ -122,31 +131,24 @@ class TokenVerifier(BearerTokenValidator):
         try:
             self._times.validate(token.claims)
         except ExpiredTokenError:
-            _refuse("The token has expired.")
+            refuse("The token has expired.")
         except JoseError as error:
-            _refuse(_claim_sentence(error))
+            refuse(_claim_sentence(error))
         if token.claims["exp"] > self._clock() + self._max_lifetime + self._leeway:
-            _refuse("The token would live longer than this service allows.")
+            refuse("The token would live longer than this service allows.")
 
     def principal(self, token_string: str) -> Principal:
-        """Who is calling. Raises InvalidToken."""
+        """Who is calling. Raises InvalidToken, or UnknownKey where a look at the published keys may help."""
         token = self.authenticate_token(token_string)
         self.validate_token(token)
         return token.principal
 
     def _verify(self, token: str) -> VerifiedToken:
-        segments = token.split(".")
-        if len(segments) != SEGMENTS:
-            _refuse("The token is not a signed JWT: it must have three parts.")
-        header, _, _ = (_base64url(segment) for segment in segments)
-        _check_header(_json_object(header))
-        payload = self._signed_payload(token)
-        claims = _json_object(payload)
-        try:
-            # Only these: the library would compare the times as well, and with no leeway.
-            self._parties.validate({name: claims[name] for name in ("iss", "aud") if name in claims})
-        except JoseError as error:
-            _refuse(_claim_sentence(error))
+        if _SESSION_TOKEN.fullmatch(token):
+            refuse("This is a session token, which only Better Auth can read. Send the JWT from authClient.token().")
+        signed = self._signatures.open(token)
+        claims = signed.claims
+        (self._shared if signed.is_shared else self._published).check(claims)
         times: dict[str, Any] = {name: claims[name] for name in ("exp", "iat", "nbf") if name in claims}
         return VerifiedToken(Principal(_user_id(claims)), times, *self._good_between(times))
 
@@ -158,55 +160,6 @@ class TokenVerifier(BearerTokenValidator):
         begins = max(exp - self._max_lifetime, times.get("iat", 0), times.get("nbf", 0)) - self._leeway
         return begins + 1, exp + self._leeway - 1
 
-    def _signed_payload(self, token: str) -> bytes:
-        try:
-            signed = jws.deserialize_compact(token, self._key, algorithms=[ALGORITHM])
-        except JoseError:
-            _refuse("The token's signature does not match.")
-        return signed.payload or b""
-
-
-def _refuse(description: str) -> NoReturn:
-    raise InvalidToken(description=description)
-
-
-def _base64url(segment: str) -> bytes:
-    """RFC 7515, section 2: no padding, no other alphabet, and only the one spelling of the last character."""
-    decoded = base64.b64decode(segment + "=" * (-len(segment) % 4), altchars=b"-_", validate=True)
-    if base64.urlsafe_b64encode(decoded).rstrip(b"=") != segment.encode():
-        _refuse("The token is not encoded as base64url without padding.")
-    return decoded
-
-
-def _json_object(text: bytes) -> dict[str, Any]:
-    document = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
-    orjson.loads(text)  # bounds the depth, which the standard library leaves to the interpreter: 3.13 has no bound
-    if not isinstance(document, dict):
-        _refuse("The token's parts must be JSON objects.")
-    return document
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        _refuse("The token names a member twice.")
-    return members
-
-
-def _no_constant(_: str) -> NoReturn:
-    _refuse("The token holds a number that JSON does not know.")
-
-
-def _check_header(header: dict[str, Any]) -> None:
-    if header.get("alg") != ALGORITHM:
-        _refuse(f"The token must be signed with {ALGORITHM}.")
-    if not REFUSED_HEADERS.isdisjoint(header):
-        _refuse("The token's header asks for a key or an extension that is not accepted.")
-    if str(header.get("typ", "JWT")).lower() not in ACCEPTED_TYPES:
-        _refuse("The token is of another type: typ must be JWT or at+jwt.")
-    if not isinstance(header.get("kid", ""), str):
-        _refuse("The token's kid must be a string.")
-
 
 def _user_id(claims: dict[str, Any]) -> str:
     """`sub`, or `user_id` where there is no `sub`.
@@ -216,18 +169,18 @@ def _user_id(claims: dict[str, Any]) -> str:
     """
     named = [claims[name] for name in ("sub", "user_id") if name in claims]
     if not named:
-        _refuse("The token names no user: sub is missing.")
+        refuse("The token names no user: sub is missing.")
     user_id = named[0]
     if not all(other == user_id for other in named):
-        _refuse("The token names two users: sub and user_id differ.")
-    if not isinstance(user_id, str) or not _is_user_id(user_id):
-        _refuse(
+        refuse("The token names two users: sub and user_id differ.")
+    if not isinstance(user_id, str) or not is_user_id(user_id):
+        refuse(
             f"The token's sub must be 1 to {USER_ID_MAX_CHARACTERS} characters without a slash or control characters."
         )
     return user_id
 
 
-def _is_user_id(text: str) -> bool:
+def is_user_id(text: str) -> bool:
     return (
         1 <= len(text) <= USER_ID_MAX_CHARACTERS
         and text == text.strip()

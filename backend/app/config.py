@@ -7,6 +7,7 @@ do.
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -21,6 +22,8 @@ BETTER_AUTH_PUBLIC_SECRET = "better-auth-secret-12345678901234567890"  # noqa: S
 SECRET_MIN_CHARACTERS = 32
 
 _ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:\d{1,5})?")
+_URL = re.compile(r"https?://(\[[0-9a-f:.]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?(/[A-Za-z0-9._~/-]*)?")
+_QUOTABLE = re.compile(r"[ !#-\[\]-~]+")
 _LOOPBACK = re.compile(r"http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 
 
@@ -37,6 +40,33 @@ def _safe_secret(secret: SecretStr) -> SecretStr:
             "and give it to both Better Auth and this backend"
         )
     return secret
+
+
+def _versioned_secrets(value: object) -> object:
+    """`2:new,1:old`, as Better Auth reads it: a version, a colon, the secret; the first one signs."""
+    if not isinstance(value, str):
+        return value
+    secrets: dict[int, SecretStr] = {}
+    for entry in value.split(","):
+        version, colon, secret = entry.strip().partition(":")
+        if not (colon and version.isdecimal() and version.isascii()):
+            raise ValueError("must be versions with their secrets, the newest first: `2:new,1:old`")
+        if int(version) in secrets:
+            raise ValueError("has a version twice: each must be unique")
+        secrets[int(version)] = SecretStr(secret.strip())
+    return tuple(secrets.values())
+
+
+def _origin_with_path(url: str) -> str:
+    if not _URL.fullmatch(url):
+        raise ValueError("must be an http or https URL such as https://app.example.com, without a query")
+    return url.rstrip("/")
+
+
+def _quotable(text: str) -> str:
+    if not _QUOTABLE.fullmatch(text):
+        raise ValueError("must be printable ASCII without quotes and backslashes: refusals quote it in a header")
+    return text
 
 
 def _postgres_url(url: SecretStr) -> SecretStr:
@@ -94,13 +124,27 @@ class DatabaseSettings(BaseSettings):
 class Settings(DatabaseSettings):
     """Everything that can be set. `.env.example` says what each is for; times are in seconds, sizes in bytes."""
 
-    better_auth_secret: Annotated[SecretStr, AfterValidator(_safe_secret)]
-    jwt_issuer: str | None = None
-    jwt_audience: str | None = None
+    better_auth_secret: Annotated[SecretStr, AfterValidator(_safe_secret)] | None = None
+    better_auth_secrets: Annotated[
+        tuple[Annotated[SecretStr, AfterValidator(_safe_secret)], ...], NoDecode, BeforeValidator(_versioned_secrets)
+    ] = ()
+    better_auth_url: Annotated[str, AfterValidator(_origin_with_path)] | None = None
+    better_auth_jwks_url: Annotated[str, AfterValidator(_origin_with_path)] | None = None
+    jwks_ttl: float = Field(default=300.0, ge=1)
+    jwks_cooldown: float = Field(default=30.0, ge=1)
+    jwks_timeout: float = Field(default=5.0, gt=0)
+    jwks_max_bytes: int = Field(default=256 * 1024, ge=1024)
+
+    jwt_issuer: Annotated[str, AfterValidator(_quotable)] | None = None
+    jwt_audience: Annotated[str, AfterValidator(_quotable)] | None = None
     jwt_max_lifetime: int = Field(default=30 * 24 * 3600, ge=60)
     jwt_leeway: int = Field(default=30, ge=0, le=300)
     jwt_max_length: int = Field(default=8192, ge=256)
     jwt_cache_size: int = Field(default=2048, ge=0)
+
+    auth_cookie: bool = False
+    auth_cookie_prefix: str = Field(default="better-auth", pattern=r"^[A-Za-z0-9_.-]+$")
+    auth_cookie_version: str = "1"
 
     cors_origins: Annotated[
         tuple[str, ...], NoDecode, BeforeValidator(_comma_separated), AfterValidator(_exact_origins)
@@ -119,6 +163,56 @@ class Settings(DatabaseSettings):
     max_tasks_per_user: int = Field(default=100_000, ge=1)
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The shared secrets, the one that signs first: BETTER_AUTH_SECRETS wins over BETTER_AUTH_SECRET."""
+        single = () if self.better_auth_secret is None else (self.better_auth_secret,)
+        return tuple(secret.get_secret_value() for secret in self.better_auth_secrets or single)
+
+    @property
+    def jwks_url(self) -> str | None:
+        """Where Better Auth publishes its keys. Like Better Auth, takes a URL with a path as the one of its API."""
+        if self.better_auth_jwks_url or self.better_auth_url is None:
+            return self.better_auth_jwks_url
+        api = self.better_auth_url if urlsplit(self.better_auth_url).path else f"{self.better_auth_url}/api/auth"
+        return f"{api}/jwks"
+
+    @property
+    def better_auth_origin(self) -> str | None:
+        """What Better Auth writes as iss and aud: its URL without a path."""
+        if self.better_auth_url is None:
+            return None
+        parts = urlsplit(self.better_auth_url)
+        default_port = {"https": ":443", "http": ":80"}[parts.scheme]
+        return f"{parts.scheme}://{parts.netloc.lower().removesuffix(default_port)}"
+
+    @model_validator(mode="after")
+    def _some_key(self) -> Self:
+        if not self.secrets and self.jwks_url is None:
+            raise ValueError(
+                "BETTER_AUTH_SECRET or BETTER_AUTH_URL is required: the secret that you share with Better Auth, or the "
+                "URL under which Better Auth publishes its keys. Set one in the environment or in .env; "
+                "`./scripts/dev.sh` writes a .env for development, and .env.example describes every setting"
+            )
+        if self.auth_cookie and not self.secrets:
+            raise ValueError("AUTH_COOKIE needs BETTER_AUTH_SECRET: Better Auth signs its cookies with it")
+        if self.better_auth_jwks_url and not (self.better_auth_url or (self.jwt_issuer and self.jwt_audience)):
+            raise ValueError(
+                "BETTER_AUTH_JWKS_URL needs JWT_ISSUER and JWT_AUDIENCE, or BETTER_AUTH_URL to take both from: "
+                "Better Auth signs other tokens with the same keys, for other services"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _https_for_keys(self) -> Self:
+        url = self.jwks_url
+        if url is not None and url.startswith("http://") and self.environment != "development":
+            raise ValueError(
+                "BETTER_AUTH_URL and BETTER_AUTH_JWKS_URL must use https:// outside development: "
+                "whoever can change the answer on its way chooses the keys"
+            )
+        return self
 
     @model_validator(mode="after")
     def _https_origins_in_production(self) -> Self:
@@ -152,10 +246,5 @@ def load(kind: type[AnySettings]) -> AnySettings:
 def _sentence(error: dict[str, object]) -> str:
     location = error["loc"]
     name = str(location[0]).upper() if isinstance(location, tuple) and location else ""
-    if error["type"] == "missing":
-        return (
-            f"{name} is required. Set it in the environment or in .env; `./scripts/dev.sh` writes a .env for "
-            "development, and .env.example describes every setting."
-        )
     message = str(error["msg"]).removeprefix("Value error, ")
     return f"{name} {message}.".strip() if name else f"{message}."

@@ -10,7 +10,7 @@ import logging
 import multiprocessing
 import signal
 from collections.abc import AsyncIterator
-from typing import Any, Never
+from typing import TYPE_CHECKING, Any, Never
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
@@ -19,7 +19,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Match
 
 from backend.app import config, lean, openapi, problems
-from backend.app.auth import TokenVerifier
+from backend.app.auth import Parties, TokenVerifier
 from backend.app.config import RefusedToStart, Settings
 from backend.app.db import Database
 from backend.app.middleware.jwt import AuthenticationMiddleware
@@ -27,6 +27,11 @@ from backend.app.middleware.limits import LimitsMiddleware
 from backend.app.middleware.observe import ObserveMiddleware, configure_logging
 from backend.app.middleware.path_guard import PathGuardMiddleware
 from backend.app.routes import health, tasks
+from backend.app.session_cookie import SessionCookies
+from backend.app.signatures import PublishedKeys, Signatures
+
+if TYPE_CHECKING:
+    from backend.app.jwks import RemoteKeys
 
 PUBLIC_PATHS = frozenset({"/health", "/health/ready"})
 DOCUMENTATION_PATHS = frozenset({"/docs", "/openapi.json"})
@@ -40,6 +45,9 @@ def create_app(settings: Settings) -> FastAPI:
     """The whole stack for these settings. Connections are opened when the application starts, not here."""
     documented = settings.environment != "production"
     public_paths = PUBLIC_PATHS | DOCUMENTATION_PATHS if documented else PUBLIC_PATHS
+    signatures = Signatures(settings.secrets, published=settings.jwks_url is not None)
+    verifier = _verifier(settings, signatures)
+    remote_keys = _remote_keys(settings, signatures, verifier)
     app = FastAPI(
         title="Tasks",
         version="0.1.0",
@@ -59,7 +67,14 @@ def create_app(settings: Settings) -> FastAPI:
                 max_header_bytes=settings.max_header_bytes,
                 request_timeout=settings.request_timeout,
             ),
-            Middleware(AuthenticationMiddleware, verifier=_verifier(settings), public_paths=public_paths),
+            Middleware(
+                AuthenticationMiddleware,
+                verifier=verifier,
+                public_paths=public_paths,
+                renew_keys=None if remote_keys is None else remote_keys.look_again,
+                cookies=_session_cookies(settings) if settings.auth_cookie else None,
+                own_origins=settings.cors_origins,
+            ),
             Middleware(PathGuardMiddleware, public_paths=public_paths),
         ],
         exception_handlers={HTTPException: _raise_problem},
@@ -72,6 +87,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.settings = settings
+    app.state.remote_keys = remote_keys
     # Without include_router, which matches every request against its prefixes once more.
     app.router.routes.extend([*tasks.router.routes, *health.router.routes])
     document: dict[str, Any] = {}
@@ -87,14 +103,45 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def _verifier(settings: Settings) -> TokenVerifier:
+def _verifier(settings: Settings, signatures: Signatures) -> TokenVerifier:
+    origin = settings.better_auth_origin
     return TokenVerifier(
-        settings.better_auth_secret.get_secret_value(),
-        issuer=settings.jwt_issuer,
-        audience=settings.jwt_audience,
+        signatures,
+        shared=Parties(settings.jwt_issuer, settings.jwt_audience),
+        published=Parties(settings.jwt_issuer or origin, settings.jwt_audience or origin),
         max_lifetime=settings.jwt_max_lifetime,
         leeway=settings.jwt_leeway,
         max_length=settings.jwt_max_length,
+        cache_size=settings.jwt_cache_size,
+    )
+
+
+def _remote_keys(settings: Settings, signatures: Signatures, verifier: TokenVerifier) -> "RemoteKeys | None":
+    if settings.jwks_url is None:
+        return None
+    from backend.app.jwks import RemoteKeys  # noqa: PLC0415 - an HTTP client is loaded only where keys are fetched
+
+    def replace(keys: PublishedKeys) -> None:
+        signatures.replace(keys)
+        verifier.forget()
+
+    return RemoteKeys(
+        settings.jwks_url,
+        replace=replace,
+        ttl=settings.jwks_ttl,
+        cooldown=settings.jwks_cooldown,
+        timeout=settings.jwks_timeout,
+        max_bytes=settings.jwks_max_bytes,
+    )
+
+
+def _session_cookies(settings: Settings) -> SessionCookies:
+    return SessionCookies(
+        settings.secrets,
+        prefix=settings.auth_cookie_prefix,
+        version=settings.auth_cookie_version,
+        secure=settings.environment == "production",
+        leeway=settings.jwt_leeway,
         cache_size=settings.jwt_cache_size,
     )
 
@@ -104,7 +151,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     configure_logging(settings.log_level)
     _end_with_parent()
-    with _database_url(settings) as url:
+    keys = app.state.remote_keys
+    async with contextlib.AsyncExitStack() as stack:
+        if keys is not None:
+            await stack.enter_async_context(keys.kept_fresh())
+        url = stack.enter_context(_database_url(settings))
         app.state.database = database = Database(
             url,
             pool_size=settings.database_pool_size,

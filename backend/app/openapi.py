@@ -19,6 +19,8 @@ BEHIND_TOKEN = problems.documented(
     problems.Unauthenticated,
     problems.InvalidToken,
     problems.NotYours,
+    problems.ForeignPage,
+    problems.KeysUnavailable,
     problems.DatabaseUnavailable,
     problems.Overloaded,
     problems.TooSlow,
@@ -35,7 +37,7 @@ BEARER = {
     "type": "http",
     "scheme": "bearer",
     "bearerFormat": "JWT",
-    "description": "An access token from Better Auth, signed with BETTER_AUTH_SECRET (HS256).",
+    "description": "An access token from Better Auth: the JWT that authClient.token() returns.",
 }
 METHODS = ("get", "put", "post", "patch", "delete")
 

@@ -94,6 +94,14 @@ class NotYours(Problem):
     detail = "The user id in the path must be the one in the token."
 
 
+class ForeignPage(Problem):
+    status, slug, title = 403, "foreign-page", "This page may not write for its visitor"
+    detail = (
+        "A write with the session cookie must come from a page of an allowed origin (CORS_ORIGINS). "
+        "Other programs send a bearer token."
+    )
+
+
 class NoSuchRoute(Problem):
     status, slug, title = 404, "no-such-route", "There is nothing at this path"
     detail = "Tasks are under `/api/{user_id}/tasks`."
@@ -189,6 +197,14 @@ class DatabaseUnavailable(Unavailable):
 class Overloaded(Unavailable):
     slug, title = "overloaded", "Too many requests are waiting for the database"
     detail = "Every database connection is in use. Try again in a moment."
+
+
+class KeysUnavailable(Unavailable):
+    slug, title = "keys-unavailable", "The token cannot be verified right now"
+    detail = (
+        "The token's key is not known yet, and Better Auth, which publishes the keys, cannot be reached. Try again."
+    )
+    retry_after = 5
 
 
 class TooSlow(Unavailable):

@@ -10,10 +10,11 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from backend.app import auth, problems
+from backend.app import problems
 from backend.app.auth import Principal, TokenVerifier
 from backend.app.main import create_app
 from backend.app.middleware.jwt import AuthenticationMiddleware
+from backend.app.signatures import InvalidToken, Signatures
 from tests.conftest import SECRET, Client, client_for, new_user, settings_for, token
 from tests.middleware.test_path_guard import HTTP, exchange, read_answer, request, served
 from tests.test_auth import sign
@@ -49,7 +50,19 @@ REFUSALS = {
     "duplicate sub": (raw(payload=b'{"sub":"u1","sub":"u2"}'), "The token names a member twice."),
     "NaN": (raw(payload=b'{"sub":"u1","exp":NaN}'), "The token holds a number that JSON does not know."),
     "alg none": (raw({"alg": "none"}), "The token must be signed with HS256."),
-    "alg EdDSA": (raw({"alg": "EdDSA", "kid": "k"}), "The token must be signed with HS256."),
+    "alg EdDSA": (
+        raw({"alg": "EdDSA", "kid": "k"}),
+        "The token is signed with EdDSA, which needs Better Auth's public keys: set BETTER_AUTH_URL.",
+    ),
+    "a session token": (
+        "k3J9sZabcdefghijklmnopqrstuvwxyz",
+        "This is a session token, which only Better Auth can read. Send the JWT from authClient.token().",
+    ),
+    "a signed session token": (
+        f"k3J9sZabcdefghijklmnopqrstuvwxyz.{'A' * 42}%2B%3D",
+        "This is a session token, which only Better Auth can read. Send the JWT from authClient.token().",
+    ),
+    "no alg": (raw({"typ": "JWT"}), "The token names no algorithm: alg is missing."),
     "jku": (
         raw({"alg": "HS256", "jku": "https://evil.example"}),
         "The token's header asks for a key or an extension that is not accepted.",
@@ -105,10 +118,10 @@ async def test_a_bad_token_is_answered_word_for_word(app: FastAPI, text: str, se
 @pytest.mark.parametrize(
     ("parties", "sentence"),
     [
-        ({"aud": "tasks"}, "The token has no iss."),
-        ({"iss": "https://app"}, "The token has no aud."),
-        ({"iss": "https://app/", "aud": "tasks"}, "The token's iss is not accepted."),
-        ({"iss": "https://app", "aud": ["Tasks"]}, "The token's aud is not accepted."),
+        ({"aud": "tasks"}, "The token's iss must be https://app."),
+        ({"iss": "https://app"}, "The token's aud must be tasks."),
+        ({"iss": "https://app/", "aud": "tasks"}, "The token's iss must be https://app."),
+        ({"iss": "https://app", "aud": ["Tasks"]}, "The token's aud must be tasks."),
     ],
     ids=["no iss", "no aud", "another iss", "another aud"],
 )
@@ -226,7 +239,8 @@ async def nothing(*_: Any) -> NoReturn:
 
 
 def middleware(app: Any) -> AuthenticationMiddleware:
-    verifier = TokenVerifier(SECRET, max_lifetime=LIFETIME, leeway=LEEWAY, max_length=8192, cache_size=10)
+    signatures = Signatures([SECRET], published=False)
+    verifier = TokenVerifier(signatures, max_lifetime=LIFETIME, leeway=LEEWAY, max_length=8192, cache_size=10)
     return AuthenticationMiddleware(app, verifier=verifier, public_paths=frozenset({"/health"}))
 
 
@@ -307,7 +321,7 @@ async def test_two_headers_are_refused_in_words_of_their_own(app: FastAPI) -> No
 
 @pytest.mark.parametrize(
     "error",
-    [auth.InvalidToken(description="of the application"), ValueError("x"), problems.TaskNotFound(), KeyError("user")],
+    [InvalidToken(description="of the application"), ValueError("x"), problems.TaskNotFound(), KeyError("user")],
     ids=lambda error: type(error).__name__,
 )
 async def test_what_fails_further_in_is_no_authentication_failure(error: Exception) -> None:

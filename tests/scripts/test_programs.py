@@ -164,7 +164,7 @@ def test_the_last_of_two_programs_stops_the_database(project: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"BETTER_AUTH_SECRET": ""}, "BETTER_AUTH_SECRET is required"),
+        ({"BETTER_AUTH_SECRET": ""}, "BETTER_AUTH_SECRET or BETTER_AUTH_URL is required"),
         ({"BETTER_AUTH_SECRET": "x" * 31}, "fewer than 32 characters"),
         ({"BETTER_AUTH_SECRET": "better-auth-secret-12345678901234567890"}, "public default"),
         ({"CORS_ORIGINS": "*"}, "must not be `*`"),

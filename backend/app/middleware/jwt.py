@@ -1,48 +1,96 @@
-"""Who is calling: the bearer token of every request that is not public becomes `request.state.principal`.
+"""Who is calling: the bearer token, or session cookie, of every request that is not public becomes its principal.
 
-The only module that reads the Authorization header.
+The only module that reads the Authorization and Cookie headers.
 """
+
+from collections.abc import Awaitable, Callable, Iterable
 
 from starlette._utils import get_route_path
 from starlette.authentication import AuthCredentials
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backend.app import problems
-from backend.app.auth import InvalidToken, Principal, TokenVerifier
+from backend.app.auth import Principal, TokenVerifier
+from backend.app.session_cookie import SessionCookies
+from backend.app.signatures import InvalidToken, UnknownKey
 
 CREDENTIALS = AuthCredentials(["authenticated"])
+# RFC 9110, section 9.2.1: methods that change nothing.
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class AuthenticationMiddleware:
     """Raises Unauthenticated or InvalidToken (RFC 6750) unless the path is public or the token is good.
 
+    Raises KeysUnavailable when the token's key cannot be fetched, and ForeignPage for a write with a cookie that no
+    page of ours asked for.
+
     Starlette's own AuthenticationMiddleware is not used: it answers 400, and closes a WebSocket as if all were well.
     Who the caller is stays in the scope alone; a ContextVar would leak to the next request of the same connection.
     """
 
-    def __init__(self, app: ASGIApp, *, verifier: TokenVerifier, public_paths: frozenset[str]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        verifier: TokenVerifier,
+        public_paths: frozenset[str],
+        renew_keys: Callable[[], Awaitable[None]] | None = None,
+        cookies: SessionCookies | None = None,
+        own_origins: Iterable[str] = (),
+    ) -> None:
+        """`renew_keys` is called for a key that is not known; `cookies` stand in for a token where there is none.
+
+        `own_origins`: of which pages a browser may send a write with a cookie.
+        """
         self.app = app
         self.verifier = verifier
         self.public_paths = public_paths
+        self.renew_keys = renew_keys
+        self.cookies = cookies
+        self.own_origins = frozenset(origin.encode() for origin in own_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket") and get_route_path(scope) not in self.public_paths:
-            principal = self.authenticate(scope)
+            try:
+                principal = await self.authenticate(scope)
+            except InvalidToken as error:
+                raise problems.InvalidToken(error.description) from None
             scope["user"], scope["auth"] = principal, CREDENTIALS
             state = scope.setdefault("state", {})
             state["principal"], state["user_id"] = principal, principal.user_id
         await self.app(scope, receive, send)
 
-    def authenticate(self, scope: Scope) -> Principal:
-        sent = [value for name, value in scope["headers"] if name == b"authorization"]
-        if not sent:
-            raise problems.Unauthenticated
+    async def authenticate(self, scope: Scope) -> Principal:
+        sent = _values(scope, b"authorization")
         if len(sent) > 1:
             raise problems.InvalidToken("The request has more than one Authorization header.")
-        scheme, _, token = sent[0].decode("latin-1").partition(" ")
+        scheme, _, token = sent[0].decode("latin-1").partition(" ") if sent else ("", "", "")
         if scheme.lower() != "bearer":
-            raise problems.Unauthenticated
+            return self.from_cookie(scope)
         try:
             return self.verifier.principal(token)
-        except InvalidToken as error:
-            raise problems.InvalidToken(error.description) from None
+        except UnknownKey:
+            if self.renew_keys is None:
+                raise
+            await self.renew_keys()
+            return self.verifier.principal(token)
+
+    def from_cookie(self, scope: Scope) -> Principal:
+        # HTTP/2 may split the Cookie header into several (RFC 9113, section 8.2.3).
+        header = b"; ".join(_values(scope, b"cookie")).decode("latin-1")
+        if self.cookies is None or scope["type"] != "http" or not (principal := self.cookies.principal(header)):
+            raise problems.Unauthenticated
+        if scope["method"] not in SAFE_METHODS and not self.is_own_page(scope):
+            raise problems.ForeignPage
+        return principal
+
+    def is_own_page(self, scope: Scope) -> bool:
+        """Browsers tell which page asks, and no page can make them lie (Fetch standard; Fetch Metadata)."""
+        origins = _values(scope, b"origin")
+        listed = bool(origins) and self.own_origins.issuperset(origins)
+        return listed or _values(scope, b"sec-fetch-site") == [b"same-origin"]
+
+
+def _values(scope: Scope, name: bytes) -> list[bytes]:
+    return [value for header, value in scope["headers"] if header == name]
