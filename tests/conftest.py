@@ -60,15 +60,22 @@ _plain_run: pytest.StashKey[PlainRun] = pytest.StashKey()
 
 # What does not depend on how a request is served, and what attacks the API by its document, which takes longest.
 NOT_PLAIN = (
-    "auth",
-    "both_ways",
-    "config",
-    "embedded",
-    "migrations",
-    "ownership",
-    "problems",
-    "row_security",
-    "schemathesis",
+    "browser",
+    "examples",
+    "interop",
+    "scripts",
+    "test_auth.py",
+    "test_both_ways.py",
+    "test_config.py",
+    "test_embedded.py",
+    "test_jwks.py",
+    "test_migrations.py",
+    "test_ownership.py",
+    "test_problems.py",
+    "test_row_security.py",
+    "test_schemathesis.py",
+    "test_session_cookie.py",
+    "test_signatures.py",
 )
 
 
@@ -81,7 +88,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Start the plain run (see test_both_ways.py), where a test is to wait for it, beside all the others."""
     if any(map(_waits_for_plain_run, session.items)) and not session.config.option.collectonly:
         command = [sys.executable, "-m", "pytest", "--plain", "-q", "-p", "no:cacheprovider", "tests"]
-        command += ["--ignore=tests/scripts", *(f"--ignore=tests/test_{name}.py" for name in NOT_PLAIN)]
+        command += [f"--ignore=tests/{name}" for name in NOT_PLAIN]
         session.config.stash[_plain_run] = subprocess.Popen(
             command, cwd=PROJECT_ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
