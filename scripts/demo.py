@@ -8,6 +8,7 @@ import contextlib
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -95,6 +96,14 @@ def better_auth(page: str, api: str, database_url: str) -> Iterator[None]:
         node.kill()
 
 
+def listen(port: int, option: str) -> socket.socket:
+    """Before anything starts: a server that came later would be taken for ready when the older one answers."""
+    try:
+        return socket.create_server(("127.0.0.1", port))
+    except OSError as error:
+        raise RefusedToStart(f"Port {port}: {os.strerror(error.errno or 0)}. Choose another one with {option}.") from None
+
+
 def main() -> None:
     """Serve until a signal ends it; no process is left then."""
     parser = argparse.ArgumentParser(
@@ -109,13 +118,15 @@ def main() -> None:
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))  # the terminal was closed
     try:
+        listen(arguments.page_port, "--page-port").close()  # Node.js takes it in a moment
+        listening = listen(arguments.api_port, "--api-port")
         with embedded.joined(migrate=True) as url, better_auth(page, api, auth_database(url)):
             settings = Settings(_env_file=None, database_url=url, better_auth_url=page, cors_origins=(page,))
-            server = uvicorn.Server(uvicorn.Config(create_app(settings), port=arguments.api_port, access_log=False))
+            server = uvicorn.Server(uvicorn.Config(create_app(settings), access_log=False))
             wait_for(page)  # the API fetches Better Auth's keys when it starts
             ready = READY.format(page=page, api=api)
             threading.Thread(target=announce, args=(ready, f"{api}/health/ready"), daemon=True).start()
-            server.run()
+            server.run(sockets=[listening])
     except RefusedToStart as refusal:
         raise SystemExit(f"Refusing to start.\n{refusal}") from None
     except KeyboardInterrupt:

@@ -71,6 +71,6 @@ createServer((request, response) => {
   }
   // Built files have their hash in their name; the page itself names the newest ones.
   const caching = path.startsWith("/assets/") ? "public, max-age=31536000, immutable" : "no-cache";
-  response.writeHead(200, { ...HEADERS, "Content-Type": TYPES[extname(path || "/")] ?? TYPES[".html"], "Cache-Control": caching });
+  response.writeHead(200, { ...HEADERS, "Content-Type": TYPES[extname(path)] ?? TYPES[".html"], "Cache-Control": caching });
   response.end(body);
 }).listen(Number(process.env.PORT ?? new URL(ORIGIN).port), "localhost");

@@ -4,7 +4,9 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -128,6 +130,20 @@ def test_nobody_outlives_the_others(demo_project: Path) -> None:
 
     assert status == 128 + signal.SIGTERM
     assert "Better Auth has ended" in (demo_project / "demo.log").read_text()
+
+
+@pytest.mark.parametrize("option", ["--page-port", "--api-port"])
+def test_a_port_that_is_taken_is_refused(demo_project: Path, option: str) -> None:
+    """With one sentence, before anything is started that could be confused with what listens there."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ports = {"--page-port": free_port(), "--api-port": free_port(), option: taken.getsockname()[1]}
+        command = [sys.executable, "-m", "scripts.demo", *(str(part) for pair in ports.items() for part in pair)]
+        ended = subprocess.run(command, cwd=demo_project, capture_output=True, text=True, check=False)
+
+    assert ended.returncode != 0
+    assert ended.stderr == (
+        f"Refusing to start.\nPort {ports[option]}: Address already in use. Choose another one with {option}.\n"
+    )
 
 
 def tasks_of(browser: httpx.Client, demo: Demo) -> str:

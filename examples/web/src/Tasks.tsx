@@ -1,4 +1,4 @@
-import { type FormEvent, type RefObject, useEffect, useRef, useState, useSyncExternalStore } from "react";
+import { type FormEvent, type KeyboardEvent, type RefObject, useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { Alert, Heading } from "./App";
 import { authClient } from "./auth";
 import { type ShownTask, TaskList, type Texts } from "./tasks";
@@ -73,8 +73,8 @@ function Page({ list, user, onDoubt, onSignedOut }: Props & { list: TaskList }) 
             <Row key={task.id} task={task} list={list} onLeave={leave} />
           ))}
         </ul>
-        {more && !loading && (
-          <button type="button" onClick={loadMore}>
+        {more && (tasks.length > 0 || !loading) && (
+          <button type="button" aria-disabled={loading} onClick={loadMore}>
             {tasks.length ? "Load more" : "Load tasks"}
           </button>
         )}
@@ -117,7 +117,7 @@ function NewTask({ list, input }: { list: TaskList; input: RefObject<HTMLInputEl
   );
 }
 
-const TITLE = { required: true, maxLength: 200, pattern: ".*\\S.*", autoComplete: "off" };
+const TITLE = { required: true, maxLength: 200, pattern: ".*\\S.*", autoComplete: "off", dir: "auto" };
 
 interface RowProps {
   task: ShownTask;
@@ -160,9 +160,9 @@ function Row({ task, list, onLeave }: RowProps) {
           disabled={draft}
           onChange={(event) => void list.complete(task, event.target.checked)}
         />
-        <span>{task.title}</span>
+        <span dir="auto">{task.title}</span>
       </label>
-      {task.description && <p>{task.description}</p>}
+      {task.description && <p dir="auto">{task.description}</p>}
       <div>
         <button
           type="button"
@@ -209,15 +209,20 @@ function Editor({ texts, now, onSave, onCancel }: EditorProps) {
     onSave({ title: String(form.get("title")).trim(), description: String(form.get("description")).trim() || null });
   }
 
+  function leaveOnEscape(event: KeyboardEvent) {
+    // An input method may take Escape for itself.
+    if (event.key === "Escape" && !event.nativeEvent.isComposing) onCancel();
+  }
+
   return (
-    <form aria-label={`Edit ${texts.title}`} onSubmit={submit} onKeyDown={(event) => event.key === "Escape" && onCancel()}>
+    <form aria-label={`Edit ${texts.title}`} onSubmit={submit} onKeyDown={leaveOnEscape}>
       <label>
         Title
         <input ref={title} name="title" defaultValue={texts.title} {...TITLE} />
       </label>
       <label>
         Description
-        <textarea name="description" defaultValue={texts.description ?? ""} rows={3} maxLength={1000} />
+        <textarea name="description" defaultValue={texts.description ?? ""} rows={3} maxLength={1000} dir="auto" />
       </label>
       {now && (
         <p className="now">
