@@ -163,8 +163,12 @@ refused "two tokens" 'The request has more than one Authorization header.' "${as
 refused "no JWT" 'The token is not a signed JWT: it must have three parts.' -H "$(bearer rubbish)"
 refused "a forged token" "The token's signature does not match." -H "$(bearer "$(signed "$good" "$hs256" another-secret-of-enough-characters)")"
 refused "a token without its signature" "The token's signature does not match." -H "$(bearer "$(token "$alice" | cut -d . -f 1-2).")"
-refused "alg none" 'The token must be signed with HS256.' -H "$(bearer "$(signed "$good" '"alg":"none"')")"
-refused "another algorithm" 'The token must be signed with HS256.' -H "$(bearer "$(signed "$good" '"alg":"RS256"')")"
+for algorithm in none HS384; do
+  expect "alg $algorithm" 401 GET "$tasks" -H "$(bearer "$(signed "$good" "\"alg\":\"$algorithm\"")")"
+  contains "alg $algorithm: which ones are accepted" 'must be signed with HS256' "$(header www-authenticate)"
+done
+refused "a session token" 'This is a session token, which only Better Auth can read. Send the JWT from authClient.token().' -H "$(bearer k3J9sZabcdefghijklmnopqrstuvwxyz)"
+expect "a session cookie that is nobody's" 401 GET "$tasks" -H 'Cookie: better-auth.session_token=x; better-auth.session_data=x'
 refused "a key that the token brings" "The token's header asks for a key or an extension that is not accepted." -H "$(bearer "$(signed "$good" "$hs256,\"jwk\":{}")")"
 refused "a token of another type" 'The token is of another type: typ must be JWT or at+jwt.' -H "$(bearer "$(signed "$good" '"alg":"HS256","typ":"dpop+jwt"')")"
 refused "an expired token" 'The token has expired.' -H "$(bearer "$(signed "$(claims "$alice" -3600)")")"

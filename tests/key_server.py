@@ -38,8 +38,7 @@ class SigningKey:
 
     def sign(self, claims: dict[str, Any], **header: Any) -> str:
         members = {"alg": self.algorithm, "kid": self.kid, **header}
-        registry = SignatureRegistry(algorithms=[members["alg"]])
-        return jws.serialize_compact(members, json.dumps(claims).encode(), self.key, registry=registry)
+        return jws.serialize_compact(members, json.dumps(claims).encode(), self.key, registry=SignatureRegistry())
 
     def token(self, user_id: str, origin: str, **claims: Any) -> str:
         """A token as the jwt() plugin signs it out of the box: 15 minutes, iss and aud are Better Auth's origin."""

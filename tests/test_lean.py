@@ -1,6 +1,7 @@
 """The lean path against the framework's own: the same answers, header for header."""
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from backend.app.lean import KnownOrigins, OneWrite
+from backend.app.lean import KnownOrigins, OneWrite, _HeadKept
 from backend.app.main import create_app
 from tests.conftest import MakeClient, client_for, new_user, running, settings_for
 
@@ -227,6 +228,15 @@ class TestOneWrite:
     async def test_an_answer_that_ends_after_its_head_closes_the_connection(self, protocol: Any) -> None:
         wire = await served(OneWrite(answering(start(200))), protocol, GET)
         assert wire.closed
+
+
+async def test_what_stands_in_for_the_transport_tells_whether_it_is_open() -> None:
+    """uvicorn asks before it writes."""
+    wire = Wire()
+    kept = _HeadKept(SimpleNamespace(transport=wire))
+    assert not kept.is_closing()
+    kept.close()
+    assert kept.is_closing()
 
 
 async def test_one_write_leaves_other_servers_alone() -> None:

@@ -13,7 +13,7 @@ EXAMPLES: list[Problem] = [
     problems.MethodNotAllowed(["PUT", "GET"]), problems.PreconditionFailed(), problems.BodyTooLarge(1),
     problems.UnsupportedMediaType(["application/json"]), problems.Invalid([]), problems.TooManyTasks(1),
     problems.HeadersTooLarge(1), problems.InternalError(), problems.Unavailable(), problems.DatabaseUnavailable(),
-    problems.Overloaded(), problems.TooSlow(),
+    problems.Overloaded(), problems.TooSlow(), problems.KeysUnavailable(), problems.ForeignPage(),
 ]  # fmt: skip
 
 

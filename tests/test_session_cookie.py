@@ -233,6 +233,7 @@ async def test_the_cookie_stands_in_for_a_token(app: FastAPI) -> None:
 
     assert (written.status_code, mine.status_code, theirs.status_code) == (201, 200, 403)
     assert [task["title"] for task in mine.json()] == ["by cookie"]
+    assert {answer.headers["cache-control"] for answer in (written, mine)} == {"private, no-cache"}
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from backend.app.jwks import RemoteKeys
 
 PUBLIC_PATHS = frozenset({"/health", "/health/ready"})
-DOCUMENTATION_PATHS = frozenset({"/docs", "/openapi.json"})
+DOCUMENTATION_PATHS = frozenset(
+    {"/docs", "/docs/init.js", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/openapi.json"}
+)
 
 GARBAGE_THRESHOLDS = (20_000, 20, 20)
 
@@ -79,10 +81,9 @@ def create_app(settings: Settings) -> FastAPI:
         ],
         exception_handlers={HTTPException: _raise_problem},
         redirect_slashes=False,
-        docs_url="/docs" if documented else None,
+        docs_url=None,
         openapi_url="/openapi.json" if documented else None,
         redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False},
         lifespan=_lifespan,
     )
@@ -90,6 +91,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.remote_keys = remote_keys
     # Without include_router, which matches every request against its prefixes once more.
     app.router.routes.extend([*tasks.router.routes, *health.router.routes])
+    if documented:
+        from backend.app.routes import docs  # noqa: PLC0415 - production does not carry Swagger UI
+
+        app.router.routes.extend(docs.routes())
     document: dict[str, Any] = {}
 
     def describe() -> dict[str, Any]:

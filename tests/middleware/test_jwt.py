@@ -16,6 +16,7 @@ from backend.app.main import create_app
 from backend.app.middleware.jwt import AuthenticationMiddleware
 from backend.app.signatures import InvalidToken, Signatures
 from tests.conftest import SECRET, Client, client_for, new_user, settings_for, token
+from tests.key_server import SigningKey
 from tests.middleware.test_path_guard import HTTP, exchange, read_answer, request, served
 from tests.test_auth import sign
 
@@ -305,6 +306,18 @@ async def test_who_is_refused_does_not_get_in(
 
     assert type(raised.value) is refusal
     assert inner.scopes == []
+
+
+async def test_a_key_that_nobody_looks_for_is_unknown() -> None:
+    """Without a place to look the refusal stands."""
+    key = SigningKey()
+    verifier = TokenVerifier(
+        Signatures([], published=True), max_lifetime=LIFETIME, leeway=LEEWAY, max_length=8192, cache_size=10
+    )
+    guard = AuthenticationMiddleware(Inner(), verifier=verifier, public_paths=frozenset())
+
+    with pytest.raises(problems.InvalidToken, match="kid names no key"):
+        await guard(scope_with((b"authorization", f"Bearer {key.token('u1', 'x')}".encode())), nothing, nothing)
 
 
 async def test_two_headers_are_refused_in_words_of_their_own(app: FastAPI) -> None:

