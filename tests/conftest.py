@@ -3,10 +3,13 @@
 import contextlib
 import itertools
 import secrets
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any, NoReturn
 
 import httpx
@@ -26,6 +29,7 @@ SECRET = secrets.token_urlsafe(48)
 # What `--plain` switches off: see test_both_ways.py.
 PLAIN = {"lean_path": "off", "database_prepare": "off"}
 _ways: dict[str, str] = {}
+_own_folder: pytest.StashKey[str] = pytest.StashKey()
 
 _numbers = itertools.count(1)
 
@@ -34,9 +38,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--plain", action="store_true", help="without the lean path and prepared statements")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
+    # A run of its own folder: pytest locks everybody else out of the one that runs share, also PostgreSQL's user in
+    # another run that is under way.
+    if config.option.basetemp is None:
+        config.stash[_own_folder] = tempfile.mkdtemp(prefix="tests-of-tasks-")
+        config.option.basetemp = Path(config.stash[_own_folder]) / "run"
     if config.getoption("--plain"):
         _ways.update(PLAIN)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _own_folder in config.stash:
+        shutil.rmtree(config.stash[_own_folder], ignore_errors=True)
 
 
 def token(

@@ -210,6 +210,10 @@ async def app(database_url: str) -> Any:
         yield app
 
 
+def claims_now(user_id: str) -> dict[str, Any]:
+    return claims(user_id, now=int(time.time()))
+
+
 def browser(app: FastAPI) -> Client:
     """A client that has nothing but what its requests are given."""
     client = client_for(app)
@@ -218,7 +222,7 @@ def browser(app: FastAPI) -> Client:
 
 
 def signed_in(user_id: str) -> dict[str, str]:
-    return {"Cookie": cookie(session_data=data(claims(user_id, now=int(time.time()))))}
+    return {"Cookie": cookie(session_data=data(claims_now(user_id)))}
 
 
 async def test_the_cookie_stands_in_for_a_token(app: FastAPI) -> None:

@@ -54,7 +54,7 @@ class Reply(Response):
         self.raw_headers = [
             (name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()
         ]
-        # Another user's cookie must never be answered from a shared cache, and an own copy only after asking (RFC 9111).
+        # Never from a shared cache, which knows no users; from the browser's own only after asking (RFC 9111).
         self.raw_headers.append((b"cache-control", b"private, no-cache"))
         if body:
             self.raw_headers += [
