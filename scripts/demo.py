@@ -101,7 +101,7 @@ def listen(port: int, option: str) -> socket.socket:
     try:
         return socket.create_server(("127.0.0.1", port))
     except OSError as error:
-        raise RefusedToStart(f"Port {port}: {os.strerror(error.errno or 0)}. Choose another one with {option}.") from None
+        raise RefusedToStart(f"Port {port}: {os.strerror(error.errno or 0)}. Choose another with {option}.") from None
 
 
 def main() -> None:

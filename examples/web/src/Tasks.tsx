@@ -68,7 +68,8 @@ function Page({ list, user, onDoubt, onSignedOut }: Props & { list: TaskList }) 
         <p className="count" role="status">
           {loading ? "Loading …" : summary(tasks.length, done, more)}
         </p>
-        <ul ref={rows} aria-label="Tasks">
+        {/* The role, because Safari takes it from lists without bullets. */}
+        <ul ref={rows} role="list" aria-label="Tasks">
           {tasks.map((task) => (
             <Row key={task.id} task={task} list={list} onLeave={leave} />
           ))}
@@ -92,7 +93,7 @@ function Page({ list, user, onDoubt, onSignedOut }: Props & { list: TaskList }) 
 
 function summary(shown: number, done: number, more: boolean) {
   if (!shown) return more ? "" : "Nothing to do. Add your first task.";
-  return `${done} of ${shown}${more ? " shown" : ""} done`;
+  return more ? `${shown} shown, ${done} done` : `${done} of ${shown} done`;
 }
 
 function NewTask({ list, input }: { list: TaskList; input: RefObject<HTMLInputElement | null> }) {

@@ -18,23 +18,14 @@ import psycopg2
 import pytest
 
 from backend.app import embedded
-from tests.examples.test_web import web  # noqa: F401 - a fixture
-from tests.scripts.test_programs import (
-    PATIENCE_SECONDS,
-    environment,
-    family,
-    free_port,
-    has_ended,
-    installed,
-    postmaster,
-    project,  # noqa: F401 - a fixture
-    until,
-)
+from tests.programs import PATIENCE_SECONDS, clone, environment, family, free_port, until
+from tests.scripts.test_programs import has_ended, installed, postmaster
 
 
 @pytest.fixture
-def demo_project(project: Path, web: Path) -> Path:  # noqa: F811 - fixtures
-    """A clone of the project, with the packages of this one."""
+def project(tmp_path: Path, web: Path) -> Path:
+    """A clone of the project with the packages of this one, and settings that are for something else."""
+    project = clone(tmp_path)
     (project / ".env").write_text("BETTER_AUTH_SECRET=short\nDATABASE_URL=postgresql://nowhere.invalid/x\n")
     shutil.copytree(web, project / "examples/web", ignore=shutil.ignore_patterns("node_modules", "dist"))
     (project / "examples/web/node_modules").symlink_to(web / "node_modules")
@@ -63,7 +54,7 @@ class Demo:
 
 
 @contextlib.contextmanager
-def demo(project: Path) -> Iterator[Demo]:  # noqa: F811 - not the fixture
+def demo(project: Path) -> Iterator[Demo]:
     page, api = free_port(), free_port()
     command = [str(project / "scripts/demo.sh"), "--page-port", str(page), "--api-port", str(api)]
     log = project / "demo.log"
@@ -80,7 +71,7 @@ def demo(project: Path) -> Iterator[Demo]:  # noqa: F811 - not the fixture
             process.terminate()
 
 
-def everything_ends(demo: Demo, project: Path, ending: signal.Signals, victim: int) -> int:  # noqa: F811
+def everything_ends(demo: Demo, project: Path, ending: signal.Signals, victim: int) -> int:
     """The program's exit status; no process of it, nor the database, is left after this signal to the victim."""
     started = [*family(demo.process.pid), psutil.Process(postmaster(project))]
     os.kill(victim, ending)
@@ -90,20 +81,20 @@ def everything_ends(demo: Demo, project: Path, ending: signal.Signals, victim: i
     return status
 
 
-def test_a_person_signs_up_and_finds_their_tasks_again(demo_project: Path) -> None:
+def test_a_person_signs_up_and_finds_their_tasks_again(project: Path) -> None:
     """With tokens of Better Auth's own keys; its tables are in a database of their own, and its secret is private."""
-    with demo(demo_project) as first:
+    with demo(project) as first:
         with first.browser("sign-up", "ada@example.com") as browser:
             page = browser.get("/")
             elsewhere = browser.get(first.page.replace("localhost", "127.0.0.1"))
             created = browser.post(tasks_of(browser, first), headers=bearer(browser), json={"title": "Buy milk"})
-        with embedded.joined(demo_project / ".data") as url:
+        with embedded.joined(project / ".data") as url:
             tables = {name: tables_of(url, name) for name in ("postgres", "better_auth")}
-        first_status = everything_ends(first, demo_project, signal.SIGINT, first.process.pid)
-    with demo(demo_project) as second:
+        first_status = everything_ends(first, project, signal.SIGINT, first.process.pid)
+    with demo(project) as second:
         with second.browser("sign-in", "ada@example.com") as browser:
             found = browser.get(tasks_of(browser, second), headers=bearer(browser))
-        second_status = everything_ends(second, demo_project, signal.SIGTERM, second.process.pid)
+        second_status = everything_ends(second, project, signal.SIGTERM, second.process.pid)
 
     assert (first_status, second_status) == (128 + signal.SIGINT, 128 + signal.SIGTERM)
     assert created.status_code == 201
@@ -116,33 +107,33 @@ def test_a_person_signs_up_and_finds_their_tasks_again(demo_project: Path) -> No
     assert {"tasks", "task_lists"} <= tables["postgres"]
     assert {"user", "session", "account", "jwks"} <= tables["better_auth"]
     assert not tables["postgres"] & tables["better_auth"]
-    assert (demo_project / ".data/better-auth.secret").stat().st_mode & 0o777 == 0o600
+    assert (project / ".data/better-auth.secret").stat().st_mode & 0o777 == 0o600
 
 
-def test_nobody_outlives_the_others(demo_project: Path) -> None:
+def test_nobody_outlives_the_others(project: Path) -> None:
     """Better Auth ends with a killed program, whose database the next start joins; and everything with Better Auth."""
-    with demo(demo_project) as killed:
+    with demo(project) as killed:
         node = killed.node()
         killed.process.kill()
         until(lambda: has_ended(node))
-    with demo(demo_project) as bereft:
-        status = everything_ends(bereft, demo_project, signal.SIGKILL, bereft.node().pid)
+    with demo(project) as bereft:
+        status = everything_ends(bereft, project, signal.SIGKILL, bereft.node().pid)
 
     assert status == 128 + signal.SIGTERM
-    assert "Better Auth has ended" in (demo_project / "demo.log").read_text()
+    assert "Better Auth has ended" in (project / "demo.log").read_text()
 
 
 @pytest.mark.parametrize("option", ["--page-port", "--api-port"])
-def test_a_port_that_is_taken_is_refused(demo_project: Path, option: str) -> None:
+def test_a_port_that_is_taken_is_refused(project: Path, option: str) -> None:
     """With one sentence, before anything is started that could be confused with what listens there."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ports = {"--page-port": free_port(), "--api-port": free_port(), option: taken.getsockname()[1]}
         command = [sys.executable, "-m", "scripts.demo", *(str(part) for pair in ports.items() for part in pair)]
-        ended = subprocess.run(command, cwd=demo_project, capture_output=True, text=True, check=False)
+        ended = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
 
     assert ended.returncode != 0
     assert ended.stderr == (
-        f"Refusing to start.\nPort {ports[option]}: Address already in use. Choose another one with {option}.\n"
+        f"Refusing to start.\nPort {ports[option]}: Address already in use. Choose another with {option}.\n"
     )
 
 
@@ -165,9 +156,9 @@ def tables_of(url: str, database: str) -> set[str]:
         return {name for (name,) in cursor.fetchall()}
 
 
-def test_demo_says_what_is_missing(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:  # noqa: F811
+def test_demo_says_what_is_missing(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Without a Node.js that is new enough there is one sentence."""
-    tools = tmp_path_factory.mktemp("tools")
+    project, tools = clone(tmp_path), tmp_path_factory.mktemp("tools")
     for name in ("dirname", "cat", "cmp"):
         (tools / name).symlink_to(str(shutil.which(name)))
     installed(project)
