@@ -162,6 +162,8 @@ class Settings(DatabaseSettings):
     max_header_bytes: int = Field(default=32 * 1024, ge=1024)
     max_tasks_per_user: int = Field(default=100_000, ge=1)
 
+    idempotency_ttl: float = Field(default=24 * 3600.0, ge=1)
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property
