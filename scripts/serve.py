@@ -47,13 +47,19 @@ def database(settings: Settings) -> Iterator[None]:
         yield
 
 
-def announce(url: str, token: str) -> None:
-    """Say how to use the API as soon as it is ready; that may take until a mistake in the code is mended."""
+def announce(text: str, url: str) -> None:
+    """Print the text as soon as the URL answers; that may take until a mistake in the code is mended."""
+    wait_for(url)
+    print(text, flush=True)
+
+
+def wait_for(url: str) -> None:
+    """Come back when the URL answers with 200."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     warned = False
     while True:
         try:
-            direct.open(f"{url}/health/ready", timeout=5).close()
+            direct.open(url, timeout=5).close()
         except urllib.error.HTTPError:
             if not warned:
                 print(NOT_READY, flush=True)
@@ -61,7 +67,6 @@ def announce(url: str, token: str) -> None:
         except OSError:
             pass
         else:
-            print(READY.format(url=url, user=USER, tasks=f"{url}/api/{USER}/tasks", token=token), flush=True)
             return
         time.sleep(POLL_SECONDS)
 
@@ -94,7 +99,9 @@ def main() -> None:
         )
         listening = uvicorn_config.bind_socket()
         with database(settings):
-            threading.Thread(target=announce, args=(url_of(listening), token), daemon=True).start()
+            url = url_of(listening)
+            ready = READY.format(url=url, user=USER, tasks=f"{url}/api/{USER}/tasks", token=token)
+            threading.Thread(target=announce, args=(ready, f"{url}/health/ready"), daemon=True).start()
             ChangeReload(uvicorn_config, target=uvicorn.Server(uvicorn_config).run, sockets=[listening]).run()
     except RefusedToStart as refusal:
         raise SystemExit(f"Refusing to start.\n{refusal}") from None

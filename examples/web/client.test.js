@@ -1,0 +1,204 @@
+// src/api.ts and src/tasks.ts with Better Auth's own client, over HTTP to servers that answer what the test wants.
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { after, beforeEach, test } from "node:test";
+import { runnerImport } from "vite";
+
+/** A server of `answer(request, body)`, which gives a status, and JSON that may come later. */
+async function serve(answer) {
+  const server = createServer(async (request, response) => {
+    let body = "";
+    for await (const chunk of request) body += chunk;
+    const { status = 200, json, headers } = await answer(request, body);
+    response.writeHead(status, { "Content-Type": "application/json", ...headers }).end(json && JSON.stringify(json));
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  after(() => (server.closeAllConnections(), server.close()));
+  return `http://127.0.0.1:${server.address().port}`;
+}
+
+let tokens, refusals, seen, answer;
+beforeEach(() => {
+  tokens = 0; // how many Better Auth has made: the newest is `token-<tokens>`
+  refusals = 0; // how many more it is to refuse
+  seen = []; // what reached the API
+  answer = () => ({ json: task(1) });
+});
+
+process.env.BETTER_AUTH_URL = await serve(() =>
+  refusals-- > 0 ? { status: 401, json: { message: "Unauthorized" } } : { json: { token: `token-${++tokens}` } },
+);
+const api_url = await serve((request, body) => {
+  seen.push({ method: request.method, token: request.headers.authorization, match: request.headers["if-match"], body });
+  return answer(request, body);
+});
+const { createApi } = (await runnerImport("./src/api.ts")).module;
+const { TaskList } = (await runnerImport("./src/tasks.ts")).module;
+
+const problem = (status, detail) => ({ status, json: { type: "urn:tasks:problem:x", title: "x", status, detail } });
+const task = (id, members) => ({ id, title: `Task ${id}`, description: null, completed: false, revision: id, ...members });
+const isNewest = ({ headers }) => headers.authorization === `Bearer token-${tokens}`;
+const create = (api, title) => api.POST("/api/{user_id}/tasks", { params: { path: { user_id: "u1" } }, body: { title } });
+/** Something to wait for, until somebody opens it. */
+function gate() {
+  let open;
+  const opened = new Promise((resolve) => (open = resolve));
+  return { opened, open };
+}
+
+test("requests that start together fetch one token, and later ones keep it", async () => {
+  const api = createApi(api_url);
+
+  await Promise.all([create(api, "a"), create(api, "b")]);
+  await create(api, "c");
+
+  assert.equal(tokens, 1);
+  assert.deepEqual(new Set(seen.map(({ token }) => token)), new Set(["Bearer token-1"]));
+});
+
+test("several 401s share one renewal, and each request is sent again with its body", async () => {
+  const api = createApi(api_url);
+  await create(api, "first");
+  tokens = 9; // token-1 is refused from now on
+  answer = (request) => (isNewest(request) ? { json: task(1) } : problem(401, "Expired."));
+  seen = [];
+
+  const answers = await Promise.all(["a", "b", "c"].map((title) => create(api, title)));
+
+  assert.equal(tokens, 10);
+  assert.deepEqual(answers.map(({ response }) => response.status), [200, 200, 200]);
+  assert.equal(seen.length, 6);
+  const accepted = seen.filter(({ token }) => token === "Bearer token-10");
+  assert.deepEqual(accepted.map(({ body }) => JSON.parse(body).title).sort(), ["a", "b", "c"]);
+});
+
+test("a 401 that comes after the renewal does not ask for another token", async () => {
+  const api = createApi(api_url);
+  const late = gate();
+  answer = async (request, body) => {
+    if (body.includes("slow") && request.headers.authorization === "Bearer token-1") await late.opened;
+    return request.headers.authorization === "Bearer token-1" ? problem(401, "Expired.") : { json: task(1) };
+  };
+
+  const slow = create(api, "slow");
+  await create(api, "quick");
+  late.open();
+  await slow;
+
+  assert.equal(tokens, 2);
+});
+
+test("a request is sent again only once", async () => {
+  answer = () => problem(401, "Never.");
+
+  const { error, response } = await create(createApi(api_url), "a");
+
+  assert.equal(response.status, 401);
+  assert.equal(error.detail, "Never.");
+  assert.equal(seen.length, 2);
+});
+
+test("a token that could not be had is asked for again", async () => {
+  const api = createApi(api_url);
+  refusals = 1;
+
+  await assert.rejects(create(api, "a"), /You are signed out/);
+  const { response } = await create(api, "a");
+
+  assert.equal(response.status, 200);
+});
+
+test("a change is shown at once, and what the server made of it afterwards", async () => {
+  const list = new TaskList(api_url, "u1");
+  const held = gate();
+  answer = async () => (await held.opened, { status: 201, json: task(7, { title: "Trimmed" }) });
+
+  const added = list.add(" Trimmed");
+  const shown = list.getState().tasks;
+  held.open();
+
+  assert.equal(await added, true);
+  assert.deepEqual(shown.map(({ title, saving }) => [title, saving]), [[" Trimmed", true]]);
+  assert.deepEqual(list.getState().tasks, [task(7, { title: "Trimmed" })]);
+});
+
+test("what is refused is taken back, with the server's sentence, and what was sent beside it stays", async () => {
+  const list = new TaskList(api_url, "u1");
+  answer = (request) => (request.method === "GET" ? { json: [task(2), task(1)] } : { json: task(1, { completed: true }) });
+  await list.loadMore();
+  const full = problem(503, "Try again in a moment.");
+  answer = (request) => (request.method === "DELETE" ? full : { json: task(1, { completed: true }) });
+
+  const writes = [list.remove(task(2)), list.complete(task(1), true)];
+  const shown = list.getState().tasks;
+
+  assert.deepEqual(await Promise.all(writes), [false, true]);
+  assert.deepEqual(shown, [task(1, { completed: true, saving: true })]);
+  assert.deepEqual(list.getState().tasks, [task(2), task(1, { completed: true })]);
+  assert.equal(list.getState().alert, "Try again in a moment.");
+});
+
+test("changes are sent in the order of the clicks, each when the one before is answered", async () => {
+  const list = new TaskList(api_url, "u1");
+  let open = 0, most = 0;
+  answer = async () => {
+    most = Math.max(most, ++open);
+    await new Promise(setImmediate);
+    open--;
+    return { json: task(1) };
+  };
+
+  await Promise.all([true, false, true].map((completed) => list.complete(task(1), completed)));
+
+  assert.deepEqual(seen.map(({ body }) => JSON.parse(body).completed), [true, false, true]);
+  assert.equal(most, 1);
+});
+
+test("an edit names the revision that the person saw; where that is over, they get to see the newest", async () => {
+  const list = new TaskList(api_url, "u1");
+  answer = (request) => (request.method === "GET" ? { json: task(1, { title: "Theirs", revision: 8 }) } : problem(412, "x"));
+
+  const accepted = await list.edit(task(1, { revision: 5 }), { title: "Mine", description: null });
+
+  assert.equal(accepted, false);
+  assert.equal(seen[0].match, '"5"');
+  assert.equal(list.getState().tasks[0].title, "Theirs");
+  assert.match(list.getState().alert, /changed elsewhere/);
+});
+
+test("pages follow the Link header until there is none", async () => {
+  const list = new TaskList(api_url, "u1");
+  const urls = [];
+  answer = (request) => {
+    urls.push(request.url);
+    const first = urls.length === 1;
+    return { json: [task(first ? 2 : 1)], headers: first ? { Link: '</api/u1/tasks?limit=25&cursor=abc>; rel="next"' } : {} };
+  };
+
+  await list.loadMore();
+  const afterFirst = list.getState().more;
+  await list.loadMore();
+
+  assert.deepEqual([afterFirst, list.getState().more], [true, false]);
+  assert.deepEqual(list.getState().tasks.map(({ id }) => id), [2, 1]);
+  assert.deepEqual(urls.map((url) => new URL(url, api_url).searchParams.get("cursor")), [null, "abc"]);
+});
+
+test("nothing is left of a list that was closed, also when its answer comes late", async () => {
+  const list = new TaskList(api_url, "u1");
+  const [arrived, held] = [gate(), gate()];
+  let news = 0;
+  answer = async () => (arrived.open(), await held.opened, { json: [task(1)] });
+  const loading = list.loadMore();
+  await arrived.opened;
+  list.subscribe(() => news++);
+
+  list.close();
+  const unsent = list.add("for nobody");
+  held.open();
+  await Promise.all([loading, unsent]);
+
+  assert.deepEqual(list.getState().tasks, []);
+  assert.deepEqual([list.getState().alert, news, seen.length], ["", 0, 1]);
+});
