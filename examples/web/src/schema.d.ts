@@ -290,7 +290,10 @@ export interface operations {
                 /** @description Where the page starts: from the Link header of the page before. */
                 cursor?: string | null;
             };
-            header?: never;
+            header?: {
+                /** @description Answer 304 if the ETag is one of these. */
+                "If-None-Match"?: string | null;
+            };
             path: {
                 /**
                  * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
@@ -307,11 +310,22 @@ export interface operations {
                 headers: {
                     /** @description The next page, with `rel="next"`, where there is one (RFC 8288). */
                     Link?: string;
+                    /** @description The list's revision, quoted. */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Task"][];
                 };
+            };
+            /** @description You have it already */
+            304: {
+                headers: {
+                    /** @description The list's revision, quoted. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The cursor is not one of ours */
             400: {
@@ -381,7 +395,13 @@ export interface operations {
     create_task: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /**
                  * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
@@ -430,6 +450,15 @@ export interface operations {
             };
             /** @description This path belongs to another user */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A request with this key is under way */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -613,6 +642,11 @@ export interface operations {
             header?: {
                 /** @description Write only if the task's ETag is one of these; otherwise 412. `*` is any. */
                 "If-Match"?: string | null;
+                /**
+                 * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /**
@@ -671,6 +705,15 @@ export interface operations {
             };
             /** @description No such task */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A request with this key is under way */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -749,6 +792,11 @@ export interface operations {
             header?: {
                 /** @description Write only if the task's ETag is one of these; otherwise 412. `*` is any. */
                 "If-Match"?: string | null;
+                /**
+                 * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /**
@@ -799,6 +847,15 @@ export interface operations {
             };
             /** @description No such task */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A request with this key is under way */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -859,6 +916,11 @@ export interface operations {
             header?: {
                 /** @description Write only if the task's ETag is one of these; otherwise 412. `*` is any. */
                 "If-Match"?: string | null;
+                /**
+                 * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /**
@@ -917,6 +979,15 @@ export interface operations {
             };
             /** @description No such task */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A request with this key is under way */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -995,6 +1066,11 @@ export interface operations {
             header?: {
                 /** @description Write only if the task's ETag is one of these; otherwise 412. `*` is any. */
                 "If-Match"?: string | null;
+                /**
+                 * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /**
@@ -1053,6 +1129,15 @@ export interface operations {
             };
             /** @description No such task */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A request with this key is under way */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
