@@ -25,6 +25,7 @@ OPERATIONS = [
     ("PATCH", "/api/{user_id}/tasks/{task_id}"),
     ("DELETE", "/api/{user_id}/tasks/{task_id}"),
     ("PATCH", "/api/{user_id}/tasks/{task_id}/complete"),
+    ("DELETE", "/api/{user_id}"),
     ("GET", "/health"),
     ("GET", "/health/ready"),
 ]

@@ -477,6 +477,11 @@ class Transaction:
         self._begun = True
         return await self._execute(text, {**parameters, OWNER: owner})
 
+    @contextlib.asynccontextmanager
+    async def transaction(self, owner: str) -> AsyncIterator["OwnerSession"]:
+        """This very one: what is made inside is made or undone with all the rest."""
+        yield OwnerSession(self, owner)
+
     async def end(self, how: str) -> None:
         """COMMIT or ROLLBACK. A connection that is gone has rolled back, or nobody knows."""
         if self._begun and not (self._connection.closed and how == "ROLLBACK"):
@@ -502,6 +507,10 @@ class OwnerSession:
     async def run(self, statement: Statement, **parameters: Any) -> list[dict[str, Any]]:
         """The rows as dicts, in the statement's order. Raises Unavailable."""
         return statement.shaped(await self.rows(statement, **parameters))
+
+    def transaction(self) -> contextlib.AbstractAsyncContextManager["OwnerSession"]:
+        """Several statements for the same caller, made together or not at all; see `Database.transaction`."""
+        return self._database.transaction(self.owner)
 
     async def rows(self, statement: Statement, **parameters: Any) -> list[Row]:
         """The rows as the driver hands them out. Raises Unavailable."""

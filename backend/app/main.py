@@ -26,7 +26,7 @@ from backend.app.middleware.jwt import AuthenticationMiddleware
 from backend.app.middleware.limits import LimitsMiddleware
 from backend.app.middleware.observe import ObserveMiddleware, configure_logging
 from backend.app.middleware.path_guard import PathGuardMiddleware
-from backend.app.routes import health, tasks
+from backend.app.routes import account, health, tasks
 from backend.app.routes.once import BEFORE_DEADLINE, Writes
 from backend.app.session_cookie import SessionCookies
 from backend.app.signatures import PublishedKeys, Signatures
@@ -66,10 +66,19 @@ def create_app(settings: Settings) -> FastAPI:
                     "Idempotency-Key",
                     "If-Match",
                     "If-None-Match",
+                    "Prefer",
                     "X-Request-ID",
                 ),
                 allow_credentials=True,
-                expose_headers=("ETag", "Idempotency-Replayed", "Link", "Location", "Retry-After", "X-Request-ID"),
+                expose_headers=(
+                    "ETag",
+                    "Idempotency-Replayed",
+                    "Link",
+                    "Location",
+                    "Preference-Applied",
+                    "Retry-After",
+                    "X-Request-ID",
+                ),
             ),
             Middleware(ObserveMiddleware),
             Middleware(
@@ -101,7 +110,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.remote_keys = remote_keys
     # Without include_router, which matches every request against its prefixes once more.
-    app.router.routes.extend([*tasks.router.routes, *health.router.routes])
+    app.router.routes.extend([*tasks.router.routes, *account.router.routes, *health.router.routes])
     if documented:
         from backend.app.routes import docs  # noqa: PLC0415 - production does not carry Swagger UI
 

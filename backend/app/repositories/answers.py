@@ -79,10 +79,10 @@ class AnswerRepository:
         """
         now = datetime.now(UTC)
         times = {"now": now, "kept_from": now - self._kept}
-        while not await self._session.run(CLAIM, key=key, fingerprint=fingerprint, **times):
-            for found in await self._session.run(FIND, key=key):  # none if the user was erased in between
-                return Answer(**found)
-        return None
+        if await self._session.run(CLAIM, key=key, fingerprint=fingerprint, **times):
+            return None
+        [found] = await self._session.run(FIND, key=key)  # PostgreSQL has locked the row that was in the way
+        return Answer(**found)
 
     async def keep(self, key: str, *, status: int, headers: str, body: str) -> None:
         """Keep the answer, and remove keys that are too old."""

@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from backend.app import problems
+from backend.app.db import OwnerSession
 from backend.app.routes.once import Writes, key_of
 from backend.app.routes.reply import Reply
 
@@ -101,6 +102,12 @@ class ContractRoute(APIRoute):
             return await writes.once(request, key, document, write)
 
         return handle
+
+
+def session_of_caller(request: Request) -> OwnerSession:
+    """The database as whoever the token names; nothing of the path gets here. A keyed write has brought its own."""
+    known: OwnerSession | None = request.scope["state"].get("session")
+    return known or OwnerSession(request.app.state.database, request.state.principal.user_id)
 
 
 @dataclass(frozen=True, slots=True)

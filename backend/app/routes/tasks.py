@@ -8,13 +8,12 @@ import orjson
 from fastapi import APIRouter, Depends, Query, Request
 
 from backend.app import problems
-from backend.app.db import OwnerSession
 from backend.app.problems import documented
 from backend.app.repositories.tasks import TaskRepository
 from backend.app.routes import cursor
 from backend.app.routes.conditions import IfMatch, IfNoneMatch, etag, expected_revisions, is_known
 from backend.app.routes.reply import Reply
-from backend.app.routes.route import ID_MAX, JSON, MERGE_PATCH, ContractRoute, MediaTypes, TaskId
+from backend.app.routes.route import ID_MAX, JSON, MERGE_PATCH, ContractRoute, MediaTypes, TaskId, session_of_caller
 from backend.app.schemas.task import (
     Completion,
     Status,
@@ -29,11 +28,7 @@ router = APIRouter(prefix="/api/{user_id}/tasks", tags=["tasks"], route_class=Co
 
 
 def tasks_of_caller(request: Request) -> TaskRepository:
-    """The repository of whoever the token names; nothing of the path gets here."""
-    state = request.app.state
-    # A keyed write has brought its transaction (once.py).
-    session = request.scope["state"].get("session") or OwnerSession(state.database, request.state.principal.user_id)
-    return TaskRepository(session, max_tasks=state.settings.max_tasks_per_user)
+    return TaskRepository(session_of_caller(request), max_tasks=request.app.state.settings.max_tasks_per_user)
 
 
 class Links:
