@@ -36,6 +36,7 @@ _numbers = itertools.count(1)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--plain", action="store_true", help="without the lean path and prepared statements")
+    parser.addoption("--screenshots", action="store_true", help="take docs/web-*.png anew (tests/browser/test_web.py)")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -43,7 +43,7 @@ def free_port() -> int:
 def answers(port: int, path: str = "/health/ready") -> bool:
     with (
         contextlib.suppress(OSError),
-        urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2) as answer,
+        urllib.request.urlopen(f"http://localhost:{port}{path}", timeout=2) as answer,
     ):
         return bool(answer.status == 200)
     return False

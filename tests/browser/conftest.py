@@ -15,7 +15,7 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 ]
 TIMEOUT_MS = 10_000
 
@@ -50,22 +50,22 @@ def api_url(browser: Browser, server: Server, tmp_path_factory: pytest.TempPathF
 class Watched:
     """A page and what it did that it should not have: `wrongs` has a line for each.
 
-    These are requests to another origin, what the console says from a warning on (there a violated
+    These are requests to origins that are not its own, what the console says from a warning on (there a violated
     Content-Security-Policy is told), and errors that nobody caught.
     """
 
-    def __init__(self, page: Page, origin: str) -> None:
+    def __init__(self, page: Page, *origins: str) -> None:
         """`expected` is what the console may say: a test that provokes it sets it."""
         self.page = page
         self.wrongs: list[str] = []
         self.expected: tuple[str, ...] = ()
-        self._origin = f"{origin}/"
+        self._allowed = (*(f"{origin}/" for origin in origins), "data:")
         page.on("request", lambda request: self._requested(request.url))
         page.on("console", lambda message: self._said(message.type, message.text))
         page.on("pageerror", lambda error: self.wrongs.append(f"uncaught: {error}"))
 
     def _requested(self, url: str) -> None:
-        if not url.startswith((self._origin, "data:")):
+        if not url.startswith(self._allowed):
             self.wrongs.append(f"asked {url}")
 
     def _said(self, kind: str, text: str) -> None:
@@ -74,11 +74,11 @@ class Watched:
 
 
 @contextlib.asynccontextmanager
-async def watched_page(browser: Browser, origin: str) -> AsyncIterator[Watched]:
+async def watched_page(browser: Browser, *origins: str) -> AsyncIterator[Watched]:
     """A page in a profile of its own; the test fails in the end if the page did anything wrong."""
     context = await browser.new_context()
     context.set_default_timeout(TIMEOUT_MS)
-    watched = Watched(await context.new_page(), origin)
+    watched = Watched(await context.new_page(), *origins)
     try:
         yield watched
     finally:
