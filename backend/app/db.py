@@ -29,9 +29,9 @@ ABANDONED_GRACE = 1.0
 
 QUERY_CANCELED = "57014"
 # SQLSTATE classes and codes that say "not now" (PostgreSQL's manual, appendix A): connection, resources, operator,
-# system; read-only server, serialization failure, deadlock, lock not available.
+# system; read-only server, idle in a transaction for too long, serialization failure, deadlock, lock not available.
 NOT_NOW_CLASSES = frozenset({"08", "53", "57", "58"})
-NOT_NOW = frozenset({"25006", "40001", "40P01", "55P03"})
+NOT_NOW = frozenset({"25006", "25P03", "40001", "40P01", "55P03"})
 # Undefined table, undefined column: the schema went away under us.
 SCHEMA_GONE = frozenset({"42P01", "42703"})
 
@@ -304,6 +304,13 @@ class Database:
             f"SET LOCAL ROLE {row_security.ROLE}; SET LOCAL {row_security.OWNER_SETTING} = %({OWNER})s; "
             f"SET LOCAL statement_timeout = {round(statement_timeout * 1000)}; "
         )
+        # One at a time for each owner, or two that touch the same rows in another order would wait for each other; and
+        # not for ever, where this process stops in the middle.
+        self._begin = (
+            f"BEGIN; {self._prelude}"
+            f"SET LOCAL idle_in_transaction_session_timeout = {round(statement_timeout * 1000)}; "
+            f"SELECT pg_advisory_xact_lock(hashtextextended(%({OWNER})s, 0)); "
+        )
         self._pool = Pool(
             self._connect,
             size=pool_size,
@@ -333,13 +340,14 @@ class Database:
     async def transaction(self, owner: str) -> AsyncIterator["OwnerSession"]:
         """Statements of one owner that are made together, or not at all if anything is raised inside.
 
-        Holds a connection meanwhile. Statements are sent in full: a prepared one in doubt would undo what was done.
+        Holds a connection meanwhile, and the place of the owner's transactions, of which there is one at a time.
+        Statements are sent in full: a prepared one in doubt would undo what was done.
         Raises Unavailable (or a kind of it); when that happens at the end, the transaction may have been committed.
         """
         if not self._walls_stand:
             await self.check()
         connection = await self._pool.acquire()
-        transaction = Transaction(connection, f"BEGIN; {self._prelude}", self._raise_problem)
+        transaction = Transaction(connection, self._begin, self._raise_problem)
         try:
             try:
                 yield OwnerSession(transaction, owner)

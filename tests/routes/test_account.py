@@ -63,11 +63,22 @@ async def test_another_preference_is_ignored(client: Client) -> None:
 
 
 async def test_erasing_is_safe_to_repeat(client: Client) -> None:
-    """With a key too, which is erased with all the rest."""
     await fill(client)
-    answers = [await client.delete(me(client), headers={"Idempotency-Key": "k"}) for _ in range(2)]
+    answers = [await client.delete(me(client)) for _ in range(2)]
 
     assert [answer.json() for answer in answers] == [{"tasks": 3}, {"tasks": 0}]
+
+
+async def test_a_late_repetition_erases_nothing_new(client: Client) -> None:
+    """The key of the erasing itself is kept: what was made since then is not what it was for."""
+    await fill(client)
+    key = {"Idempotency-Key": "k"}
+    first = await client.delete(me(client), headers=key)
+    await client.post(tasks(client), json={"title": "new life"})
+    late = await client.delete(me(client), headers=key)
+
+    assert (late.content, late.headers["idempotency-replayed"]) == (first.content, "true")
+    assert [task["title"] for task in (await client.get(tasks(client))).json()] == ["new life"]
 
 
 async def test_who_comes_back_meets_no_old_etag(client: Client) -> None:
@@ -83,15 +94,19 @@ async def test_who_comes_back_meets_no_old_etag(client: Client) -> None:
     assert (await client.get(tasks(client, "/1"), headers={"If-None-Match": old})).status_code == 200
 
 
-async def test_writes_beside_it_end_before_or_after(client: Client) -> None:
-    """Never in the middle: no task is left without its list, and nobody is answered 500."""
-    for _ in range(5):
-        await fill(client)
+@pytest.mark.parametrize("filled", [True, False], ids=["a user", "nobody yet"])
+@pytest.mark.parametrize("erasures", [1, 2, 4])
+async def test_writes_beside_it_end_before_or_after(client: Client, erasures: int, filled: bool) -> None:
+    """Never in the middle: no task is left without its list, and nobody is answered 500 or told to wait."""
+    for turn in range(8):
+        if filled:
+            await fill(client)
+        keyed = [{"Idempotency-Key": f"{turn}-{n}"} for n in range(3)]
         answers = await asyncio.gather(
-            client.delete(me(client)),
-            *(client.post(tasks(client), json={"title": "beside"}) for _ in range(5)),
+            *(client.post(tasks(client), json={"title": "beside"}) for _ in range(3)),
+            *(client.delete(me(client)) for _ in range(erasures)),
+            *(client.post(tasks(client), json={"title": "beside"}, headers=key) for key in keyed),
             *(client.patch(tasks(client, "/1/complete")) for _ in range(3)),
-            client.delete(me(client)),
         )
         assert {answer.status_code for answer in answers} <= {200, 201, 404}
         left = (await client.get(tasks(client))).json()

@@ -8,8 +8,11 @@ import httpx
 import psycopg2
 import pytest
 
+from backend.app import problems
 from backend.app.main import create_app
-from tests.conftest import Client, MakeClient, Server, client_for, new_user, running, settings_for
+from backend.app.repositories.tasks import TaskRepository
+from backend.app.schemas.task import TaskCreate
+from tests.conftest import Client, MakeClient, Server, client_for, database_for, new_user, running, settings_for
 from tests.wire import wire_to
 
 KEY = {"Idempotency-Key": "k-1"}
@@ -249,6 +252,70 @@ async def test_an_old_key_is_as_none(client: Client, server: Server, database_ur
     assert await titles(client) == ["k-1", "k-3", "k-2", "k-1"]
     left = server.execute(f"SELECT key FROM idempotency_keys WHERE user_id = '{client.user_id}'", database=name)
     assert left == [("k-1",)]
+
+
+async def test_old_keys_that_are_used_at_once_wait_for_nobody_in_a_circle(server: Server, database_url: str) -> None:
+    """Each write claims one row and sweeps the others': in one order, in whatever process."""
+    user, name = new_user(), database_url.partition("?")[0].rpartition("/")[2]
+    keys = [{"Idempotency-Key": f"k-{n}"} for n in range(6)]
+    async with contextlib.AsyncExitStack() as stack:
+        apps = [await stack.enter_async_context(running(create_app(settings_for(database_url)))) for _ in keys]
+        clients = [await stack.enter_async_context(client_for(app, user)) for app in apps]
+        for turn in range(5):
+            answers = await asyncio.gather(
+                *(
+                    client.post(tasks(client), json={"title": f"{turn}"}, headers=key)
+                    for client, key in zip(clients, keys, strict=True)
+                )
+            )
+            assert {answer.status_code for answer in answers} == {201}
+            server.execute(
+                f"UPDATE idempotency_keys SET created_at = now() - interval '25 hours' WHERE user_id = '{user}'",
+                database=name,
+            )
+
+        assert len(await titles(clients[0])) == 30
+
+
+async def test_one_users_writes_leave_connections_for_the_others(server: Server, database_url: str) -> None:
+    """Twenty keyed writes that wait for a row hold one connection of the pool."""
+    user, name = new_user(), database_url.partition("?")[0].rpartition("/")[2]
+    async with (
+        running(create_app(settings_for(database_url, database_pool_size=2))) as app,
+        client_for(app, user) as client,
+        client_for(app) as other,
+    ):
+        await client.post(tasks(client), json={"title": "first"})
+        holder = psycopg2.connect(server.database_url(name))
+        with contextlib.closing(holder), holder.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM task_lists WHERE user_id = %s FOR UPDATE", (user,))
+            waiting = [
+                asyncio.create_task(
+                    client.post(tasks(client), json={"title": "x"}, headers={"Idempotency-Key": f"k-{n}"})
+                )
+                for n in range(20)
+            ]
+            await asyncio.sleep(0)
+            assert (await other.get(tasks(other))).status_code == 200
+            holder.rollback()
+            assert {(await task).status_code for task in waiting} == {201}
+
+
+async def test_a_process_that_stops_in_the_middle_locks_nobody_out(database_url: str) -> None:
+    """PostgreSQL ends a transaction that nobody goes on with."""
+    user = new_user()
+    async with (
+        database_for(database_url, statement_timeout=0.3) as stopped,
+        running(create_app(settings_for(database_url))) as app,
+        client_for(app, user) as client,
+    ):
+        with contextlib.suppress(problems.DatabaseUnavailable):
+            async with stopped.transaction(user) as session:
+                await TaskRepository(session, max_tasks=10).create(TaskCreate(title="never"))
+                answer = await client.post(tasks(client), json={"title": "x"}, headers=KEY)
+                assert answer.status_code == 201
+
+        assert await titles(client) == ["x"]
 
 
 async def test_a_cancelled_write_leaves_its_key_free(database_url: str) -> None:

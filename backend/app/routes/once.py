@@ -51,7 +51,7 @@ class Writes:
         """`wait_seconds`: how long a request waits for another with its key; `kept_seconds`: how long answers stay."""
         self._wait = wait_seconds
         self._kept = kept_seconds
-        self._under_way: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self._under_way: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def once(self, request: Request, key: str, document: Any, write: Write) -> Reply:
         """The answer of `write`, made now or before. `document` is the body that was read, if there was one.
@@ -59,8 +59,9 @@ class Writes:
         Raises KeyReused when the key was another request's, and KeyInUse when that request does not end in time.
         """
         deadline = time.monotonic() + self._wait
-        # In this process, who comes second waits here, and not on a database connection.
-        lock = self._under_way.setdefault((request.state.principal.user_id, key), asyncio.Lock())
+        # A user's keyed writes are made one after the other. In this process, who comes second waits here, and not on a
+        # database connection: nobody can take more than one of those from the others.
+        lock = self._under_way.setdefault(request.state.principal.user_id, asyncio.Lock())
         try:
             async with asyncio.timeout(self._wait):
                 await lock.acquire()
