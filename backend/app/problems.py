@@ -126,8 +126,8 @@ class MethodNotAllowed(Problem):
 class KeyInUse(Problem):
     """409: RFC 9110, section 15.5.10; the IETF's draft on Idempotency-Key asks for it."""
 
-    status, slug, title = 409, "key-in-use", "A request with this key is under way"
-    detail = "Another request with this Idempotency-Key has not ended yet. Repeat this one in a moment."
+    status, slug, title = 409, "key-in-use", "A write with a key is under way"
+    detail = "Another write of yours with an Idempotency-Key has not ended yet. Repeat this one in a moment."
 
     def headers(self) -> dict[str, str]:
         return {"Retry-After": "1"}
