@@ -140,6 +140,17 @@ next=${next#<}
 expect "the next page" 200 GET "${next%%>*}" "${as_alice[@]}"
 contains "the next page: the first task" '"id":1' "$body"
 equal "the next page: the last one" '' "$(header link)"
+expect "create with a key" 201 POST "$tasks" "${as_alice[@]}" "${json[@]}" -d '{"title":"once"}' -H 'Idempotency-Key: smoke'
+once=$body
+expect "create with the same key" 201 POST "$tasks" "${as_alice[@]}" "${json[@]}" -d '{"title":"once"}' -H 'Idempotency-Key: smoke'
+equal "create with the same key: replayed" true "$(header idempotency-replayed)"
+equal "create with the same key: the same answer" "$once" "$body"
+expect "another request with that key" 422 POST "$tasks" "${as_alice[@]}" "${json[@]}" -d '{"title":"twice"}' -H 'Idempotency-Key: smoke'
+expect "no key at all" 400 POST "$tasks" "${as_alice[@]}" "${json[@]}" -d '{"title":"x"}' -H 'Idempotency-Key: ""'
+expect "delete with a key" 204 DELETE "$tasks/3" "${as_alice[@]}" -H 'Idempotency-Key: smoke-2'
+expect "delete with the same key" 204 DELETE "$tasks/3" "${as_alice[@]}" -H 'Idempotency-Key: smoke-2'
+expect "the list" 200 GET "$tasks" "${as_alice[@]}"
+expect "the list when it is known already" 304 GET "$tasks" "${as_alice[@]}" -H "If-None-Match: $(header etag)"
 expect "only pending" 200 GET "$tasks?status=pending" "${as_alice[@]}"
 case "$body" in *'"completed":true'*) fail "only pending" "no completed task" "$body" ;; esac
 
@@ -183,6 +194,7 @@ expect "user_id in place of sub" 200 GET "$tasks" -H "$(bearer "$(signed "$times
 expect "the scheme in lower case" 200 GET "$tasks" -H "authorization: bearer $(token "$alice")"
 expect "an unknown path without a token" 401 GET /nowhere
 
+expect "erasing another user" 403 DELETE "/api/$alice" "${as_bob[@]}"
 expect "another user's list" 403 GET "$tasks" "${as_bob[@]}"
 expect "another user's task" 403 GET "$tasks/1" "${as_bob[@]}"
 expect "creating as another user" 403 POST "$tasks" "${as_bob[@]}" "${json[@]}" -d '{"title":"x"}'
@@ -247,7 +259,7 @@ passed 400 "a preflight from elsewhere"
 equal "a preflight from elsewhere: origin" '' "$(header access-control-allow-origin)"
 expect "an error can be read by the page" 401 GET "$tasks" -H "Origin: $origin"
 equal "an error can be read: origin" "$origin" "$(header access-control-allow-origin)"
-equal "an error can be read: exposed" 'ETag, Link, Location, Retry-After, X-Request-ID' "$(header access-control-expose-headers)"
+equal "an error can be read: exposed" 'ETag, Idempotency-Replayed, Link, Location, Preference-Applied, Retry-After, X-Request-ID' "$(header access-control-expose-headers)"
 expect "a request id that the caller chose" 200 GET /health -H 'X-Request-ID: smoke-1'
 equal "a request id that the caller chose" smoke-1 "$(header x-request-id)"
 
@@ -255,5 +267,9 @@ for id in 1 2; do expect "delete $id" 204 DELETE "$tasks/$id" "${as_alice[@]}"; 
 expect "delete again" 404 DELETE "$tasks/1" "${as_alice[@]}"
 expect "empty again" 200 GET "$tasks" "${as_alice[@]}"
 equal "empty again" '[]' "$body"
+expect "create one more" 201 POST "$tasks" "${as_alice[@]}" "${json[@]}" -d '{"title":"last"}'
+expect "erase everything" 200 DELETE "/api/$alice" "${as_alice[@]}"
+equal "erase everything: how many tasks" '{"tasks":1}' "$body"
+expect "erase again, quietly" 204 DELETE "/api/$alice" "${as_alice[@]}" -H 'Prefer: return=minimal'
 
 echo "$checks checks passed against $base"

@@ -48,6 +48,7 @@ PRODUCTION = {"ENVIRONMENT": "production", "DATABASE_URL": URL, "BETTER_AUTH_SEC
         ({"BETTER_AUTH_SECRETS": f"2:{SECRET},1:{config.BETTER_AUTH_PUBLIC_SECRET}"}, "the public default"),
         ({"BETTER_AUTH_URL": "app.example.com"}, "must be an http or https URL"),
         ({"BETTER_AUTH_URL": "https://user:pa55word@app.example.com"}, "must be an http or https URL"),
+        ({"BETTER_AUTH_URL": "https://app.example.com:99999"}, "must be an http or https URL"),
         ({"BETTER_AUTH_URL": "https://app.example.com?x=1"}, "must be an http or https URL"),
         ({"BETTER_AUTH_URL": "http://app.example.com", **HOSTED, "ENVIRONMENT": "staging"}, "must use https://"),
         ({"BETTER_AUTH_URL": "http://app.example.com", **HOSTED}, "must use https://"),

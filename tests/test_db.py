@@ -13,7 +13,7 @@ from backend.app.config import RefusedToStart
 from backend.app.db import OWNER, Database, OwnerSession, Statement, _give_up
 from backend.app.main import create_app
 from backend.app.repositories.tasks import TaskRepository
-from backend.app.schemas.task import TaskCreate
+from backend.app.schemas.task import Status, TaskCreate
 from tests.conftest import Server, client_for, database_for, new_user, running, settings_for
 from tests.wire import Wire, wire_to
 
@@ -65,6 +65,44 @@ async def test_each_operation_is_one_round_trip(database_url: str) -> None:
 
     assert round_trips == [1] * len(operations)
     assert wire.connections == 1
+
+
+async def test_a_transaction_is_one_owners_and_looks_at_the_walls_first(database_url: str) -> None:
+    """As a single statement is; and on its connection nothing is left of it."""
+    async with database_for(database_url, pool_size=1) as database:
+        async with database.transaction("u1") as session:
+            seen = [(await session.run(WHO))[0] for _ in range(2)]
+        [row] = await OwnerSession(database, "u2").run(WHO)
+
+    assert seen == [{"role": "tasks_api", "seen": "u1", "owner": "u1"}] * 2
+    assert row == {"role": "tasks_api", "seen": "u2", "owner": "u2"}
+
+
+async def test_a_transaction_without_statements_asks_nothing(database_url: str) -> None:
+    async with wired(database_url) as (wire, database):
+        await database.check()
+        before = wire.queries
+        async with database.transaction("u1"):
+            pass
+
+    assert wire.queries == before
+
+
+async def test_a_fault_of_ours_undoes_the_transaction(database_url: str) -> None:
+    """It is raised as it is, and the connection goes on serving."""
+    user = new_user()
+    async with database_for(database_url, pool_size=1) as database:
+
+        async def create_and_fail() -> None:
+            async with database.transaction(user) as session:
+                await TaskRepository(session, max_tasks=10).create(TaskCreate(title="undone"))
+                await session.run(Statement("broken", "SELEKT %(owner)s", ()))
+
+        with pytest.raises(psycopg2.errors.SyntaxError):
+            await create_and_fail()
+        page = await tasks_of(database, user).page(status=Status.ALL, before=2**63 - 1, limit=10)
+
+    assert page.tasks == []
 
 
 async def test_nothing_of_a_session_outlives_its_statement(database_url: str) -> None:

@@ -15,7 +15,8 @@ from backend.app.config import PROJECT_ROOT
 APP = PROJECT_ROOT / "backend/app"
 CLAIMS = {"sub", "iss", "aud", "exp", "nbf", "iat", "jti"}
 STATEMENTS = {"select", "insert", "update", "delete", "text"}
-SQL = re.compile(r"\s*(SELECT|INSERT\s+INTO|UPDATE|DELETE\s+FROM|WITH|TRUNCATE|BEGIN|COMMIT|ROLLBACK)\b")
+SQL = re.compile(r"\s*(SELECT|INSERT\s+INTO|UPDATE|DELETE\s+FROM|WITH|TRUNCATE)\b")
+CONTROL = re.compile(r"\s*(BEGIN|COMMIT|ROLLBACK)\b")
 CONNECTING = {"begin", "commit", "rollback", "connect", "create_engine"}
 ENVIRONMENT = {"environ", "environb", "getenv", "getenvb"}
 PATH = re.compile(r"/[a-z]")
@@ -183,10 +184,15 @@ RULES = [
     ),
     Rule(
         "opens connections, begins and commits",
-        lambda node: called(node) in CONNECTING,
+        lambda node: called(node) in CONNECTING or bool(CONTROL.match(text_of(node))),
         # embedded.py knocks at the server's socket; migrations have SQLAlchemy's ordinary engine.
         owners=("db.py", "embedded.py", "migrations/env.py"),
-        samples=("connection.commit()", "psycopg2.connect(url)", "create_engine(url)"),
+        samples=(
+            "connection.commit()",
+            'await connection.execute("COMMIT", {})',
+            "psycopg2.connect(url)",
+            "create_engine(url)",
+        ),
     ),
     Rule(
         "reads the environment",

@@ -165,14 +165,17 @@ def test_the_catalog_holds_what_alembic_does_not_see(server: Server) -> None:
 
     confined = "(user_id = current_setting('app.user_id'::text, true))"
     assert policies == [
-        (table, "own_rows", "PERMISSIVE", "{tasks_api}", "ALL", confined, confined) for table in ("task_lists", "tasks")
+        (table, "own_rows", "PERMISSIVE", "{tasks_api}", "ALL", confined, confined)
+        for table in ("idempotency_keys", "task_lists", "tasks")
     ]
     assert checks == [
+        ("idempotency_keys", "ck_idempotency_keys_user_id", "CHECK ((user_id <> ''::text))"),
         ("task_lists", "ck_task_lists_task_count", "CHECK ((task_count >= 0))"),
         ("task_lists", "ck_task_lists_user_id", "CHECK ((user_id <> ''::text))"),
         ("tasks", "ck_tasks_description", "CHECK ((char_length(description) <= 1000))"),
         ("tasks", "ck_tasks_id", "CHECK ((id > 0))"),
         ("tasks", "ck_tasks_title", "CHECK (((char_length(title) >= 1) AND (char_length(title) <= 200)))"),
     ]
-    assert grants == [("task_lists", "INSERT SELECT UPDATE"), ("tasks", "DELETE INSERT SELECT UPDATE")]
+    everything = "DELETE INSERT SELECT UPDATE"
+    assert grants == [(table, everything) for table in ("idempotency_keys", "task_lists", "tasks")]
     assert role == [(False, False, False, False, False, False)]

@@ -1,5 +1,6 @@
 """The API attacked from its own OpenAPI document: valid and invalid requests, and every check that schemathesis has."""
 
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,6 +25,7 @@ OPERATIONS = [
     ("PATCH", "/api/{user_id}/tasks/{task_id}"),
     ("DELETE", "/api/{user_id}/tasks/{task_id}"),
     ("PATCH", "/api/{user_id}/tasks/{task_id}/complete"),
+    ("DELETE", "/api/{user_id}"),
     ("GET", "/health"),
     ("GET", "/health/ready"),
 ]
@@ -83,6 +85,8 @@ def test_answers_are_as_documented(schema: BaseSchema, method: str, path: str, m
         )
     )
     def attack(case: Case[Any]) -> None:
+        if mode is GenerationMode.POSITIVE and case.headers and "Idempotency-Key" in case.headers:
+            case.headers["Idempotency-Key"] = secrets.token_hex()  # valid once, and then for the same request only
         case.call_and_validate(headers=headers)
 
     attack()

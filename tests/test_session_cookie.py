@@ -176,6 +176,16 @@ def test_a_secure_cookie_goes_before_a_plain_one() -> None:
     assert principal.user_id == "mine"
 
 
+def test_of_two_cookies_with_one_name_the_first_counts() -> None:
+    """As Better Auth reads them: the second may have been set for the whole domain by a neighbour."""
+    twice = f"{cookie(session_data=data(claims('mine')))}; {cookie(session_data=data(claims('theirs')))}"
+
+    principal = cookies().principal(twice)
+
+    assert principal is not None
+    assert principal.user_id == "mine"
+
+
 def test_pieces_of_the_two_kinds_are_not_mixed() -> None:
     """A secure session_token does not make plain session_data good."""
     with pytest.raises(InvalidToken, match="expired"):

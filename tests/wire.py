@@ -19,10 +19,19 @@ class Wire:
         self.sent: Counter[str] = Counter()
         self.connections = 0
         self.refusing = False
+        self._losing = False
+        self._last_query: int | None = None
 
     @property
     def queries(self) -> int:
         return self.sent["Q"] + self.sent["P"]
+
+    def lose_after(self, queries: int) -> None:
+        """The server gets so many more queries; the answer to the last one, and the connection with it, is lost."""
+        self._last_query = self.queries + queries
+
+    def mend(self) -> None:
+        self._losing, self._last_query = False, None
 
     def hold(self) -> None:
         """Answers of the server stay on the way until `flow`."""
@@ -60,12 +69,18 @@ class Wire:
             while True:
                 header = await reader.readexactly(HEADER_BYTES)
                 self.sent[chr(header[0])] += 1
+                last = self.queries == self._last_query
+                self._losing |= last
                 server.write(header + await reader.readexactly(int.from_bytes(header[1:]) - 4))
                 await server.drain()
+                if last:
+                    break
         server.close()
 
     async def _answers(self, server: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while answer := await server.read(65536):
+            if self._losing:
+                continue
             await self._flowing.wait()
             writer.write(answer)
             await writer.drain()

@@ -20,6 +20,7 @@ PROJECT_ROOT = Path(__file__).resolve().parents[2]
 # What Better Auth signs with when it was given no secret: everybody knows it.
 BETTER_AUTH_PUBLIC_SECRET = "better-auth-secret-12345678901234567890"  # noqa: S105 - refused below, not used
 SECRET_MIN_CHARACTERS = 32
+PORT_MAX = 65535
 
 _ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:\d{1,5})?")
 _URL = re.compile(r"https?://(\[[0-9a-f:.]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?(/[A-Za-z0-9._~/-]*)?")
@@ -58,7 +59,7 @@ def _versioned_secrets(value: object) -> object:
 
 
 def _origin_with_path(url: str) -> str:
-    if not _URL.fullmatch(url):
+    if not _URL.fullmatch(url) or int(urlsplit(url).netloc.rpartition("]")[2].partition(":")[2] or 0) > PORT_MAX:
         raise ValueError("must be an http or https URL such as https://app.example.com, without a query")
     return url.rstrip("/")
 
@@ -161,6 +162,8 @@ class Settings(DatabaseSettings):
     max_body_bytes: int = Field(default=64 * 1024, ge=1024)
     max_header_bytes: int = Field(default=32 * 1024, ge=1024)
     max_tasks_per_user: int = Field(default=100_000, ge=1)
+
+    idempotency_ttl: float = Field(default=24 * 3600.0, ge=1)
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

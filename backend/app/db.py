@@ -4,13 +4,14 @@ The only module that opens connections and touches psycopg2. A statement is one 
 """
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import re
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,9 +29,9 @@ ABANDONED_GRACE = 1.0
 
 QUERY_CANCELED = "57014"
 # SQLSTATE classes and codes that say "not now" (PostgreSQL's manual, appendix A): connection, resources, operator,
-# system; read-only server, serialization failure, deadlock, lock not available.
+# system; read-only server, idle in a transaction for too long, serialization failure, deadlock, lock not available.
 NOT_NOW_CLASSES = frozenset({"08", "53", "57", "58"})
-NOT_NOW = frozenset({"25006", "40001", "40P01", "55P03"})
+NOT_NOW = frozenset({"25006", "25P03", "40001", "40P01", "55P03"})
 # Undefined table, undefined column: the schema went away under us.
 SCHEMA_GONE = frozenset({"42P01", "42703"})
 
@@ -303,6 +304,13 @@ class Database:
             f"SET LOCAL ROLE {row_security.ROLE}; SET LOCAL {row_security.OWNER_SETTING} = %({OWNER})s; "
             f"SET LOCAL statement_timeout = {round(statement_timeout * 1000)}; "
         )
+        # One at a time for each owner, or two that touch the same rows in another order would wait for each other; and
+        # not for ever, where this process stops in the middle.
+        self._begin = (
+            f"BEGIN; {self._prelude}"
+            f"SET LOCAL idle_in_transaction_session_timeout = {round(statement_timeout * 1000)}; "
+            f"SELECT pg_advisory_xact_lock(hashtextextended(%({OWNER})s, 0)); "
+        )
         self._pool = Pool(
             self._connect,
             size=pool_size,
@@ -327,6 +335,33 @@ class Database:
             if rows is not None:
                 return rows
         return await self._execute(self._prelude + statement.text, values) or []
+
+    @contextlib.asynccontextmanager
+    async def transaction(self, owner: str) -> AsyncIterator["OwnerSession"]:
+        """Statements of one owner that are made together, or not at all if anything is raised inside.
+
+        Holds a connection meanwhile, and the place of the owner's transactions, of which there is one at a time.
+        Statements are sent in full: a prepared one in doubt would undo what was done.
+        Raises Unavailable (or a kind of it); when that happens at the end, the transaction may have been committed.
+        """
+        if not self._walls_stand:
+            await self.check()
+        connection = await self._pool.acquire()
+        transaction = Transaction(connection, self._begin, self._raise_problem)
+        try:
+            try:
+                yield OwnerSession(transaction, owner)
+            except Exception:
+                await transaction.end("ROLLBACK")
+                raise
+            await transaction.end("COMMIT")
+        except Exception:
+            self._pool.release(connection)
+            raise
+        except BaseException:
+            self._pool.abandon(connection)
+            raise
+        self._pool.release(connection)
 
     async def check(self) -> None:
         """Look whether the database is there, migrated and walled; callers at the same time share one look.
@@ -435,19 +470,59 @@ class Database:
             raise
 
 
+class Transaction:
+    """One transaction on one connection, begun with its first statement."""
+
+    def __init__(self, connection: Connection, begin: str, raise_problem: Callable[[psycopg2.Error], None]) -> None:
+        self._connection = connection
+        self._begin = begin
+        self._raise_problem = raise_problem
+        self._begun = False
+
+    async def run(self, statement: Statement, owner: str, parameters: Mapping[str, Any]) -> list[Row]:
+        """As `Database.run`, in this transaction."""
+        text = statement.text if self._begun else self._begin + statement.text
+        self._begun = True
+        return await self._execute(text, {**parameters, OWNER: owner})
+
+    @contextlib.asynccontextmanager
+    async def transaction(self, owner: str) -> AsyncIterator["OwnerSession"]:
+        """This very one: what is made inside is made or undone with all the rest."""
+        yield OwnerSession(self, owner)
+
+    async def end(self, how: str) -> None:
+        """COMMIT or ROLLBACK. A connection that is gone has rolled back, or nobody knows."""
+        if self._begun and not (self._connection.closed and how == "ROLLBACK"):
+            await self._execute(how, {})
+
+    async def _execute(self, text: str, values: Mapping[str, Any]) -> list[Row]:
+        try:
+            return await self._connection.execute(text, values)
+        except psycopg2.Error as error:
+            self._raise_problem(error)
+            raise
+
+
 class OwnerSession:
     """What a repository gets: statements run for one caller, who is settled before any statement is chosen."""
 
     __slots__ = ("_database", "owner")
 
-    def __init__(self, database: Database, owner: str) -> None:
+    def __init__(self, database: Database | Transaction, owner: str) -> None:
         self._database = database
         self.owner = owner
 
     async def run(self, statement: Statement, **parameters: Any) -> list[dict[str, Any]]:
         """The rows as dicts, in the statement's order. Raises Unavailable."""
-        rows = await self._database.run(statement, self.owner, parameters)
-        return statement.shaped(rows)
+        return statement.shaped(await self.rows(statement, **parameters))
+
+    def transaction(self) -> contextlib.AbstractAsyncContextManager["OwnerSession"]:
+        """Several statements for the same caller, made together or not at all; see `Database.transaction`."""
+        return self._database.transaction(self.owner)
+
+    async def rows(self, statement: Statement, **parameters: Any) -> list[Row]:
+        """The rows as the driver hands them out. Raises Unavailable."""
+        return await self._database.run(statement, self.owner, parameters)
 
 
 def _names_pooler(dsn: Mapping[str, str]) -> bool:

@@ -106,9 +106,10 @@ class RemoteKeys:
                     log.warning("jwks: a key is skipped", extra={"fields": {"reason": fault}})
                 self._replace(keys)
                 self._document = document
-        except (httpx.HTTPError, TimeoutError, Unusable) as error:
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, the next try is on its way
             self._away = True
-            fields = {"error": type(error).__name__, "reason": str(error).partition("\n")[0]}
+            known = isinstance(error, httpx.HTTPError | TimeoutError | Unusable)
+            fields = {"error": type(error).__name__, "reason": str(error).partition("\n")[0] if known else None}
             log.warning("jwks: cannot fetch the keys", extra={"fields": fields})
         else:
             self._away = False

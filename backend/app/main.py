@@ -26,7 +26,8 @@ from backend.app.middleware.jwt import AuthenticationMiddleware
 from backend.app.middleware.limits import LimitsMiddleware
 from backend.app.middleware.observe import ObserveMiddleware, configure_logging
 from backend.app.middleware.path_guard import PathGuardMiddleware
-from backend.app.routes import health, tasks
+from backend.app.routes import account, health, tasks
+from backend.app.routes.once import BEFORE_DEADLINE, Writes
 from backend.app.session_cookie import SessionCookies
 from backend.app.signatures import PublishedKeys, Signatures
 
@@ -59,9 +60,25 @@ def create_app(settings: Settings) -> FastAPI:
                 CORSMiddleware,
                 allow_origins=settings.cors_origins,
                 allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE"),
-                allow_headers=("Authorization", "Content-Type", "If-Match", "If-None-Match", "X-Request-ID"),
+                allow_headers=(
+                    "Authorization",
+                    "Content-Type",
+                    "Idempotency-Key",
+                    "If-Match",
+                    "If-None-Match",
+                    "Prefer",
+                    "X-Request-ID",
+                ),
                 allow_credentials=True,
-                expose_headers=("ETag", "Link", "Location", "Retry-After", "X-Request-ID"),
+                expose_headers=(
+                    "ETag",
+                    "Idempotency-Replayed",
+                    "Link",
+                    "Location",
+                    "Preference-Applied",
+                    "Retry-After",
+                    "X-Request-ID",
+                ),
             ),
             Middleware(ObserveMiddleware),
             Middleware(
@@ -88,9 +105,12 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.settings = settings
+    app.state.writes = Writes(
+        wait_seconds=max(settings.request_timeout - BEFORE_DEADLINE, 0), kept_seconds=settings.idempotency_ttl
+    )
     app.state.remote_keys = remote_keys
     # Without include_router, which matches every request against its prefixes once more.
-    app.router.routes.extend([*tasks.router.routes, *health.router.routes])
+    app.router.routes.extend([*tasks.router.routes, *account.router.routes, *health.router.routes])
     if documented:
         from backend.app.routes import docs  # noqa: PLC0415 - production does not carry Swagger UI
 

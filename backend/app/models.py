@@ -13,6 +13,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     MetaData,
+    SmallInteger,
     Text,
     false,
     func,
@@ -47,6 +48,27 @@ class TaskList(SQLModel, table=True):
     last_task_id: int = Field(sa_type=BigInteger, nullable=False)
     task_count: int = Field(sa_type=BigInteger, nullable=False)
     revision: int = Field(sa_type=BigInteger, nullable=False)
+
+
+class IdempotencyKey(SQLModel, table=True):
+    """A key that a user sent with a write, and the answer to it: written together, so both are there or neither.
+
+    `status`, `headers` (JSON) and `body` are null only inside the transaction that makes the row.
+    """
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (
+        CheckConstraint("user_id <> ''", name="user_id"),
+        Index("ix_idempotency_keys_user_id_created_at", "user_id", "created_at"),
+    )
+
+    user_id: str = Field(sa_type=Text, primary_key=True)
+    key: str = Field(sa_type=Text, primary_key=True)
+    fingerprint: str = Field(sa_type=Text, nullable=False)
+    created_at: datetime = Field(sa_type=DateTime(timezone=True), nullable=False)
+    status: int | None = Field(default=None, sa_type=SmallInteger)
+    headers: str | None = Field(default=None, sa_type=Text)
+    body: str | None = Field(default=None, sa_type=Text)
 
 
 class Task(SQLModel, table=True):

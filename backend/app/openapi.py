@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from backend.app import problems
+from backend.app.routes.once import UNSAFE_METHODS
 
 # What a request can meet on its way to any route, and on its way to a route that is not public.
 ANYWHERE = problems.documented(
@@ -25,6 +26,21 @@ BEHIND_TOKEN = problems.documented(
     problems.Overloaded,
     problems.TooSlow,
 )
+KEYED = problems.documented(problems.MalformedRequest, problems.KeyInUse, problems.KeyReused)
+IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Makes the write safe to repeat: with the same key it is made once and answered as the first time, "
+    "with `Idempotency-Replayed: true`. Bare or in double quotes.",
+    "schema": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 257,
+        "pattern": r'^("[ !#-\[\]-~]{1,255}"|[!#-\[\]-~]{1,255})$',
+    },
+    "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
+}
 USER_ID = {
     "name": "user_id",
     "in": "path",
@@ -64,6 +80,9 @@ def describe(app: FastAPI, public_paths: frozenset[str]) -> dict[str, Any]:
         for method in METHODS:
             if method in item:
                 _describe_operation(item[method], public)
+                if method.upper() in UNSAFE_METHODS:
+                    item[method].setdefault("parameters", []).append(IDEMPOTENCY_KEY)
+                    _add(item[method]["responses"], KEYED)
         if not public:
             item["parameters"] = [USER_ID]
     return document
@@ -75,11 +94,12 @@ def _describe_operation(operation: dict[str, Any], public: bool) -> None:
     responses = operation["responses"]
     _drop_fastapis(responses)
     for added in (ANYWHERE,) if public else (ANYWHERE, BEHIND_TOKEN):
-        for status, response in added.items():
-            _merge(
-                responses.setdefault(str(status), {"description": response["description"], "content": {}}),
-                response,
-            )
+        _add(responses, added)
+
+
+def _add(responses: dict[str, Any], added: dict[int | str, dict[str, Any]]) -> None:
+    for status, response in added.items():
+        _merge(responses.setdefault(str(status), {"description": response["description"], "content": {}}), response)
 
 
 def _drop_null(body: dict[str, Any]) -> None:

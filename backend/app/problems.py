@@ -123,6 +123,16 @@ class MethodNotAllowed(Problem):
         return {"Allow": self.allow}
 
 
+class KeyInUse(Problem):
+    """409: RFC 9110, section 15.5.10; the IETF's draft on Idempotency-Key asks for it."""
+
+    status, slug, title = 409, "key-in-use", "A write with a key is under way"
+    detail = "Another write of yours with an Idempotency-Key has not ended yet. Repeat this one in a moment."
+
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": "1"}
+
+
 class PreconditionFailed(Problem):
     status, slug, title = 412, "precondition-failed", "The task has changed"
     detail = (
@@ -156,6 +166,11 @@ class Invalid(Problem):
 
     def members(self) -> dict[str, Any]:
         return {"errors": self.errors}
+
+
+class KeyReused(Problem):
+    status, slug, title = 422, "key-reused", "This key belongs to another request"
+    detail = "This Idempotency-Key was sent with another request. Make a new key for every write."
 
 
 class TooManyTasks(Problem):

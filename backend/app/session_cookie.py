@@ -117,12 +117,12 @@ def _timestamp(text: str) -> float:
 
 
 def _cookies(header: str) -> dict[str, str]:
-    """RFC 6265, section 4.2.1. Of two cookies with one name the last counts, as Better Auth reads them."""
+    """RFC 6265, section 4.2.1. Of two cookies with one name the first counts, as Better Auth reads them."""
     cookies: dict[str, str] = {}
     for pair in header.split(";"):
         name, separator, value = pair.strip(" \t").partition("=")
         if separator:
-            cookies[name] = value.removeprefix('"').removesuffix('"')
+            cookies.setdefault(name, value.removeprefix('"').removesuffix('"'))
     return cookies
 
 

@@ -61,7 +61,11 @@ createServer((request, response) => {
   }
   const path = request.url.split("?", 1)[0];
   if (path.startsWith("/api/auth/")) {
-    answerAuth(request, response);
+    answerAuth(request, response).catch(() => {
+      // Some requests cannot be read at all, as TRACE or an X-Forwarded-Proto that is none.
+      if (!response.headersSent) response.writeHead(400);
+      response.end();
+    });
     return;
   }
   const body = page.get(path);

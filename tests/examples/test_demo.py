@@ -87,6 +87,10 @@ def test_a_person_signs_up_and_finds_their_tasks_again(project: Path) -> None:
         with first.browser("sign-up", "ada@example.com") as browser:
             page = browser.get("/")
             elsewhere = browser.get(first.page.replace("localhost", "127.0.0.1"))
+            unreadable = [
+                browser.request("TRACE", "/api/auth/ok"),
+                browser.get("/api/auth/ok", headers={"X-Forwarded-Proto": "://"}),
+            ]
             created = browser.post(tasks_of(browser, first), headers=bearer(browser), json={"title": "Buy milk"})
         with embedded.joined(project / ".data") as url:
             tables = {name: tables_of(url, name) for name in ("postgres", "better_auth")}
@@ -97,6 +101,7 @@ def test_a_person_signs_up_and_finds_their_tasks_again(project: Path) -> None:
         second_status = everything_ends(second, project, signal.SIGTERM, second.process.pid)
 
     assert (first_status, second_status) == (128 + signal.SIGINT, 128 + signal.SIGTERM)
+    assert [answer.status_code for answer in unreadable] == [400, 400]  # and nothing has ended
     assert created.status_code == 201
     assert created.headers["access-control-allow-origin"] == first.page
     assert [task["title"] for task in found.json()] == ["Buy milk"]

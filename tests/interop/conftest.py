@@ -16,6 +16,7 @@ from tests.conftest import SECRET, new_user
 
 HERE = Path(__file__).parent / "better_auth"
 NODE_MIN = 20
+PASSWORD = "a long enough password"
 OLD_SECRET = SECRET[::-1]
 
 # The table that the run prints: what Better Auth handed out, how it is signed, what should come of it, what came.
@@ -100,7 +101,7 @@ class Person:
 @contextlib.asynccontextmanager
 async def signed_up(url: str, **more: Any) -> AsyncIterator[Person]:
     async with httpx.AsyncClient(base_url=url, headers={"Origin": url}, trust_env=False) as client:
-        body = {"email": f"{new_user()}@example.com", "password": "a long enough password", "name": "A", **more}
+        body = {"email": f"{new_user()}@example.com", "password": PASSWORD, "name": "A", **more}
         answer = await client.post("/api/auth/sign-up/email", json=body)
         answer.raise_for_status()
         person = Person(client, answer.json()["user"]["id"], answer)

@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,8 +14,9 @@ import pytest
 from fastapi import FastAPI
 
 from backend.app.main import create_app
-from tests.conftest import SECRET, client_for, running, settings_for
-from tests.interop.conftest import OLD_SECRET, Person, note, signed_up
+from tests.conftest import SECRET, Server, client_for, running, settings_for
+from tests.interop.conftest import OLD_SECRET, PASSWORD, Person, note, signed_up
+from tests.programs import clone, free_port, serving
 
 Take = Callable[[Person], Awaitable[dict[str, str]]]
 PAGE = "http://localhost:3000"
@@ -244,6 +246,29 @@ async def test_both_may_be_configured_together(better_auth: dict[str, str], data
         for mode in ("default", "shared"):
             async with signed_up(better_auth[mode]) as person:
                 assert await told(app, person.user_id, await token(person)) == ("200", "403")
+
+
+async def test_who_deletes_their_account_is_erased(better_auth: dict[str, str], server: Server, tmp_path: Path) -> None:
+    """By the hook of the README; and where the tasks cannot be erased, the account stays."""
+    url, port = better_auth["leaving"], free_port()
+    with server.new_database() as name:
+        settings = {"BETTER_AUTH_URL": url, "DATABASE_URL": server.database_url(name, "tasks_login")}
+        async with signed_up(url) as person:
+            tasks = f"http://127.0.0.1:{port}/api/{person.user_id}/tasks"
+            leave: dict[str, Any] = {"json": {"password": PASSWORD}, "headers": {"Cookie": person.cookie}}
+            await person.get(f"/test/api?url=http://127.0.0.1:{port}")
+
+            assert (
+                await person.client.post("/api/auth/delete-user", **leave)
+            ).status_code >= 500  # nobody serves there yet
+            with serving(clone(tmp_path), port, **settings):
+                await person.client.post(tasks, json={"title": "x"}, headers=await token(person))
+                assert server.execute("SELECT count(*) FROM tasks", database=name) == [(1,)]
+                gone = await person.client.post("/api/auth/delete-user", **leave)
+
+            assert gone.status_code == 200, gone.text
+            assert server.execute("SELECT count(*) FROM task_lists", database=name) == [(0,)]
+            assert (await person.get("/api/auth/get-session")).json() is None
 
 
 async def test_a_write_with_the_cookie_needs_a_page_of_ours(better_auth: dict[str, str], database_url: str) -> None:

@@ -99,8 +99,8 @@ async def test_row_security_alone_lets_nobody_write_for_another(database_url: st
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
             await OwnerSession(database, thief).run(Statement("planted", text, ()), victim=victim)
 
-        page, _ = await repository(database, victim).page(status=Status.ALL, before=2**63 - 1, limit=10)
-        assert [task["title"] for task in page] == ["mine"]
+        page = await repository(database, victim).page(status=Status.ALL, before=2**63 - 1, limit=10)
+        assert [task["title"] for task in page.tasks] == ["mine"]
 
 
 async def test_without_row_security_the_planted_bug_would_be_seen(server: Server) -> None:

@@ -119,7 +119,7 @@ PATHS: dict[str, tuple[str, Any]] = {
     "public path, more": ("/health/ready/x", 404),
     "trailing slash": ("/api/{me}/tasks/", 404),
     "upper-case prefix": ("/API/{me}/tasks", 404),
-    "only the id": ("/api/{me}", 404),
+    "only the id": ("/api/{me}", 405),
     "no id": ("/api", 404),
     "root": ("/", 404),
     "asterisk": ("*", 404),

@@ -133,9 +133,9 @@ async def test_a_walk_through_pages_meets_each_old_task_once_while_another_inser
     met: list[int] = []
     before, more = 2**63 - 1, True
     while more:
-        page, more = await mine.page(status=Status.ALL, before=before, limit=4)
-        met += [task["id"] for task in page]
-        before = page[-1]["id"]
+        page = await mine.page(status=Status.ALL, before=before, limit=4)
+        met += [task["id"] for task in page.tasks]
+        before, more = page.tasks[-1]["id"], page.more
         await mine.create(TaskCreate(title="new"))
 
     assert met == list(range(25, 0, -1))
@@ -148,10 +148,10 @@ async def test_a_status_filter_shows_only_that_state(database: Database, status:
     for n in range(6):
         await mine.create(TaskCreate(title=f"task {n}", completed=n % 2 == 0))
 
-    page, more = await mine.page(status=status, before=2**63 - 1, limit=10)
+    page = await mine.page(status=status, before=2**63 - 1, limit=10)
 
-    assert [task["id"] for task in page] == ([6, 4, 2] if status is Status.PENDING else [5, 3, 1])
-    assert not more
+    assert [task["id"] for task in page.tasks] == ([6, 4, 2] if status is Status.PENDING else [5, 3, 1])
+    assert not page.more
 
 
 async def test_revisions_of_someone_who_comes_back_are_above_every_old_one(

@@ -84,14 +84,20 @@ _this_one = (_mine, _tasks.c.id == _id)
 
 
 def _list(name: str, *conditions: ColumnElement[bool]) -> Statement:
-    """A page of the caller's tasks that meet the conditions, newest first."""
+    """The list's revision beside each task of a page of those that meet the conditions, newest first.
+
+    An empty page is one row of nulls beside the revision; who has never written anything has no row at all.
+    """
     page = (
         select(*_shown)
         .where(_mine, *conditions, _tasks.c.id < bindparam("before", type_=BigInteger))
         .order_by(_tasks.c.id.desc())
         .limit(bindparam("limit", type_=Integer))
+        .subquery("page")
     )
-    return prepare(name, page, _task)
+    # A join on nothing can only be made row by row, so the page's order stays, and nothing is sorted again.
+    listed = select(_lists.c.revision.label("list_revision"), *page.c)
+    return prepare(name, listed.select_from(_lists.outerjoin(page, literal(True))).where(_lists.c.user_id == _owner))
 
 
 # A statement for each status, for each has an index that ends where the page ends.
@@ -101,6 +107,7 @@ LIST = {
     Status.COMPLETED: _list("list completed tasks", _tasks.c.completed == true()),
 }
 
+REVISION = prepare("get the list's revision", select(_lists.c.revision).where(_lists.c.user_id == _owner))
 GET = prepare("get a task", select(*_shown).where(*_this_one), _task)
 
 
@@ -220,6 +227,15 @@ COMPLETE = _changed("complete a task", completed=func.coalesce(_completed, not_(
 DELETE = _removed("delete a task")
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Tasks, whether there are more, and the list's revision at that moment."""
+
+    tasks: list[Task]
+    more: bool
+    revision: int
+
+
 class TaskRepository:
     """The caller's tasks. No method takes a user id: the session has it from the token.
 
@@ -232,10 +248,16 @@ class TaskRepository:
         self._session = session
         self._max_tasks = max_tasks
 
-    async def page(self, *, status: Status, before: int, limit: int) -> tuple[list[Task], bool]:
-        """At most `limit` tasks with ids below `before`, newest first, and whether there are more."""
-        found = await self._session.run(LIST[status], before=before, limit=limit + 1)
-        return found[:limit], len(found) > limit
+    async def revision(self) -> int:
+        """The revision of the last change; 0 if there never was one."""
+        found = await self._session.rows(REVISION)
+        return found[0][0] if found else 0
+
+    async def page(self, *, status: Status, before: int, limit: int) -> Page:
+        """At most `limit` tasks with ids below `before`, newest first."""
+        found = await self._session.rows(LIST[status], before=before, limit=limit + 1)
+        tasks = [_task(row[1:]) for row in found[:limit] if row[1] is not None]
+        return Page(tasks, more=len(found) > limit, revision=found[0][0] if found else 0)
 
     async def get(self, task_id: int) -> Task:
         """Raises TaskNotFound."""

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Depends, Request
 from backend.app import problems
 from backend.app.db import Database
 from backend.app.problems import documented
-from backend.app.routes.route import ContractRoute, Reply
+from backend.app.routes.reply import Reply
+from backend.app.routes.route import ContractRoute
 
 router = APIRouter(prefix="/health", tags=["health"], route_class=ContractRoute)
 

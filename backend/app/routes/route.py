@@ -18,10 +18,12 @@ from fastapi import Path, params
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from backend.app import problems
+from backend.app.db import OwnerSession
+from backend.app.routes.once import Writes, key_of
+from backend.app.routes.reply import Reply
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -43,32 +45,8 @@ class MediaTypes:
     accepted: tuple[str, ...]
 
 
-class Reply(Response):
-    """An answer whose body is ready: bytes, and headers as ASGI takes them."""
-
-    def __init__(self, status: int, body: bytes = b"", **headers: str) -> None:
-        """`headers` by their names with underscores, such as `etag=...` or `location=...`."""
-        self.status_code = status
-        self.body = body
-        self.background = None
-        self.raw_headers = [
-            (name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()
-        ]
-        # Never from a shared cache, which knows no users; from the browser's own only after asking (RFC 9111).
-        self.raw_headers.append((b"cache-control", b"private, no-cache"))
-        if body:
-            self.raw_headers += [
-                (b"content-type", b"application/json"),
-                (b"content-length", str(len(body)).encode()),
-            ]
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": self.body})
-
-
 Reader = Callable[[Request], Any]
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+Handler = Callable[[Request], Coroutine[Any, Any, Reply]]
 
 
 class ContractRoute(APIRoute):
@@ -90,35 +68,61 @@ class ContractRoute(APIRoute):
 
     def get_route_handler(self) -> Handler:
         readers: dict[str, Reader] = {}
+        providers: dict[str, Reader] = {}
         body: _Body | None = None
         for name, annotation in get_type_hints(self.endpoint, include_extras=True).items():
             if name in inspect.signature(self.endpoint).parameters:
                 reader = _reader(name, annotation)
                 if isinstance(reader, _Body):
                     body = reader
+                elif isinstance(reader, _Provider):
+                    providers[name] = reader.provide
                 else:
                     readers[name] = reader
         takes_query = any(isinstance(reader, _Query) for reader in readers.values())
 
-        async def handle(request: Request) -> Response:
+        async def handle(request: Request) -> Reply:
             document = None if body is None else await body.read(request)
             if request.scope["query_string"] and not takes_query:
                 _refuse_query(request)
             arguments = {name: read(request) for name, read in readers.items()}
             if body is not None:
                 arguments[body.name] = body.validate(document)
-            answer: Response = await self.endpoint(**arguments)
-            return answer
+
+            async def write() -> Reply:
+                # After everything was read: a keyed write gives the repository its own transaction.
+                provided = {name: provide(request) for name, provide in providers.items()}
+                answer: Reply = await self.endpoint(**arguments, **provided)
+                return answer
+
+            key = key_of(request)
+            if key is None:
+                return await write()
+            writes: Writes = request.app.state.writes
+            return await writes.once(request, key, document, write)
 
         return handle
 
 
-def _reader(name: str, annotation: Any) -> "Reader | _Body":
+def session_of_caller(request: Request) -> OwnerSession:
+    """The database as whoever the token names; nothing of the path gets here. A keyed write has brought its own."""
+    known: OwnerSession | None = request.scope["state"].get("session")
+    return known or OwnerSession(request.app.state.database, request.state.principal.user_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Provider:
+    """What makes something of the request that is not read from it, such as the caller's repository."""
+
+    provide: Reader
+
+
+def _reader(name: str, annotation: Any) -> "Reader | _Body | _Provider":
     base, *marks = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
     for mark in marks:
         match mark:
             case params.Depends(dependency=provider) if provider is not None:
-                return provider
+                return _Provider(provider)
             case params.Query():
                 return _Query(base)
             case params.Header(alias=str(header)):

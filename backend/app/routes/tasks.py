@@ -8,12 +8,12 @@ import orjson
 from fastapi import APIRouter, Depends, Query, Request
 
 from backend.app import problems
-from backend.app.db import OwnerSession
 from backend.app.problems import documented
 from backend.app.repositories.tasks import TaskRepository
 from backend.app.routes import cursor
 from backend.app.routes.conditions import IfMatch, IfNoneMatch, etag, expected_revisions, is_known
-from backend.app.routes.route import ID_MAX, JSON, MERGE_PATCH, ContractRoute, MediaTypes, Reply, TaskId
+from backend.app.routes.reply import Reply
+from backend.app.routes.route import ID_MAX, JSON, MERGE_PATCH, ContractRoute, MediaTypes, TaskId, session_of_caller
 from backend.app.schemas.task import (
     Completion,
     Status,
@@ -28,10 +28,7 @@ router = APIRouter(prefix="/api/{user_id}/tasks", tags=["tasks"], route_class=Co
 
 
 def tasks_of_caller(request: Request) -> TaskRepository:
-    """The repository of whoever the token names; nothing of the path gets here."""
-    state = request.app.state
-    session = OwnerSession(state.database, request.state.principal.user_id)
-    return TaskRepository(session, max_tasks=state.settings.max_tasks_per_user)
+    return TaskRepository(session_of_caller(request), max_tasks=request.app.state.settings.max_tasks_per_user)
 
 
 class Links:
@@ -57,6 +54,7 @@ Tasks = Annotated[TaskRepository, Depends(tasks_of_caller)]
 CallersLinks = Annotated[Links, Depends(Links)]
 
 _ETAG = {"ETag": {"description": "The task's revision, quoted.", "schema": {"type": "string"}}}
+_LIST_ETAG = {"ETag": {"description": "The list's revision, quoted.", "schema": {"type": "string"}}}
 _LOCATION = {"Location": {"description": "Where the new task is.", "schema": {"type": "string"}}}
 _LINK = {
     "Link": {
@@ -78,15 +76,25 @@ CAPPED = documented(problems.Invalid, problems.TooManyTasks)
     operation_id="list_tasks",
     summary="List your tasks, newest first",
     response_model=list[Task],
-    responses={200: {"headers": _LINK}, **CURSOR, **INVALID},
+    responses={
+        200: {"headers": _LINK | _LIST_ETAG},
+        304: {"description": "You have it already", "headers": _LIST_ETAG},
+        **CURSOR,
+        **INVALID,
+    },
 )
-async def list_tasks(query: Annotated[TaskPageQuery, Query()], tasks: Tasks, links: CallersLinks) -> Reply:
+async def list_tasks(
+    query: Annotated[TaskPageQuery, Query()], tasks: Tasks, links: CallersLinks, if_none_match: IfNoneMatch = None
+) -> Reply:
     before = ID_MAX if query.cursor is None else cursor.decode(query.cursor, query.status)
-    page, more = await tasks.page(status=query.status, before=before, limit=query.limit)
-    if not more:
-        return Reply(200, orjson.dumps(page))
-    following = links.page(query.status, query.limit, before=page[-1]["id"])
-    return Reply(200, orjson.dumps(page), link=f'<{following}>; rel="next"')
+    if if_none_match is not None and is_known(if_none_match, tag := etag(await tasks.revision())):
+        return Reply(304, etag=tag)
+    page = await tasks.page(status=query.status, before=before, limit=query.limit)
+    headers = {"etag": etag(page.revision)}
+    if page.more:
+        following = links.page(query.status, query.limit, before=page.tasks[-1]["id"])
+        headers["link"] = f'<{following}>; rel="next"'
+    return Reply(200, orjson.dumps(page.tasks), **headers)
 
 
 @router.post(

@@ -80,6 +80,32 @@ export interface paths {
         patch: operations["complete_task"];
         trace?: never;
     };
+    "/api/{user_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Erase everything of yours
+         * @description Removes all tasks, and all that is known of the user here, in one transaction. Safe to repeat.
+         */
+        delete: operations["erase"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health": {
         parameters: {
             query?: never;
@@ -129,6 +155,18 @@ export interface components {
              * @example false
              */
             completed: boolean;
+        };
+        /**
+         * Erased
+         * @description What there was.
+         */
+        Erased: {
+            /**
+             * Tasks
+             * @description How many tasks were removed.
+             * @example 3
+             */
+            tasks: number;
         };
         /**
          * Status
@@ -290,7 +328,10 @@ export interface operations {
                 /** @description Where the page starts: from the Link header of the page before. */
                 cursor?: string | null;
             };
-            header?: never;
+            header?: {
+                /** @description Answer 304 if the ETag is one of these. */
+                "If-None-Match"?: string | null;
+            };
             path: {
                 /**
                  * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
@@ -307,11 +348,22 @@ export interface operations {
                 headers: {
                     /** @description The next page, with `rel="next"`, where there is one (RFC 8288). */
                     Link?: string;
+                    /** @description The list's revision, quoted. */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Task"][];
                 };
+            };
+            /** @description You have it already */
+            304: {
+                headers: {
+                    /** @description The list's revision, quoted. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The cursor is not one of ours */
             400: {
@@ -381,7 +433,13 @@ export interface operations {
     create_task: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /**
                  * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
@@ -430,6 +488,15 @@ export interface operations {
             };
             /** @description This path belongs to another user */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A write with a key is under way */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -613,6 +680,11 @@ export interface operations {
             header?: {
                 /** @description Write only if the task's ETag is one of these; otherwise 412. `*` is any. */
                 "If-Match"?: string | null;
+                /**
+                 * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /**
@@ -671,6 +743,15 @@ export interface operations {
             };
             /** @description No such task */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A write with a key is under way */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -749,6 +830,11 @@ export interface operations {
             header?: {
                 /** @description Write only if the task's ETag is one of these; otherwise 412. `*` is any. */
                 "If-Match"?: string | null;
+                /**
+                 * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /**
@@ -799,6 +885,15 @@ export interface operations {
             };
             /** @description No such task */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A write with a key is under way */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -859,6 +954,11 @@ export interface operations {
             header?: {
                 /** @description Write only if the task's ETag is one of these; otherwise 412. `*` is any. */
                 "If-Match"?: string | null;
+                /**
+                 * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /**
@@ -917,6 +1017,15 @@ export interface operations {
             };
             /** @description No such task */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A write with a key is under way */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -995,6 +1104,11 @@ export interface operations {
             header?: {
                 /** @description Write only if the task's ETag is one of these; otherwise 412. `*` is any. */
                 "If-Match"?: string | null;
+                /**
+                 * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /**
@@ -1060,6 +1174,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description A write with a key is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The task has changed */
             412: {
                 headers: {
@@ -1088,6 +1211,119 @@ export interface operations {
                 };
             };
             /** @description The request is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request's headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request took too long */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    erase: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description `return=minimal` answers 204 without a body. */
+                Prefer?: string | null;
+                /**
+                 * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Erased"];
+                };
+            };
+            /** @description Erased, as `Prefer: return=minimal` asks to be told */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Who is calling? */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This path belongs to another user */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A write with a key is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation Error */
             422: {
                 headers: {
                     [name: string]: unknown;

@@ -3,7 +3,7 @@
 import { createServer } from 'node:http'
 import { once } from 'node:events'
 import { oauthProvider } from '@better-auth/oauth-provider'
-import { betterAuth } from 'better-auth'
+import { APIError, betterAuth } from 'better-auth'
 import { memoryAdapter } from 'better-auth/adapters/memory'
 import { toNodeHandler } from 'better-auth/node'
 import { bearer, jwt } from 'better-auth/plugins'
@@ -26,7 +26,17 @@ const sharedSecret = (jwtOptions = {}) => ({
 const keys = (alg, more = {}) => ({ plugins: [jwt({ jwks: { keyPairConfig: { alg }, ...more } })] })
 const cookie = (cookieCache, more = {}) => ({ session: { cookieCache: { enabled: true, ...cookieCache } }, plugins: [], ...more })
 
+// As the README shows it; `api` is told by the test.
+let api
+const eraseTasks = async (user, request) => {
+  const { token } = await instances.leaving.api.getToken({ headers: request.headers })
+  const headers = { Authorization: `Bearer ${token}`, Prefer: 'return=minimal' }
+  const erased = await fetch(`${api}/api/${user.id}`, { method: 'DELETE', headers })
+  if (!erased.ok) throw new APIError('SERVICE_UNAVAILABLE', { message: 'Your tasks could not be erased. Try again.' })
+}
+
 const modes = {
+  leaving: { plugins: [jwt()], user: { deleteUser: { enabled: true, beforeDelete: eraseTasks } } },
   default: { plugins: [jwt(), bearer()] },
   ES256: keys('ES256'),
   ES512: keys('ES512'),
@@ -54,6 +64,7 @@ const modes = {
 
 const tables = ['user', 'session', 'account', 'verification', 'jwks', 'oauthClient', 'oauthRefreshToken', 'oauthAccessToken', 'oauthConsent', 'oauthResource']
 const addresses = {}
+const instances = {}
 for (const [mode, options] of Object.entries(modes)) {
   const server = createServer()
   server.listen(0, '127.0.0.1')
@@ -71,9 +82,14 @@ for (const [mode, options] of Object.entries(modes)) {
     telemetry: { enabled: false },
     ...options
   })
+  instances[mode] = auth
   const answer = toNodeHandler(auth)
   server.on('request', async (request, response) => {
     try {
+      if (request.url.startsWith('/test/api?')) {
+        api = new URL(request.url, url).searchParams.get('url')
+        return response.end()
+      }
       switch (request.url) {
         case '/test/mails':
           return response.end(JSON.stringify(mails))

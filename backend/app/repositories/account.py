@@ -1,0 +1,58 @@
+"""Everything of one caller, in whatever table it is."""
+
+from typing import Any
+
+from sqlalchemy import Select, Text, bindparam, delete, func, select, true
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.sql.elements import BindParameter
+
+from backend.app.db import OWNER, OwnerSession
+from backend.app.models import metadata
+from backend.app.repositories.owned import prepare
+
+_owner: BindParameter[str] = bindparam(OWNER, type_=Text)
+_lists = metadata.tables["task_lists"]
+_keys = metadata.tables["idempotency_keys"]
+_others = [table for table in metadata.sorted_tables if table is not _lists]
+
+# Every write takes this row first, and makes it where there is none: once it is had, no other write is under way, and
+# what follows sees all that were.
+LOCK = prepare(
+    "lock the list",
+    upsert(_lists)
+    .values(user_id=_owner, last_task_id=0, task_count=0, revision=0)
+    .on_conflict_do_update(index_elements=[_lists.c.user_id], set_={"task_count": _lists.c.task_count}),
+)
+
+
+def _erase() -> Select[Any]:
+    # A key without an answer is the one that this very write was sent with: its repetition must not erase again.
+    spared = {_keys: _keys.c.status.is_not(None)}
+    gone = [
+        delete(table)
+        .where(table.c.user_id == _owner, spared.get(table, true()))
+        .returning(table.c.user_id)
+        .cte(f"gone_{table.name}")
+        for table in _others
+    ]
+    counted = select(*(select(func.count()).select_from(cte).scalar_subquery().label(cte.name) for cte in gone))
+    return counted.add_cte(delete(_lists).where(_lists.c.user_id == _owner).cte("gone_lists"))
+
+
+ERASE = prepare("erase everything", _erase())
+
+
+class AccountRepository:
+    """The caller's data as a whole."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: OwnerSession) -> None:
+        self._session = session
+
+    async def erase(self) -> int:
+        """Remove everything of the caller, in one transaction. How many tasks there were."""
+        async with self._session.transaction() as session:
+            await session.run(LOCK)
+            [gone] = await session.run(ERASE)
+        return int(gone["gone_tasks"])
