@@ -287,6 +287,16 @@ async def test_a_skipped_key_is_told_in_the_log(database_url: str, capsys: pytes
     assert json.loads(line)["reason"].startswith("key 1: it cannot be read")
 
 
+async def test_whatever_goes_wrong_there_is_a_next_try() -> None:
+    """The HTTP client raises groups of exceptions as well, here for a port that there is not."""
+    keys = jwks.RemoteKeys(
+        "http://localhost:99999", replace=lambda _: None, ttl=1, cooldown=COOLDOWN, timeout=1, max_bytes=1024
+    )
+    async with keys.kept_fresh():
+        with pytest.raises(problems.KeysUnavailable):
+            await keys.look_again()
+
+
 async def test_what_was_not_started_fetches_nothing() -> None:
     """Outside of its lifetime there is no client to fetch with."""
     keys = jwks.RemoteKeys(
