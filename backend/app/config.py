@@ -161,7 +161,9 @@ class Settings(DatabaseSettings):
     request_timeout: float = Field(default=15.0, gt=0)
     max_body_bytes: int = Field(default=64 * 1024, ge=1024)
     max_header_bytes: int = Field(default=32 * 1024, ge=1024)
+    max_batch_bytes: int = Field(default=512 * 1024, ge=1024)
     max_tasks_per_user: int = Field(default=100_000, ge=1)
+    max_subtasks: int = Field(default=200, ge=1)
 
     idempotency_ttl: float = Field(default=24 * 3600.0, ge=1)
 

@@ -26,7 +26,7 @@ from backend.app.middleware.jwt import AuthenticationMiddleware
 from backend.app.middleware.limits import LimitsMiddleware
 from backend.app.middleware.observe import ObserveMiddleware, configure_logging
 from backend.app.middleware.path_guard import PathGuardMiddleware
-from backend.app.routes import account, health, tasks
+from backend.app.routes import account, batch, changes, health, tags, tasks
 from backend.app.routes.once import BEFORE_DEADLINE, Writes
 from backend.app.session_cookie import SessionCookies
 from backend.app.signatures import PublishedKeys, Signatures
@@ -78,6 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
                     "Preference-Applied",
                     "Retry-After",
                     "X-Request-ID",
+                    "X-Total-Count",
                 ),
             ),
             Middleware(ObserveMiddleware),
@@ -110,7 +111,8 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.remote_keys = remote_keys
     # Without include_router, which matches every request against its prefixes once more.
-    app.router.routes.extend([*tasks.router.routes, *account.router.routes, *health.router.routes])
+    for module in (tasks, tags, batch, changes, account, health):
+        app.router.routes.extend(module.router.routes)
     if documented:
         from backend.app.routes import docs  # noqa: PLC0415 - production does not carry Swagger UI
 

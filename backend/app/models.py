@@ -10,18 +10,21 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     DateTime,
-    ForeignKey,
     Index,
     MetaData,
     SmallInteger,
     Text,
     false,
     func,
+    text,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
 TITLE_MAX_CHARACTERS = 200
 DESCRIPTION_MAX_CHARACTERS = 1000
+# Keys compare byte by byte: the same order on every server, whatever its locale.
+BYTEWISE = Text(collation="C")
 
 metadata: MetaData = SQLModel.metadata
 metadata.naming_convention = {
@@ -35,7 +38,8 @@ metadata.naming_convention = {
 class TaskList(SQLModel, table=True):
     """One row per user: the counter that numbers their tasks and every change to them.
 
-    Each write bumps `revision` under this row's lock, so a user's revisions become visible in their order.
+    Each write bumps `revision` under this row's lock, so a user's revisions become visible in their order. Deletions
+    after `horizon` are all still known; null stands for the current revision, until a write of this version sets it.
     """
 
     __tablename__ = "task_lists"
@@ -48,6 +52,7 @@ class TaskList(SQLModel, table=True):
     last_task_id: int = Field(sa_type=BigInteger, nullable=False)
     task_count: int = Field(sa_type=BigInteger, nullable=False)
     revision: int = Field(sa_type=BigInteger, nullable=False)
+    horizon: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class IdempotencyKey(SQLModel, table=True):
@@ -71,18 +76,15 @@ class IdempotencyKey(SQLModel, table=True):
     body: str | None = Field(default=None, sa_type=Text)
 
 
-class Task(SQLModel, table=True):
-    """One task. Ids count per user from 1, so another user's task cannot even be named."""
+class Content(SQLModel):
+    """What a task holds, living or deleted.
 
-    __tablename__ = "tasks"
-    __table_args__ = (
-        CheckConstraint("id > 0", name="id"),
-        CheckConstraint(f"char_length(title) BETWEEN 1 AND {TITLE_MAX_CHARACTERS}", name="title"),
-        CheckConstraint(f"char_length(description) <= {DESCRIPTION_MAX_CHARACTERS}", name="description"),
-        Index("ix_tasks_user_id_completed_id", "user_id", "completed", "id"),
-    )
+    Some columns are made from others when they are written, for what the database has to compare: `title_key` sorts,
+    `tag_keys` match regardless of case, `due_at` is the moment of `due_date` (infinity without one). A task is
+    `compound` once it repeats or has subtasks: to complete or delete it then changes more than its own row.
+    """
 
-    user_id: str = Field(sa_type=Text, primary_key=True, sa_column_args=[ForeignKey("task_lists.user_id")])
+    user_id: str = Field(sa_type=Text, primary_key=True, foreign_key="task_lists.user_id")
     id: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
     title: str = Field(sa_type=Text, nullable=False)
     description: str | None = Field(default=None, sa_type=Text)
@@ -98,3 +100,57 @@ class Task(SQLModel, table=True):
         nullable=False,
         sa_column_kwargs={"server_default": func.now()},
     )
+    completed_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
+    priority: int = Field(sa_type=SmallInteger, nullable=False, sa_column_kwargs={"server_default": text("0")})
+    due_date: str | None = Field(default=None, sa_type=Text)
+    time_zone: str | None = Field(default=None, sa_type=Text)
+    recurrence: str | None = Field(default=None, sa_type=Text)
+    after_completion: bool = Field(sa_type=Boolean, nullable=False, sa_column_kwargs={"server_default": false()})
+    tags: list[str] = Field(sa_type=ARRAY(Text), nullable=False, sa_column_kwargs={"server_default": text("'{}'")})
+    parent_id: int | None = Field(default=None, sa_type=BigInteger)
+    compound: bool = Field(sa_type=Boolean, nullable=False, sa_column_kwargs={"server_default": false()})
+    title_key: str = Field(sa_type=BYTEWISE, nullable=False, sa_column_kwargs={"server_default": text("''")})
+    due_at: datetime = Field(
+        sa_type=DateTime(timezone=True), nullable=False, sa_column_kwargs={"server_default": text("'infinity'")}
+    )
+    tag_keys: list[str] = Field(sa_type=ARRAY(Text), nullable=False, sa_column_kwargs={"server_default": text("'{}'")})
+
+
+class Task(Content, table=True):
+    """One task. Ids count per user from 1, so another user's task cannot even be named."""
+
+    __tablename__ = "tasks"
+    __table_args__ = (
+        CheckConstraint("id > 0", name="id"),
+        CheckConstraint(f"char_length(title) BETWEEN 1 AND {TITLE_MAX_CHARACTERS}", name="title"),
+        CheckConstraint(f"char_length(description) <= {DESCRIPTION_MAX_CHARACTERS}", name="description"),
+        Index("ix_tasks_user_id_completed_id", "user_id", "completed", "id"),
+        Index("ix_tasks_user_id_revision", "user_id", "revision"),
+        Index("ix_tasks_user_id_title_key_id", "user_id", "title_key", "id"),
+        Index("ix_tasks_user_id_due_at_id", "user_id", "due_at", "id"),
+        Index("ix_tasks_user_id_priority_id", "user_id", "priority", "id"),
+        Index(
+            "ix_tasks_user_id_parent_id_id",
+            "user_id",
+            "parent_id",
+            "id",
+            postgresql_where=text("parent_id IS NOT NULL"),
+        ),
+    )
+
+
+class DeletedTask(Content, table=True):
+    """A task in the trash; after it was purged, the mere fact that it is gone, which clients have to hear of.
+
+    `deleted_with` is the parent that took it along.
+    """
+
+    __tablename__ = "deleted_tasks"
+    __table_args__ = (
+        Index("ix_deleted_tasks_user_id_revision", "user_id", "revision"),
+        Index("ix_deleted_tasks_user_id_id", "user_id", "id", postgresql_where=text("NOT purged")),
+    )
+
+    deleted_at: datetime = Field(sa_type=DateTime(timezone=True), nullable=False)
+    deleted_with: int | None = Field(default=None, sa_type=BigInteger)
+    purged: bool = Field(sa_type=Boolean, nullable=False, sa_column_kwargs={"server_default": false()})

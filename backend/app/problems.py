@@ -64,7 +64,7 @@ class MalformedJSON(Problem):
 class UnknownCursor(Problem):
     status, slug, title = 400, "unknown-cursor", "The cursor is not one of ours"
     detail = (
-        "Take `cursor` from the Link header of the page before, with the same `status`, or leave it out to start again."
+        "Take `cursor` from the Link header of the page before, with the same filters, or leave it out to start again."
     )
 
 
@@ -133,6 +133,13 @@ class KeyInUse(Problem):
         return {"Retry-After": "1"}
 
 
+class StartAgain(Problem):
+    """410: what was deleted since then is not all known any more (RFC 9110, section 15.5.11)."""
+
+    status, slug, title = 410, "start-again", "Changes since then are not known"
+    detail = "This revision is too old, or not one of yours. Forget your copy and start again from 0."
+
+
 class PreconditionFailed(Problem):
     status, slug, title = 412, "precondition-failed", "The task has changed"
     detail = (
@@ -171,6 +178,20 @@ class Invalid(Problem):
 class KeyReused(Problem):
     status, slug, title = 422, "key-reused", "This key belongs to another request"
     detail = "This Idempotency-Key was sent with another request. Make a new key for every write."
+
+
+class OperationFailed(Problem):
+    """What an operation of a batch was refused with, and which one it was; nothing of the batch was made."""
+
+    def __init__(self, operation: int, problem: Problem) -> None:
+        self.operation = operation
+        self.problem = problem
+        # As the instance has them, so that it is answered as the operation's own request would have been.
+        self.status, self.slug, self.title = problem.status, problem.slug, problem.title  # type: ignore[misc]
+        super().__init__(f"{problem.detail} Nothing of the batch was made.")
+
+    def members(self) -> dict[str, Any]:
+        return {**self.problem.members(), "operation": self.operation}
 
 
 class TooManyTasks(Problem):
@@ -266,6 +287,10 @@ SCHEMA: dict[str, Any] = {
         "request_id": {
             "type": "string",
             "description": "Also in the X-Request-ID header and in the server's log.",
+        },
+        "operation": {
+            "type": "integer",
+            "description": "Of a batch: which operation was refused, counted from 0.",
         },
         "errors": {
             "type": "array",

@@ -21,7 +21,26 @@ from backend.app.models import metadata
 OWNER_COLUMN = "user_id"
 
 # Functions that see their arguments and nothing else: query_to_xml() reads any table, set_config() would move wall 4.
-FUNCTIONS = frozenset({"coalesce", "count", "greatest", "least", "max", "min", "now", "sum", "timezone"})
+FUNCTIONS = frozenset(
+    {
+        "coalesce",
+        "count",
+        "greatest",
+        "least",
+        "lower",
+        "max",
+        "min",
+        "now",
+        "row_number",
+        "string_to_array",
+        "strpos",
+        "sum",
+        "timezone",
+        "unnest",
+    }
+)
+# Operators that SQLAlchemy has as text: whether an array contains another.
+OPERATORS = frozenset({"@>"})
 
 Shape = Callable[[Row], dict[str, Any]]
 
@@ -121,10 +140,15 @@ class OwnedCompiler(PGCompiler):
 
     visit_textual_select = visit_tstring = visit_textclause
 
-    def visit_custom_op_binary(self, *_: Any, **__: Any) -> Never:
+    def visit_custom_op_binary(self, element: Any, operator: Any, **kw: Any) -> str:
+        if operator.opstring not in OPERATORS:
+            self.visit_custom_op_unary_operator()
+        return str(super().visit_custom_op_binary(element, operator, **kw))  # type: ignore[no-untyped-call] # as above
+
+    def visit_custom_op_unary_operator(self, *_: Any, **__: Any) -> Never:
         _refuse("op() is text, which cannot be checked")
 
-    visit_custom_op_unary_operator = visit_custom_op_unary_modifier = visit_custom_op_binary
+    visit_custom_op_unary_modifier = visit_custom_op_unary_operator
 
     def visit_extract(self, extract: Any, **kw: Any) -> str:
         if not extract.field.isidentifier():

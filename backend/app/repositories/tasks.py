@@ -1,11 +1,12 @@
-"""The tasks of one caller. Every statement on them is in this file, prepared at import (see owned.py).
+"""Writes of one task, each a single statement, prepared at import (see owned.py). What changes more is in family.py.
 
-Each write is one statement that begins by locking the caller's task_lists row, so that a user's revisions are given
-in the order in which they become visible, and ends by counting the change there only if a task was really written.
+Each write begins by locking the caller's task_lists row, so that a user's revisions are given in the order in which
+they become visible, and ends by counting the change there only if a task was really written.
 """
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,21 +15,20 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Delete,
-    Integer,
     Select,
-    Text,
     Update,
+    and_,
     any_,
     bindparam,
     case,
     delete,
-    false,
     func,
     insert,
     literal,
     not_,
+    null,
+    or_,
     select,
-    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -36,109 +36,67 @@ from sqlalchemy.sql.elements import BindParameter, ColumnElement
 from sqlalchemy.sql.selectable import CTE
 
 from backend.app import problems
-from backend.app.db import OWNER, OwnerSession, Row, Statement
-from backend.app.models import metadata
+from backend.app.db import OwnerSession, Statement
+from backend.app.repositories.family import Expected, Family
+from backend.app.repositories.finding import GET
 from backend.app.repositories.owned import prepare
-from backend.app.schemas.task import Changes, Status, TaskCreate
+from backend.app.repositories.rows import (
+    DELETED,
+    LISTS,
+    TASKS,
+    VALUES,
+    Task,
+    columns_of,
+    completion,
+    moved_on,
+    owner,
+    shown,
+    task_id,
+    task_of,
+)
+from backend.app.schemas.task import Changes, TaskCreate
 
-Task = dict[str, Any]
-
-# Revisions from which an If-Match may be satisfied (empty: from none); None where the request has no such condition.
-Expected = Sequence[int] | None
-
-_tasks = metadata.tables["tasks"]
-_lists = metadata.tables["task_lists"]
-
-_owner: BindParameter[str] = bindparam(OWNER, type_=Text)
-_id: BindParameter[int] = bindparam("task_id", type_=BigInteger)
-_title: BindParameter[str | None] = bindparam("title", type_=Text)
-_description: BindParameter[str | None] = bindparam("description", type_=Text)
-_completed: BindParameter[bool | None] = bindparam("completed", type_=Boolean)
 _expected: BindParameter[Sequence[int]] = bindparam("expected", type_=ARRAY(BigInteger))
+_this_one = (TASKS.c.user_id == owner, TASKS.c.id == task_id)
+_alone = not_(TASKS.c.compound)
 
-
-def _in_utc(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Timestamps leave the database in UTC, whatever time zone the session is in."""
-    return func.timezone("UTC", column).label(column.key) if column.key in ("created_at", "updated_at") else column
-
-
-def _task(row: Row) -> Task:
-    """A row of `_shown` as a task, or a task of nothing where the row is one of nulls."""
-    user_id, number, title, description, completed, revision, created_at, updated_at = row
-    return {
-        "user_id": user_id,
-        "id": number,
-        "title": title,
-        "description": description,
-        "completed": completed,
-        "revision": revision,
-        # RFC 3339 wants a T and a Z; db.py hands timestamps on as PostgreSQL's text.
-        "created_at": created_at and f"{created_at[:10]}T{created_at[11:]}Z",
-        "updated_at": updated_at and f"{updated_at[:10]}T{updated_at[11:]}Z",
-    }
-
-
-_shown = [_in_utc(column) for column in _tasks.columns]
-_mine = _tasks.c.user_id == _owner
-_this_one = (_mine, _tasks.c.id == _id)
-
-
-def _list(name: str, *conditions: ColumnElement[bool]) -> Statement:
-    """The list's revision beside each task of a page of those that meet the conditions, newest first.
-
-    An empty page is one row of nulls beside the revision; who has never written anything has no row at all.
-    """
-    page = (
-        select(*_shown)
-        .where(_mine, *conditions, _tasks.c.id < bindparam("before", type_=BigInteger))
-        .order_by(_tasks.c.id.desc())
-        .limit(bindparam("limit", type_=Integer))
-        .subquery("page")
-    )
-    # A join on nothing can only be made row by row, so the page's order stays, and nothing is sorted again.
-    listed = select(_lists.c.revision.label("list_revision"), *page.c)
-    return prepare(name, listed.select_from(_lists.outerjoin(page, literal(True))).where(_lists.c.user_id == _owner))
-
-
-# A statement for each status, for each has an index that ends where the page ends.
-LIST = {
-    Status.ALL: _list("list tasks"),
-    Status.PENDING: _list("list pending tasks", _tasks.c.completed == false()),
-    Status.COMPLETED: _list("list completed tasks", _tasks.c.completed == true()),
-}
-
-REVISION = prepare("get the list's revision", select(_lists.c.revision).where(_lists.c.user_id == _owner))
-GET = prepare("get a task", select(*_shown).where(*_this_one), _task)
+# Telling a column that is cleared from one that stays: whether the description is written, the due date, all of it.
+_describe = bindparam("describe", type_=Boolean)
+_reschedule = bindparam("reschedule", type_=Boolean)
+_replace = bindparam("replace", type_=Boolean)
+# A day ends where the task's time zone says, which a new due date alone does not bring along.
+_fits = or_(_replace, not_(_reschedule), TASKS.c.time_zone.is_(None))
 
 
 def _create() -> Select[Any]:
     """Number the new task from the caller's row, which is made on their first write; no row comes back at the cap."""
+    first_revision = bindparam("first_revision", type_=BigInteger)
     numbered = (
-        upsert(_lists)
-        .values(
-            user_id=_owner,
-            last_task_id=1,
-            task_count=1,
-            revision=bindparam("first_revision", type_=BigInteger),
-        )
+        upsert(LISTS)
+        .values(user_id=owner, last_task_id=1, task_count=1, revision=first_revision, horizon=first_revision)
         .on_conflict_do_update(
-            index_elements=[_lists.c.user_id],
+            index_elements=[LISTS.c.user_id],
             set_={
-                "last_task_id": _lists.c.last_task_id + 1,
-                "task_count": _lists.c.task_count + 1,
-                "revision": _lists.c.revision + 1,
+                "last_task_id": LISTS.c.last_task_id + 1,
+                "task_count": LISTS.c.task_count + 1,
+                "revision": LISTS.c.revision + 1,
+                "horizon": func.coalesce(LISTS.c.horizon, LISTS.c.revision),
             },
-            where=_lists.c.task_count < bindparam("max_tasks", type_=BigInteger),
+            where=LISTS.c.task_count < bindparam("max_tasks", type_=BigInteger),
         )
-        .returning(_lists.c.last_task_id, _lists.c.revision)
+        .returning(LISTS.c.last_task_id, LISTS.c.revision)
         .cte("numbered")
     )
-    values = select(_owner, numbered.c.last_task_id, _title, _description, _completed, numbered.c.revision)
+    brought: dict[str, ColumnElement[Any]] = {
+        "user_id": owner,
+        "id": numbered.c.last_task_id,
+        "revision": numbered.c.revision,
+        "completed_at": case((VALUES["completed"], func.now())),
+        "compound": VALUES["recurrence"].is_not(None),
+        **VALUES,
+    }
     created = (
-        insert(_tasks)
-        .from_select(["user_id", "id", "title", "description", "completed", "revision"], values)
-        .returning(*_shown)
-        .cte("created")
+        insert(TASKS).from_select(list(brought), select(*brought.values())).returning(*shown(TASKS)).cte("created")
     )
     return select(*created.c)
 
@@ -146,130 +104,127 @@ def _create() -> Select[Any]:
 def _locked() -> CTE:
     """The caller's row, locked, as it is once every earlier write of theirs has ended."""
     # PostgreSQL never inlines a CTE that locks, so this runs once. FOR NO KEY UPDATE lets foreign key checks pass.
-    return select(_lists.c.revision).where(_lists.c.user_id == _owner).with_for_update(key_share=True).cte("locked")
+    return select(LISTS.c.revision).where(LISTS.c.user_id == owner).with_for_update(key_share=True).cte("locked")
 
 
-def _counted(written: CTE, *, removed: int = 0) -> CTE:
-    """The caller's row moves on by one revision for the task that was written, if one was."""
-    values: dict[str, Any] = {"revision": _lists.c.revision + 1}
-    if removed:
-        values["task_count"] = _lists.c.task_count - removed
-    return (
-        update(_lists)
-        .values(values)
-        .where(_lists.c.user_id == _owner, select(literal(1)).select_from(written).exists())
-        .returning(_lists.c.revision)
-        .cte("counted")
-    )
+def _if_written(written: CTE, change: Update) -> CTE:
+    counted = change.where(select(literal(1)).select_from(written).exists())
+    return counted.returning(LISTS.c.revision).cte("counted")
 
 
 def _as_expected() -> ColumnElement[bool]:
-    return _tasks.c.revision == any_(_expected)
+    return TASKS.c.revision == any_(_expected)
 
 
 @dataclass(frozen=True, slots=True)
 class _Write:
-    """A write in two forms: for a request without If-Match, and for one that names the revisions it may change."""
+    """A write in two forms: for a request without If-Match, and for one that names the revisions it may change.
+
+    The first answers a row if it was made. The second answers one if the task is there, which ends with whether this
+    write may be made by a statement alone, and begins with nulls if it was not made.
+    """
 
     plain: Statement
     conditional: Statement
 
 
-def _changed(name: str, **values: Any) -> _Write:
-    change = update(_tasks).values(**values, updated_at=func.now()).where(*_this_one)
+def _changed(name: str, *only: ColumnElement[bool], **values: Any) -> _Write:
+    change = update(TASKS).values(**values, updated_at=func.now()).where(*_this_one, *only)
 
     def plain() -> Update:
         # Counted first, and only for a task that is there. If it is deleted at this very moment, the number is lost.
-        there = select(_tasks.c.id).where(*_this_one).exists()
-        counted = (
-            update(_lists)
-            .values(revision=_lists.c.revision + 1)
-            .where(_lists.c.user_id == _owner, there)
-            .returning(_lists.c.revision)
-            .cte("counted")
-        )
-        return change.values(revision=counted.c.revision).returning(*_shown)
+        there = select(TASKS.c.id).where(*_this_one, *only).exists()
+        counted = moved_on().where(there).returning(LISTS.c.revision).cte("counted")
+        return change.values(revision=counted.c.revision).returning(*shown(TASKS))
 
     def conditional() -> Select[Any]:
         locked = _locked()
-        written = change.values(revision=locked.c.revision + 1).where(_as_expected()).returning(*_shown).cte("written")
-        return _answer(written, _counted(written), conditional=True)
+        revised = change.values(revision=locked.c.revision + 1).where(_as_expected())
+        written = revised.returning(*shown(TASKS)).cte("written")
+        return _beside_what_is_there(written, *only).add_cte(_if_written(written, moved_on()))
 
-    return _Write(prepare(name, plain(), _task), prepare(f"{name}, if it is as expected", conditional(), _task))
+    return _Write(prepare(name, plain(), task_of), prepare(f"{name}, if it is as expected", conditional()))
 
 
-def _removed(name: str) -> _Write:
-    def statement(*conditions: ColumnElement[bool]) -> Select[Any]:
+def _beside_what_is_there(written: CTE, *only: ColumnElement[bool]) -> Select[Any]:
+    there = select(and_(*only).label("alone")).where(*_this_one).cte("there")
+    return select(*written.c, there.c.alone).select_from(there.outerjoin(written, literal(True)))
+
+
+def _deleted(name: str) -> _Write:
+    def statement(*conditions: ColumnElement[bool]) -> tuple[CTE, list[CTE]]:
         locked = _locked()
-        removal: Delete = delete(_tasks).where(*_this_one, locked.c.revision > 0, *conditions)
-        written = removal.returning(_tasks.c.id).cte("written")
-        return _answer(written, _counted(written, removed=1), bool(conditions))
+        removal: Delete = delete(TASKS).where(*_this_one, _alone, locked.c.revision > 0, *conditions)
+        gone = removal.returning(*TASKS.c).cte("gone")
+        kept: dict[str, ColumnElement[Any]] = {column.name: gone.c[column.name] for column in TASKS.c}
+        kept |= {"user_id": owner, "revision": locked.c.revision + 1, "deleted_at": func.now()}
+        trashed = insert(DELETED).from_select(list(kept), select(*kept.values())).cte("trashed")
+        return gone, [trashed, _if_written(gone, moved_on(task_count=LISTS.c.task_count - 1))]
 
-    return _Write(prepare(name, statement()), prepare(f"{name}, if it is as expected", statement(_as_expected())))
+    gone, others = statement()
+    plain = select(gone.c.id).add_cte(*others)
+    gone, others = statement(_as_expected())
+    conditional = _beside_what_is_there(select(gone.c.id).cte("written"), _alone).add_cte(*others)
+    return _Write(prepare(name, plain), prepare(f"{name}, if it is as expected", conditional))
 
 
-def _answer(written: CTE, counted: CTE, conditional: bool) -> Select[Any]:
-    """The written task. With a condition there is also a row for a task that was there and was not as expected."""
-    if not conditional:
-        return select(*written.c).add_cte(counted)
-    seen = select(_tasks.c.id).where(*_this_one).cte("seen")
-    return select(*written.c).select_from(seen.outerjoin(written, literal(True))).add_cte(counted)
+_done = func.coalesce(VALUES["completed"], not_(TASKS.c.completed))
 
-
-CREATE = prepare("create a task", _create(), _task)
+CREATE = prepare("create a task", _create(), task_of)
 UPDATE = _changed(
     "update a task",
-    title=func.coalesce(_title, _tasks.c.title),
-    description=case((bindparam("describe", type_=Boolean), _description), else_=_tasks.c.description),
-    completed=func.coalesce(_completed, _tasks.c.completed),
+    _alone,
+    _fits,
+    title=func.coalesce(VALUES["title"], TASKS.c.title),
+    title_key=func.coalesce(VALUES["title_key"], TASKS.c.title_key),
+    description=case((_describe, VALUES["description"]), else_=TASKS.c.description),
+    completed=func.coalesce(VALUES["completed"], TASKS.c.completed),
+    completed_at=completion(func.coalesce(VALUES["completed"], TASKS.c.completed)),
+    priority=func.coalesce(VALUES["priority"], TASKS.c.priority),
+    due_date=case((_reschedule, VALUES["due_date"]), else_=TASKS.c.due_date),
+    due_at=case((_reschedule, VALUES["due_at"]), else_=TASKS.c.due_at),
+    time_zone=case((_replace, VALUES["time_zone"]), else_=TASKS.c.time_zone),
+    parent_id=case((_replace, null()), else_=TASKS.c.parent_id),
+    tags=func.coalesce(VALUES["tags"], TASKS.c.tags),
+    tag_keys=func.coalesce(VALUES["tag_keys"], TASKS.c.tag_keys),
 )
-COMPLETE = _changed("complete a task", completed=func.coalesce(_completed, not_(_tasks.c.completed)))
-DELETE = _removed("delete a task")
+COMPLETE = _changed("complete a task", _alone, completed=_done, completed_at=completion(_done))
+DELETE = _deleted("delete a task")
 
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Tasks, whether there are more, and the list's revision at that moment."""
-
-    tasks: list[Task]
-    more: bool
-    revision: int
+# What an update writes by itself; a null of these is one that leaves the column as it is.
+_UPDATED = (
+    *("title", "title_key", "description", "completed", "priority", "due_date", "due_at", "time_zone"),
+    *("tags", "tag_keys"),
+)
+# What a task repeats by, or belongs to, has to be looked at together with the rest of it.
+_TOGETHER = frozenset({"recurrence", "recurrence_from", "time_zone", "parent_id"})
 
 
 class TaskRepository:
-    """The caller's tasks. No method takes a user id: the session has it from the token.
+    """The caller's tasks, one by one. No method takes a user id: the session has it from the token.
 
     Tasks come as dicts with the members of `schemas.task.Task`. Any method may raise Unavailable.
     """
 
-    __slots__ = ("_max_tasks", "_session")
+    __slots__ = ("_max_subtasks", "_max_tasks", "_session")
 
-    def __init__(self, session: OwnerSession, *, max_tasks: int) -> None:
+    def __init__(self, session: OwnerSession, *, max_tasks: int, max_subtasks: int) -> None:
         self._session = session
         self._max_tasks = max_tasks
-
-    async def revision(self) -> int:
-        """The revision of the last change; 0 if there never was one."""
-        found = await self._session.rows(REVISION)
-        return found[0][0] if found else 0
-
-    async def page(self, *, status: Status, before: int, limit: int) -> Page:
-        """At most `limit` tasks with ids below `before`, newest first."""
-        found = await self._session.rows(LIST[status], before=before, limit=limit + 1)
-        tasks = [_task(row[1:]) for row in found[:limit] if row[1] is not None]
-        return Page(tasks, more=len(found) > limit, revision=found[0][0] if found else 0)
-
-    async def get(self, task_id: int) -> Task:
-        """Raises TaskNotFound."""
-        return _only(await self._session.run(GET, task_id=task_id))
+        self._max_subtasks = max_subtasks
 
     async def create(self, new: TaskCreate) -> Task:
-        """Raises TooManyTasks."""
-        created = await self._session.run(
+        """Raises TooManyTasks, or Invalid for a parent that cannot be one."""
+        if new.parent_id is None:
+            return await self._create(self._session, new)
+        async with self._family() as family:
+            await family.take_in(new.parent_id)
+            return await self._create(family.session, new)
+
+    async def _create(self, session: OwnerSession, new: TaskCreate) -> Task:
+        created = await session.run(
             CREATE,
-            title=new.title,
-            description=new.description,
-            completed=new.completed,
+            **columns_of(new.model_dump()),
             max_tasks=self._max_tasks,
             # Someone who was erased and comes back starts above every ETag they ever had.
             first_revision=time.time_ns() // 1_000_000,
@@ -278,36 +233,76 @@ class TaskRepository:
             raise problems.TooManyTasks(self._max_tasks)
         return created[0]
 
-    async def update(self, task_id: int, changes: Changes, expected: Expected = None) -> Task:
-        """Raises TaskNotFound, or PreconditionFailed where the task's revision is not an expected one."""
-        return await self._write(
-            UPDATE,
-            expected,
-            task_id=task_id,
-            title=changes.get("title"),
-            describe="description" in changes,
-            description=changes.get("description"),
-            completed=changes.get("completed"),
-        )
+    async def update(self, task_id: int, changes: Changes, expected: Expected = None, *, whole: bool = False) -> Task:
+        """Change what is in `changes`; with `whole`, these are all members of a task but `completed`.
+
+        Raises TaskNotFound, PreconditionFailed where the task's revision is not an expected one, or Invalid where the
+        changes do not go together with what stays.
+        """
+        if whole:
+            alone = changes["recurrence"] is None and changes["parent_id"] is None
+        else:
+            alone = _TOGETHER.isdisjoint(changes)
+        if alone:
+            columns = columns_of(changes)
+            written = await self._written(
+                UPDATE,
+                expected,
+                task_id=task_id,
+                **{name: columns.get(name) for name in _UPDATED},
+                describe="description" in changes,
+                reschedule="due_date" in changes,
+                replace=whole,
+            )
+            if written is not None:
+                return written
+        async with self._family() as family:
+            return await family.update(task_id, changes, expected)
 
     async def complete(self, task_id: int, completed: bool | None, expected: Expected = None) -> Task:
-        """Set `completed`, or turn it over where it is None. Raises TaskNotFound or PreconditionFailed."""
-        return await self._write(COMPLETE, expected, task_id=task_id, completed=completed)
+        """Set `completed`, or turn it over where it is None; raises TaskNotFound or PreconditionFailed.
+
+        Completes the subtasks too. A task that repeats moves on to its next due date, stays open, and comes with a
+        `completed_occurrence`.
+        """
+        written = await self._written(COMPLETE, expected, task_id=task_id, completed=completed)
+        if written is not None:
+            return written
+        async with self._family() as family:
+            return await family.complete(task_id, completed, expected)
 
     async def delete(self, task_id: int, expected: Expected = None) -> None:
-        """Raises TaskNotFound or PreconditionFailed."""
-        await self._write(DELETE, expected, task_id=task_id)
+        """Move the task to the trash, and its subtasks with it. Raises TaskNotFound or PreconditionFailed."""
+        if await self._written(DELETE, expected, task_id=task_id) is None:
+            async with self._family() as family:
+                await family.delete(task_id, expected)
 
-    async def _write(self, write: _Write, expected: Expected, **parameters: Any) -> Task:
+    async def restore(self, task_id: int, expected: Expected = None) -> Task:
+        """Take the task back from the trash, and what was deleted with it.
+
+        Comes back as a task of its own where its parent is none any more. Raises TaskNotFound where it is not in the
+        trash, PreconditionFailed, or TooManyTasks.
+        """
+        async with self._family() as family:
+            return await family.restore(task_id, expected, max_tasks=self._max_tasks)
+
+    def _family(self) -> AbstractAsyncContextManager[Family]:
+        return Family.locked(self._session, max_subtasks=self._max_subtasks)
+
+    async def _written(self, write: _Write, expected: Expected, **parameters: Any) -> Task | None:
+        """What was written, or None where it takes more than a statement; raises as the methods above."""
         if expected is None:
-            return _only(await self._session.run(write.plain, **parameters))
-        task = _only(await self._session.run(write.conditional, **parameters, expected=list(expected)))
-        if task["id"] is None:
+            if found := await self._session.rows(write.plain, **parameters):
+                return write.plain.shaped(found)[0]
+            if not await self._session.rows(GET, task_id=parameters["task_id"]):
+                raise problems.TaskNotFound
+            return None
+        found = await self._session.rows(write.conditional, **parameters, expected=list(expected))
+        if not found:
+            raise problems.TaskNotFound
+        *written, alone = found[0]
+        if not alone:
+            return None
+        if written[0] is None:
             raise problems.PreconditionFailed
-        return task
-
-
-def _only(found: list[Task]) -> Task:
-    if not found:
-        raise problems.TaskNotFound
-    return found[0]
+        return write.plain.shaped([tuple(written)])[0]

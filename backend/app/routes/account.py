@@ -1,24 +1,17 @@
 """A user's data as a whole: what somebody who leaves asks for."""
 
-import re
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 
 from backend.app.repositories.account import AccountRepository
+from backend.app.routes.preferences import MINIMAL, Prefer, asks_for
 from backend.app.routes.reply import Reply
 from backend.app.routes.route import ContractRoute, session_of_caller
 
 router = APIRouter(prefix="/api/{user_id}", tags=["account"], route_class=ContractRoute)
-
-# RFC 7240, section 4.2.
-MINIMAL = "return=minimal"
-Prefer = Annotated[
-    str | None,
-    Header(alias="Prefer", description="`return=minimal` answers 204 without a body.", examples=[MINIMAL]),
-]
 
 
 class Erased(BaseModel):
@@ -35,12 +28,13 @@ def account_of_caller(request: Request) -> AccountRepository:
     "",
     operation_id="erase",
     summary="Erase everything of yours",
-    description="Removes all tasks, and all that is known of the user here, in one transaction. Safe to repeat.",
+    description="Removes all tasks, and all that is known of the user here, in one transaction. Safe to repeat. "
+    "`Prefer: return=minimal` answers 204 without a body.",
     response_model=Erased,
     responses={204: {"description": "Erased, as `Prefer: return=minimal` asks to be told"}},
 )
 async def erase(account: Annotated[AccountRepository, Depends(account_of_caller)], prefer: Prefer = None) -> Reply:
     tasks = await account.erase()
-    if prefer is not None and MINIMAL in re.split(r"[\s,;]+", prefer.lower()):
+    if asks_for(prefer, MINIMAL):
         return Reply(204, preference_applied=MINIMAL)
     return Reply(200, orjson.dumps({"tasks": tasks}))

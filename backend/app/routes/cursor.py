@@ -2,27 +2,35 @@
 
 import base64
 import binascii
-import re
+from typing import Any
+
+import orjson
 
 from backend.app import problems
-from backend.app.schemas.task import Status
 
-_CURSOR = re.compile(r"(?P<status>[a-z]+):(?P<before>[1-9][0-9]{0,18})")
-
-
-def encode(status: Status, before: int) -> str:
-    """A cursor for the tasks of this status with ids below `before`."""
-    return base64.urlsafe_b64encode(f"{status}:{before}".encode()).decode().rstrip("=")
+LONGEST = 4096
 
 
-def decode(cursor: str, status: Status) -> int:
-    """The id below which the page starts. Raises UnknownCursor for what `encode` did not make for this status."""
+def encode(fingerprint: str, place: tuple[Any, ...]) -> str:
+    """A cursor for a place in the list that has this fingerprint."""
+    return base64.urlsafe_b64encode(orjson.dumps([fingerprint, *place])).decode().rstrip("=")
+
+
+def decode(cursor: str, fingerprint: str) -> tuple[Any, ...]:
+    """The place. Raises UnknownCursor for what `encode` did not make for this list."""
     try:
-        found = _CURSOR.fullmatch(
-            base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
-        )
-    except (binascii.Error, ValueError):
+        known, *place = orjson.loads(_decoded(cursor))
+    except (ValueError, TypeError):
         raise problems.UnknownCursor from None
-    if found is None or (before := int(found["before"])) >= 2**63 or encode(status, before) != cursor:
+    if known != fingerprint or encode(known, tuple(place)) != cursor:
         raise problems.UnknownCursor
-    return before
+    return tuple(place)
+
+
+def _decoded(cursor: str) -> bytes:
+    if len(cursor) > LONGEST:
+        raise ValueError
+    try:
+        return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+    except binascii.Error as error:
+        raise ValueError from error

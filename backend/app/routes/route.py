@@ -24,10 +24,10 @@ from backend.app import problems
 from backend.app.db import OwnerSession
 from backend.app.routes.once import Writes, key_of
 from backend.app.routes.reply import Reply
+from backend.app.schemas.task import ID_MAX
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
-ID_MAX: Final = 2**63 - 1
 ERRORS_MAX: Final = 20
 LENGTH_MAX_DIGITS: Final = 18
 QUERIES_REMEMBERED: Final = 1024
@@ -43,6 +43,13 @@ class MediaTypes:
     """Annotates a body that may be sent as something beside application/json."""
 
     accepted: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimit:
+    """Annotates a body with a size limit of its own: the name of the setting."""
+
+    setting: str
 
 
 Reader = Callable[[Request], Any]
@@ -131,7 +138,8 @@ def _reader(name: str, annotation: Any) -> "Reader | _Body | _Provider":
                 return _PathId(name)
     accepted = next((mark.accepted for mark in marks if isinstance(mark, MediaTypes)), (JSON,))
     alternatives = get_args(base) or (base,)
-    return _Body(name, model=alternatives[0], optional=type(None) in alternatives, accepted=accepted)
+    limit = next((mark.setting for mark in marks if isinstance(mark, BodyLimit)), "max_body_bytes")
+    return _Body(name, alternatives[0], optional=type(None) in alternatives, accepted=accepted, limit=limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +166,8 @@ class _Header:
 class _Query:
     def __init__(self, model: type[BaseModel]) -> None:
         self.model = model
+        # Parameters that may be repeated.
+        self._several = {name for name, field in model.model_fields.items() if get_origin(field.annotation) is tuple}
         self._known = lru_cache(maxsize=QUERIES_REMEMBERED)(self._read)
 
     def __call__(self, request: Request) -> BaseModel:
@@ -166,10 +176,14 @@ class _Query:
         return (self._known if len(text) <= QUERY_REMEMBERED_BYTES else self._read)(text)
 
     def _read(self, text: bytes) -> BaseModel:
-        pairs = _query_pairs(text)
-        values = dict(pairs)
-        if len(values) != len(pairs):
-            raise problems.Invalid([{"pointer": "?", "detail": "a parameter may be given once"}])
+        values: dict[str, Any] = {}
+        for name, value in _query_pairs(text):
+            if name in self._several:
+                values.setdefault(name, []).append(value)
+            elif name in values:
+                raise problems.Invalid([{"pointer": "?", "detail": "this parameter may be given once"}])
+            else:
+                values[name] = value
         try:
             return self.model.model_validate(values)
         except ValidationError as error:
@@ -196,11 +210,12 @@ class _Body:
     model: type[BaseModel]
     optional: bool
     accepted: tuple[str, ...]
+    limit: str
 
     async def read(self, request: Request) -> Any:
         """The JSON document, or NO_BODY: 413 as soon as it is too large, 415 unread where the headers say so."""
         headers = request.scope["headers"]
-        limit: int = request.app.state.settings.max_body_bytes
+        limit: int = getattr(request.app.state.settings, self.limit)
         if _announced_length(headers) > limit:
             raise problems.BodyTooLarge(limit)
         acceptable = _is_json(headers, self.accepted)

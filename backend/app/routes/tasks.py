@@ -2,21 +2,24 @@
 
 from functools import lru_cache
 from typing import Annotated, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import orjson
 from fastapi import APIRouter, Depends, Query, Request
 
 from backend.app import problems
 from backend.app.problems import documented
+from backend.app.repositories.finding import TaskFinder
 from backend.app.repositories.tasks import TaskRepository
 from backend.app.routes import cursor
 from backend.app.routes.conditions import IfMatch, IfNoneMatch, etag, expected_revisions, is_known
+from backend.app.routes.preferences import COUNT, Prefer, asks_for
 from backend.app.routes.reply import Reply
-from backend.app.routes.route import ID_MAX, JSON, MERGE_PATCH, ContractRoute, MediaTypes, TaskId, session_of_caller
+from backend.app.routes.route import JSON, MERGE_PATCH, ContractRoute, MediaTypes, TaskId, session_of_caller
 from backend.app.schemas.task import (
+    CompletedTask,
     Completion,
-    Status,
+    ListedTask,
     Task,
     TaskCreate,
     TaskPageQuery,
@@ -28,45 +31,68 @@ router = APIRouter(prefix="/api/{user_id}/tasks", tags=["tasks"], route_class=Co
 
 
 def tasks_of_caller(request: Request) -> TaskRepository:
-    return TaskRepository(session_of_caller(request), max_tasks=request.app.state.settings.max_tasks_per_user)
+    settings = request.app.state.settings
+    return TaskRepository(
+        session_of_caller(request), max_tasks=settings.max_tasks_per_user, max_subtasks=settings.max_subtasks
+    )
+
+
+def finder_of_caller(request: Request) -> TaskFinder:
+    return TaskFinder(session_of_caller(request))
 
 
 class Links:
     """Relative references (RFC 3986, section 4.2) to the caller's tasks, as seen from outside."""
 
     def __init__(self, request: Request) -> None:
-        self._tasks = _path_of_tasks(request.scope.get("root_path", ""), request.state.principal.user_id)
+        self._own = _own_path(request.scope.get("root_path", ""), request.state.principal.user_id)
+        self._tasks = f"{self._own}/tasks"
+
+    @property
+    def tags(self) -> str:
+        return f"{self._own}/tags"
 
     def task(self, task: dict[str, Any]) -> str:
         return f"{self._tasks}/{task['id']}"
 
-    def page(self, status: Status, limit: int, before: int) -> str:
-        # Nothing here needs to be percent-encoded: a word, a number, base64url.
-        return f"{self._tasks}?status={status.value}&limit={limit}&cursor={cursor.encode(status, before)}"
+    def page(self, query: TaskPageQuery, place: tuple[Any, ...]) -> str:
+        told = query.model_dump(mode="json", exclude={"cursor"}, exclude_defaults=True)
+        told |= {"status": query.status.value, "limit": query.limit, "cursor": cursor.encode(query.fingerprint, place)}
+        return f"{self._tasks}?{urlencode(told, doseq=True)}"
 
 
 @lru_cache(maxsize=2048)
-def _path_of_tasks(root_path: str, user_id: str) -> str:
-    return f"{quote(root_path)}/api/{quote(user_id, safe='')}/tasks"
+def _own_path(root_path: str, user_id: str) -> str:
+    return f"{quote(root_path)}/api/{quote(user_id, safe='')}"
 
 
 Tasks = Annotated[TaskRepository, Depends(tasks_of_caller)]
+Finder = Annotated[TaskFinder, Depends(finder_of_caller)]
 CallersLinks = Annotated[Links, Depends(Links)]
 
 _ETAG = {"ETag": {"description": "The task's revision, quoted.", "schema": {"type": "string"}}}
-_LIST_ETAG = {"ETag": {"description": "The list's revision, quoted.", "schema": {"type": "string"}}}
+LIST_ETAG = {"ETag": {"description": "The list's revision, quoted.", "schema": {"type": "string"}}}
 _LOCATION = {"Location": {"description": "Where the new task is.", "schema": {"type": "string"}}}
-_LINK = {
+LINK = {
     "Link": {
         "description": 'The next page, with `rel="next"`, where there is one (RFC 8288).',
         "schema": {"type": "string"},
     }
 }
 
+_COUNT = {
+    "X-Total-Count": {
+        "description": "How many tasks all pages hold, with `Prefer: count=exact`.",
+        "schema": {"type": "integer"},
+    },
+    "Preference-Applied": {"description": "The preference that was heeded (RFC 7240).", "schema": {"type": "string"}},
+}
+
 INVALID = documented(problems.Invalid)
 CURSOR = documented(problems.UnknownCursor)
 FOUND = documented(problems.TaskNotFound)
 CONDITIONAL = documented(problems.TaskNotFound, problems.PreconditionFailed)
+RESTORED = documented(problems.TaskNotFound, problems.PreconditionFailed, problems.Invalid, problems.TooManyTasks)
 BODY = documented(problems.MalformedJSON, problems.BodyTooLarge, problems.UnsupportedMediaType)
 CAPPED = documented(problems.Invalid, problems.TooManyTasks)
 
@@ -74,27 +100,39 @@ CAPPED = documented(problems.Invalid, problems.TooManyTasks)
 @router.get(
     "",
     operation_id="list_tasks",
-    summary="List your tasks, newest first",
-    response_model=list[Task],
+    summary="List your tasks",
+    description="Newest first, unless `sort` says otherwise. `Prefer: count=exact` also counts them.",
+    response_model=list[ListedTask],
+    response_model_exclude_unset=True,
     responses={
-        200: {"headers": _LINK | _LIST_ETAG},
-        304: {"description": "You have it already", "headers": _LIST_ETAG},
+        200: {"headers": LINK | LIST_ETAG | _COUNT},
+        304: {"description": "You have it already", "headers": LIST_ETAG},
         **CURSOR,
         **INVALID,
     },
 )
 async def list_tasks(
-    query: Annotated[TaskPageQuery, Query()], tasks: Tasks, links: CallersLinks, if_none_match: IfNoneMatch = None
+    query: Annotated[TaskPageQuery, Query()],
+    tasks: Finder,
+    links: CallersLinks,
+    if_none_match: IfNoneMatch = None,
+    prefer: Prefer = None,
 ) -> Reply:
-    before = ID_MAX if query.cursor is None else cursor.decode(query.cursor, query.status)
-    if if_none_match is not None and is_known(if_none_match, tag := etag(await tasks.revision())):
+    place = None if query.cursor is None else cursor.decode(query.cursor, query.fingerprint)
+    # What changes without a new revision has no tag to be known by.
+    if (
+        if_none_match is not None
+        and query.follows_revision
+        and is_known(if_none_match, tag := etag(await tasks.revision()))
+    ):
         return Reply(304, etag=tag)
-    page = await tasks.page(status=query.status, before=before, limit=query.limit)
-    headers = {"etag": etag(page.revision)}
-    if page.more:
-        following = links.page(query.status, query.limit, before=page.tasks[-1]["id"])
-        headers["link"] = f'<{following}>; rel="next"'
-    return Reply(200, orjson.dumps(page.tasks), **headers)
+    page = await tasks.page(query, place)
+    headers = {"etag": etag(page.revision)} if query.follows_revision else {}
+    if page.following is not None:
+        headers["link"] = f'<{links.page(query, page.following)}>; rel="next"'
+    if asks_for(prefer, COUNT):
+        headers |= {"x_total_count": str(await tasks.count(query)), "preference_applied": COUNT}
+    return Reply(200, orjson.dumps(page.found), **headers)
 
 
 @router.post(
@@ -122,7 +160,7 @@ async def create_task(body: TaskCreate, tasks: Tasks, links: CallersLinks) -> Re
         **INVALID,
     },
 )
-async def get_task(task_id: TaskId, tasks: Tasks, if_none_match: IfNoneMatch = None) -> Reply:
+async def get_task(task_id: TaskId, tasks: Finder, if_none_match: IfNoneMatch = None) -> Reply:
     task = await tasks.get(task_id)
     tag = etag(task["revision"])
     return Reply(304, etag=tag) if is_known(if_none_match, tag) else one(task)
@@ -131,12 +169,13 @@ async def get_task(task_id: TaskId, tasks: Tasks, if_none_match: IfNoneMatch = N
 @router.put(
     "/{task_id}",
     operation_id="replace_task",
-    summary="Replace a task's title and description",
+    summary="Replace a task",
+    description="What is left out is cleared, except `completed`, which stays.",
     response_model=Task,
     responses={200: {"headers": _ETAG}, **BODY, **CONDITIONAL, **INVALID},
 )
 async def replace_task(task_id: TaskId, body: TaskReplace, tasks: Tasks, if_match: IfMatch = None) -> Reply:
-    return one(await tasks.update(task_id, body.changes(), expected_revisions(if_match)))
+    return one(await tasks.update(task_id, body.changes(), expected_revisions(if_match), whole=True))
 
 
 @router.patch(
@@ -158,7 +197,8 @@ async def update_task(
 @router.delete(
     "/{task_id}",
     operation_id="delete_task",
-    summary="Delete a task",
+    summary="Move a task to the trash",
+    description="Its subtasks go with it. The trash is `GET /tasks?status=deleted`.",
     status_code=204,
     response_model=None,
     responses={**CONDITIONAL, **INVALID},
@@ -172,8 +212,10 @@ async def delete_task(task_id: TaskId, tasks: Tasks, if_match: IfMatch = None) -
     "/{task_id}/complete",
     operation_id="complete_task",
     summary="Turn `completed` over, or set it",
-    description="Without a body, turns `completed` over. With one, sets it, which is safe to repeat.",
-    response_model=Task,
+    description="Without a body, turns `completed` over. With one, sets it, which is safe to repeat unless the task "
+    "repeats: that moves on to its next due date and stays open. Subtasks are completed with their parent.",
+    response_model=CompletedTask,
+    response_model_exclude_unset=True,
     responses={200: {"headers": _ETAG}, **BODY, **CONDITIONAL, **INVALID},
 )
 async def complete_task(
@@ -181,6 +223,18 @@ async def complete_task(
 ) -> Reply:
     completed = None if body is None else body.completed
     return one(await tasks.complete(task_id, completed, expected_revisions(if_match)))
+
+
+@router.post(
+    "/{task_id}/restore",
+    operation_id="restore_task",
+    summary="Take a task back from the trash",
+    description="With the subtasks that were deleted with it.",
+    response_model=Task,
+    responses={200: {"headers": _ETAG}, **RESTORED},
+)
+async def restore_task(task_id: TaskId, tasks: Tasks, if_match: IfMatch = None) -> Reply:
+    return one(await tasks.restore(task_id, expected_revisions(if_match)))
 
 
 def one(task: dict[str, Any], *, status: int = 200, **headers: str) -> Reply:

@@ -1,8 +1,11 @@
 """Request and response bodies of the tasks API, as clients see them."""
 
+import hashlib
+import unicodedata
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, TypedDict, cast
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self, TypedDict, cast
 
 from pydantic import (
     AfterValidator,
@@ -12,12 +15,18 @@ from pydantic import (
     Field,
     StringConstraints,
     WithJsonSchema,
+    model_validator,
 )
 
+from backend.app import schedule
 from backend.app.models import DESCRIPTION_MAX_CHARACTERS, TITLE_MAX_CHARACTERS
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 500
+TAGS_MAX = 20
+TAG_MAX_CHARACTERS = 50
+SEARCH_MAX_CHARACTERS = 200
+ID_MAX = 2**63 - 1
 
 
 def _without_nul(text: str) -> str:
@@ -56,17 +65,127 @@ Description = Annotated[
 Completed = Annotated[bool, Field(description="Whether it is done.", examples=[False])]
 
 
+class Priority(StrEnum):
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class Start(StrEnum):
+    """What a repeating task's next due date is counted from."""
+
+    DUE_DATE = "due_date"
+    COMPLETION = "completion"
+
+
+def _tag(text: str) -> str:
+    if any(unicodedata.category(letter) == "Cc" for letter in text):
+        raise ValueError("must not contain control characters")
+    return text
+
+
+def _each_once(tags: list[str]) -> list[str]:
+    keys = {unicodedata.normalize("NFC", tag).casefold() for tag in tags}
+    if len(keys) < len(tags):
+        raise ValueError("must not contain a tag twice, also not in another case")
+    return tags
+
+
+def _due_date(text: str) -> str:
+    schedule.instant(text, None)
+    return text
+
+
+def _time_zone(name: str) -> str:
+    schedule.check_time_zone(name)
+    return name
+
+
+def _rule(text: str) -> str:
+    schedule.check_rule(text)
+    return text
+
+
+Urgency = Annotated[Priority, Field(strict=False, description="How much it matters.", examples=["high"])]
+Tag = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=TAG_MAX_CHARACTERS),
+    AfterValidator(_tag),
+    _text(
+        1,
+        TAG_MAX_CHARACTERS,
+        r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$",
+    ),
+]
+Tags = Annotated[
+    list[Tag],
+    AfterValidator(_each_once),
+    Field(max_length=TAGS_MAX, description="Each once, also regardless of case.", examples=[["home"]]),
+]
+DueDate = Annotated[
+    str,
+    AfterValidator(_due_date),
+    Field(
+        description="A day, or a date-time with its offset (RFC 3339). What is given comes back.",
+        examples=["2026-12-24"],
+    ),
+]
+TimeZone = Annotated[
+    str,
+    AfterValidator(_time_zone),
+    Field(description="An IANA name: where a day ends, and what a task repeats in.", examples=["Europe/Berlin"]),
+]
+Rule = Annotated[
+    str,
+    AfterValidator(_rule),
+    Field(
+        description="How it repeats from its due date on, as an RRULE (RFC 5545): completing it moves the due date.",
+        examples=["FREQ=WEEKLY;BYDAY=MO"],
+    ),
+]
+ParentId = Annotated[
+    int, Field(ge=1, le=ID_MAX, description="The task that this is a part of. One level deep.", examples=[1])
+]
+
+
 class Body(BaseModel):
     """JSON as it is: a string is not a number, and a member that is not known is a mistake."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
 
-class TaskCreate(Body):
-    """A new task."""
+def check_plan(due_date: str | None, time_zone: str | None, rule: str | None) -> None:
+    """What the members of a plan must be together. Raises ValueError."""
+    if due_date is not None:
+        schedule.instant(due_date, time_zone)
+    if rule is not None:
+        if due_date is None:
+            raise ValueError("a task that repeats needs a due_date")
+        schedule.check(due_date, rule, time_zone)
 
+
+class _Planned(Body):
     title: Title
     description: Description | None = None
+    priority: Urgency | None = None
+    due_date: DueDate | None = None
+    time_zone: TimeZone | None = None
+    recurrence: Rule | None = None
+    recurrence_from: Annotated[
+        Start, Field(strict=False, description="What the next due date is counted from.", examples=["due_date"])
+    ] = Start.DUE_DATE
+    tags: Tags = []
+    parent_id: ParentId | None = None
+
+    @model_validator(mode="after")
+    def _plan(self) -> Self:
+        check_plan(self.due_date, self.time_zone, self.recurrence)
+        return self
+
+
+class TaskCreate(_Planned):
+    """A new task."""
+
     completed: Completed = False
 
 
@@ -76,6 +195,13 @@ class Changes(TypedDict, total=False):
     title: str
     description: str | None
     completed: bool
+    priority: Priority | None
+    due_date: str | None
+    time_zone: str | None
+    recurrence: str | None
+    recurrence_from: Start
+    tags: list[str]
+    parent_id: int | None
 
 
 def _absent() -> Any:
@@ -87,26 +213,30 @@ def _without_default(schema: dict[str, Any]) -> None:
     del schema["default"]
 
 
-class TaskReplace(Body):
-    """All of a task that can be written. An omitted description becomes null; an omitted `completed` stays as it is."""
+class TaskReplace(_Planned):
+    """All of a task that can be written. What is left out is cleared; an omitted `completed` stays as it is."""
 
-    title: Title
-    description: Description | None = None
     completed: Completed = _absent()
 
     def changes(self) -> Changes:
-        changes: Changes = {"title": self.title, "description": self.description}
-        if "completed" in self.model_fields_set:
-            changes["completed"] = self.completed
-        return changes
+        return cast(
+            "Changes", self.model_dump(exclude=set() if "completed" in self.model_fields_set else {"completed"})
+        )
 
 
 class TaskPatch(Body):
-    """A JSON merge patch (RFC 7396): what is absent stays, null clears the description."""
+    """A JSON merge patch (RFC 7396): what is absent stays, null clears."""
 
     title: Title = _absent()
     description: Description | None = _absent()
     completed: Completed = _absent()
+    priority: Urgency | None = _absent()
+    due_date: DueDate | None = _absent()
+    time_zone: TimeZone | None = _absent()
+    recurrence: Rule | None = _absent()
+    recurrence_from: Annotated[Start, Field(strict=False, examples=["completion"])] = _absent()
+    tags: Tags = _absent()
+    parent_id: ParentId | None = _absent()
 
     def changes(self) -> Changes:
         return cast("Changes", self.model_dump(exclude_unset=True))
@@ -122,20 +252,107 @@ class Status(StrEnum):
     ALL = "all"
     PENDING = "pending"
     COMPLETED = "completed"
+    DELETED = "deleted"
 
 
-class TaskPageQuery(BaseModel):
-    """Which tasks, and which page of them."""
+class Sort(StrEnum):
+    """The order of a list. A leading `-` reverses it; tasks that are equal are told apart by their ids."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    TITLE = "title"
+    DUE_DATE = "due_date"
+    PRIORITY = "priority"
+    CREATED_REVERSED = "-created"
+    UPDATED_REVERSED = "-updated"
+    TITLE_REVERSED = "-title"
+    DUE_DATE_REVERSED = "-due_date"
+    PRIORITY_REVERSED = "-priority"
+
+
+# What a deleted task may be sorted by: there is an index for these.
+DELETED_SORTS = (Sort.CREATED, Sort.CREATED_REVERSED, Sort.UPDATED, Sort.UPDATED_REVERSED)
+
+Limit = Annotated[int, Field(ge=1, le=PAGE_MAX), BeforeValidator(_decimal)]
+# A date, or a date-time with offset; in a query a `+` may have come as a blank.
+Moment = Annotated[str, BeforeValidator(lambda text: text.replace(" ", "+")), AfterValidator(_due_date)]
+
+
+class PageQuery(BaseModel):
+    """Which page."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    status: Status = Field(default=Status.ALL, description="Only tasks in this state.")
-    limit: Annotated[int, Field(ge=1, le=PAGE_MAX), BeforeValidator(_decimal)] = Field(
-        default=PAGE_DEFAULT, description="How many tasks a page holds at most."
-    )
+    limit: Limit = Field(default=PAGE_DEFAULT, description="How many of them a page holds at most.")
     cursor: str | None = Field(
         default=None, description="Where the page starts: from the Link header of the page before."
     )
+
+
+class TaskPageQuery(PageQuery):
+    """Which tasks, in which order, and which page of them. A task must meet every filter that is given."""
+
+    status: Status = Field(default=Status.ALL, description="Only tasks in this state; `deleted` is the trash.")
+    sort: Sort = Field(
+        default=Sort.CREATED,
+        description="`created` and `updated` newest first, `title` A to Z, `due_date` soonest first and none last, "
+        "`priority` highest first; a leading `-` reverses. The trash knows `created` and `updated` only.",
+    )
+    priority: tuple[Literal["low", "medium", "high", "none"], ...] = Field(
+        default=(), max_length=4, description="Any of these; may be repeated."
+    )
+    tag: tuple[Tag, ...] = Field(
+        default=(), max_length=TAGS_MAX, description="All of these, regardless of case; may be repeated."
+    )
+    due_before: Moment | None = Field(default=None, description="Due before this moment, or before this day (UTC).")
+    due_after: Moment | None = Field(default=None, description="Due at or after this moment, or on or after this day.")
+    overdue: Literal["true", "false"] | None = Field(default=None, description="Pending, and the due date has passed.")
+    parent_id: Annotated[int, Field(ge=1, le=ID_MAX), BeforeValidator(_decimal)] | Literal["none"] | None = Field(
+        default=None, description="Subtasks of this task; `none`: tasks that are no subtasks."
+    )
+    q: Annotated[str, Field(min_length=1, max_length=SEARCH_MAX_CHARACTERS), AfterValidator(_without_nul)] | None = (
+        Field(default=None, description="Text that the title or the description holds, regardless of case.")
+    )
+
+    @model_validator(mode="after")
+    def _sorted_by_an_index(self) -> Self:
+        if self.status is Status.DELETED and self.sort not in DELETED_SORTS:
+            raise ValueError("the trash can be sorted by created and updated only")
+        return self
+
+    @cached_property
+    def is_usual(self) -> bool:
+        """Newest first, by state at most."""
+        return self.status is not Status.DELETED and not self.model_dump(
+            exclude_defaults=True, exclude={"status", "limit", "cursor"}
+        )
+
+    @property
+    def follows_revision(self) -> bool:
+        """Whether the list changes only when its revision does: not with the hour, nor by a purge."""
+        return self.overdue is None and self.status is not Status.DELETED
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The same for all pages of one list, and for no other list."""
+        told = self.model_dump_json(exclude={"limit", "cursor"}).encode()
+        return hashlib.sha256(told).hexdigest()[:12]
+
+
+class Occurrence(BaseModel):
+    """What was completed of a task that repeats."""
+
+    due_date: str = Field(examples=["2026-12-24"])
+    completed_at: Annotated[datetime, WithJsonSchema({"type": "string", "format": "date-time"})] = Field(
+        examples=["2026-01-01T00:00:00.000000Z"]
+    )
+
+
+def _timestamp(description: str = "RFC 3339, UTC.") -> Any:
+    return Field(description=description, examples=["2026-01-01T00:00:00.000000Z"])
+
+
+Timestamp = Annotated[datetime, WithJsonSchema({"type": "string", "format": "date-time"})]
 
 
 class Task(BaseModel):
@@ -146,12 +363,40 @@ class Task(BaseModel):
     title: str = Field(examples=["Buy milk"])
     description: str | None = Field(examples=["Two litres"])
     completed: bool = Field(examples=[False])
+    completed_at: Timestamp | None = _timestamp("When it was completed; also null if that was before this was kept.")
+    priority: Priority | None = Field(examples=["high"])
+    due_date: str | None = Field(description="As it was given.", examples=["2026-12-24"])
+    time_zone: str | None = Field(examples=["Europe/Berlin"])
+    recurrence: str | None = Field(description="What is left of the rule.", examples=["FREQ=WEEKLY;BYDAY=MO"])
+    recurrence_from: Start | None = Field(description="Null where it does not repeat.", examples=["due_date"])
+    tags: list[str] = Field(examples=[["home"]])
+    parent_id: int | None = Field(examples=[None])
     revision: int = Field(
         description="Grows with every change of the user's tasks; the ETag.", examples=[1767225600001]
     )
-    created_at: Annotated[datetime, WithJsonSchema({"type": "string", "format": "date-time"})] = Field(
-        description="RFC 3339, UTC.", examples=["2026-01-01T00:00:00.000000Z"]
+    created_at: Timestamp = _timestamp()
+    updated_at: Timestamp = _timestamp()
+
+
+class CompletedTask(Task):
+    """A task after it was completed, or opened again."""
+
+    completed_occurrence: Occurrence | None = Field(
+        default=None, description="Only where a task that repeats was completed and stays open for the next time."
     )
-    updated_at: Annotated[datetime, WithJsonSchema({"type": "string", "format": "date-time"})] = Field(
-        description="RFC 3339, UTC.", examples=["2026-01-01T00:00:00.000000Z"]
+
+
+class ListedTask(Task):
+    """A task of a list."""
+
+    deleted_at: Timestamp | None = Field(
+        default=None, description="Only in the trash.", examples=["2026-01-01T00:00:00.000000Z"]
     )
+
+
+class TagCount(BaseModel):
+    """A tag and how many tasks have it."""
+
+    tag: str = Field(examples=["home"])
+    open: int = Field(ge=0, examples=[2])
+    total: int = Field(ge=1, examples=[3])

@@ -1,0 +1,79 @@
+"""Several writes of one caller, made together or not at all."""
+
+from typing import Any
+
+from backend.app import problems
+from backend.app.db import OwnerSession
+from backend.app.repositories.rows import Task
+from backend.app.repositories.tasks import TaskRepository
+from backend.app.schemas.batch import Complete, Create, Delete, Named, Operation, Restore, Update
+
+Result = dict[str, Any]
+
+
+class BatchRepository:
+    """Runs operations on the caller's tasks in one transaction. May raise Unavailable."""
+
+    __slots__ = ("_limits", "_session")
+
+    def __init__(self, session: OwnerSession, *, max_tasks: int, max_subtasks: int) -> None:
+        self._session = session
+        self._limits = {"max_tasks": max_tasks, "max_subtasks": max_subtasks}
+
+    async def run(self, operations: list[Operation]) -> list[Result]:
+        """A status for each operation, as its own request would have had it, and the task where there is one.
+
+        Raises OperationFailed for the first that cannot be made; then none is.
+        """
+        results: list[Result] = []
+        async with self._session.transaction() as session:
+            batch = _Batch(TaskRepository(session, **self._limits))
+            for number, operation in enumerate(operations):
+                try:
+                    results.append(await batch.make(operation))
+                except problems.Unavailable:
+                    raise
+                except problems.Problem as problem:
+                    raise problems.OperationFailed(number, problem) from None
+        return results
+
+
+class _Batch:
+    """The tasks, and what ids the references of this batch stand for."""
+
+    def __init__(self, tasks: TaskRepository) -> None:
+        self._tasks = tasks
+        self._ids: dict[str, int] = {}
+
+    async def make(self, operation: Operation) -> Result:
+        match operation:
+            case Create():
+                return {"status": 201, "task": await self._create(operation)}
+            case Update(changes=changes):
+                named = self._named(operation)
+                return {"status": 200, "task": await self._tasks.update(named, changes.changes(), operation.expected)}
+            case Complete(completed=completed):
+                named = self._named(operation)
+                return {"status": 200, "task": await self._tasks.complete(named, completed, operation.expected)}
+            case Restore():
+                return {"status": 200, "task": await self._tasks.restore(self._named(operation), operation.expected)}
+            case Delete():
+                await self._tasks.delete(self._named(operation), operation.expected)
+        return {"status": 204}
+
+    async def _create(self, operation: Create) -> Task:
+        new = operation.task
+        if operation.parent_ref is not None:
+            new = new.model_copy(update={"parent_id": self._id(operation.parent_ref, "#/parent_ref")})
+        task = await self._tasks.create(new)
+        if operation.ref is not None:
+            self._ids[operation.ref] = task["id"]
+        return task
+
+    def _named(self, operation: Named) -> int:
+        return self._id(operation.ref, "#/ref") if operation.id is None else operation.id
+
+    def _id(self, ref: str | None, pointer: str) -> int:
+        if ref not in self._ids:
+            raise problems.Invalid([{"pointer": pointer, "detail": "must be the ref of a create before this one"}])
+        return self._ids[ref]

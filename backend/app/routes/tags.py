@@ -1,0 +1,45 @@
+"""The tags of the caller's tasks."""
+
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Query
+
+from backend.app.routes import cursor
+from backend.app.routes.conditions import IfNoneMatch, etag, is_known
+from backend.app.routes.reply import Reply
+from backend.app.routes.route import ContractRoute
+from backend.app.routes.tasks import CURSOR, INVALID, LINK, LIST_ETAG, CallersLinks, Finder
+from backend.app.schemas.task import PageQuery, TagCount
+
+router = APIRouter(prefix="/api/{user_id}/tags", tags=["tasks"], route_class=ContractRoute)
+
+# Every page of tags is of the same list.
+_FINGERPRINT = "tags"
+
+
+@router.get(
+    "",
+    operation_id="list_tags",
+    summary="List your tags with how many tasks have each",
+    description="Without regard to case, in alphabetical order.",
+    response_model=list[TagCount],
+    responses={
+        200: {"headers": LINK | LIST_ETAG},
+        304: {"description": "You have it already", "headers": LIST_ETAG},
+        **CURSOR,
+        **INVALID,
+    },
+)
+async def list_tags(
+    query: Annotated[PageQuery, Query()], tasks: Finder, links: CallersLinks, if_none_match: IfNoneMatch = None
+) -> Reply:
+    place = ("",) if query.cursor is None else cursor.decode(query.cursor, _FINGERPRINT)
+    if if_none_match is not None and is_known(if_none_match, tag := etag(await tasks.revision())):
+        return Reply(304, etag=tag)
+    page = await tasks.tags(place, limit=query.limit)
+    headers = {"etag": etag(page.revision)}
+    if page.following is not None:
+        following = f"{links.tags}?limit={query.limit}&cursor={cursor.encode(_FINGERPRINT, page.following)}"
+        headers["link"] = f'<{following}>; rel="next"'
+    return Reply(200, orjson.dumps(page.found), **headers)
