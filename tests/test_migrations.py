@@ -1,5 +1,6 @@
 """The migrations, forwards and backwards, on every PostgreSQL that is there."""
 
+import contextlib
 import os
 import pwd
 import re
@@ -10,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -99,6 +101,12 @@ class Recorder:
     def execute(self, text: str) -> None:
         self.sent.append(text)
 
+    def get_context(self) -> "Recorder":
+        return self
+
+    def autocommit_block(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
     def __getattr__(self, name: str) -> Any:
         return lambda *arguments, **_: arguments[0] if arguments else None
 
@@ -107,7 +115,8 @@ def statements_of(revision: Path) -> list[str]:
     """What every op.execute of a revision sends, up and down, without the bodies of DO blocks."""
     recorder, module = Recorder(), runpy.run_path(str(revision))
     for direction in ("upgrade", "downgrade"):
-        module[direction].__globals__["op"] = recorder
+        # As when Alembic prints them: there is no connection.
+        module[direction].__globals__ |= {"op": recorder, "context": SimpleNamespace(is_offline_mode=lambda: True)}
         module[direction]()
     return [re.sub(r"\$\$.*?\$\$", "", text, flags=re.DOTALL).strip() for text in recorder.sent]
 

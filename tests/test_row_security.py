@@ -101,7 +101,7 @@ async def test_a_missing_brick_is_named(own_server: Server, plant: str, restore:
         "DROP TABLE tasks",
         "ALTER TABLE tasks DROP COLUMN revision",
         "REVOKE SELECT ON tasks FROM tasks_api",
-        "DROP TABLE tasks; DROP TABLE task_lists",
+        "DROP TABLE tasks; DROP TABLE deleted_tasks; DROP TABLE task_lists",
     ],
 )
 async def test_a_database_that_is_not_migrated_is_waited_for(own_server: Server, change: str) -> None:
@@ -145,7 +145,7 @@ async def test_a_missing_wall_keeps_the_program_from_starting(own_server: Server
 def test_the_catalog_holds_what_alembic_does_not_see(server: Server) -> None:
     """Policies, CHECKs and grants, word for word."""
     policies = server.execute(
-        "SELECT tablename, policyname, permissive, roles::text, cmd, qual, with_check FROM pg_policies ORDER BY 1",
+        "SELECT tablename, policyname, permissive, roles::text, cmd, qual, with_check FROM pg_policies ORDER BY 1, 2",
         database="migrated",
     )
     checks = server.execute(
@@ -164,10 +164,13 @@ def test_the_catalog_holds_what_alembic_does_not_see(server: Server) -> None:
     )
 
     confined = "(user_id = current_setting('app.user_id'::text, true))"
-    assert policies == [
-        (table, "own_rows", "PERMISSIVE", "{tasks_api}", "ALL", confined, confined)
-        for table in ("idempotency_keys", "task_lists", "tasks")
-    ]
+    # Another role's, which works for all users and reaches no living task.
+    purge = ("purge", "PERMISSIVE", "{tasks_purge}", "ALL", "true", None)
+    own_rows = ("own_rows", "PERMISSIVE", "{tasks_api}", "ALL", confined, confined)
+    tables = ("deleted_tasks", "idempotency_keys", "task_lists", "tasks")
+    assert policies == sorted(
+        [(table, *own_rows) for table in tables] + [(table, *purge) for table in tables if table != "tasks"]
+    )
     assert checks == [
         ("idempotency_keys", "ck_idempotency_keys_user_id", "CHECK ((user_id <> ''::text))"),
         ("task_lists", "ck_task_lists_task_count", "CHECK ((task_count >= 0))"),
@@ -177,5 +180,5 @@ def test_the_catalog_holds_what_alembic_does_not_see(server: Server) -> None:
         ("tasks", "ck_tasks_title", "CHECK (((char_length(title) >= 1) AND (char_length(title) <= 200)))"),
     ]
     everything = "DELETE INSERT SELECT UPDATE"
-    assert grants == [(table, everything) for table in ("idempotency_keys", "task_lists", "tasks")]
+    assert grants == [(table, everything) for table in tables]
     assert role == [(False, False, False, False, False, False)]

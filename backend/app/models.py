@@ -16,7 +16,6 @@ from sqlalchemy import (
     Text,
     false,
     func,
-    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
@@ -101,19 +100,19 @@ class Content(SQLModel):
         sa_column_kwargs={"server_default": func.now()},
     )
     completed_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
-    priority: int = Field(sa_type=SmallInteger, nullable=False, sa_column_kwargs={"server_default": text("0")})
+    priority: int = Field(sa_type=SmallInteger, nullable=False, sa_column_kwargs={"server_default": "0"})
     due_date: str | None = Field(default=None, sa_type=Text)
     time_zone: str | None = Field(default=None, sa_type=Text)
     recurrence: str | None = Field(default=None, sa_type=Text)
     after_completion: bool = Field(sa_type=Boolean, nullable=False, sa_column_kwargs={"server_default": false()})
-    tags: list[str] = Field(sa_type=ARRAY(Text), nullable=False, sa_column_kwargs={"server_default": text("'{}'")})
+    tags: list[str] = Field(sa_type=ARRAY(Text), nullable=False, sa_column_kwargs={"server_default": "{}"})
     parent_id: int | None = Field(default=None, sa_type=BigInteger)
     compound: bool = Field(sa_type=Boolean, nullable=False, sa_column_kwargs={"server_default": false()})
-    title_key: str = Field(sa_type=BYTEWISE, nullable=False, sa_column_kwargs={"server_default": text("''")})
+    title_key: str = Field(sa_type=BYTEWISE, nullable=False, sa_column_kwargs={"server_default": "''"})
     due_at: datetime = Field(
-        sa_type=DateTime(timezone=True), nullable=False, sa_column_kwargs={"server_default": text("'infinity'")}
+        sa_type=DateTime(timezone=True), nullable=False, sa_column_kwargs={"server_default": "infinity"}
     )
-    tag_keys: list[str] = Field(sa_type=ARRAY(Text), nullable=False, sa_column_kwargs={"server_default": text("'{}'")})
+    tag_keys: list[str] = Field(sa_type=ARRAY(Text), nullable=False, sa_column_kwargs={"server_default": "{}"})
 
 
 class Task(Content, table=True):
@@ -134,7 +133,7 @@ class Task(Content, table=True):
             "user_id",
             "parent_id",
             "id",
-            postgresql_where=text("parent_id IS NOT NULL"),
+            postgresql_where="parent_id IS NOT NULL",
         ),
     )
 
@@ -148,7 +147,14 @@ class DeletedTask(Content, table=True):
     __tablename__ = "deleted_tasks"
     __table_args__ = (
         Index("ix_deleted_tasks_user_id_revision", "user_id", "revision"),
-        Index("ix_deleted_tasks_user_id_id", "user_id", "id", postgresql_where=text("NOT purged")),
+        Index("ix_deleted_tasks_user_id_id", "user_id", "id", postgresql_where="NOT purged"),
+        Index("ix_deleted_tasks_kept_user_id_revision", "user_id", "revision", postgresql_where="NOT purged"),
+        Index(
+            "ix_deleted_tasks_user_id_deleted_with",
+            "user_id",
+            "deleted_with",
+            postgresql_where="deleted_with IS NOT NULL",
+        ),
     )
 
     deleted_at: datetime = Field(sa_type=DateTime(timezone=True), nullable=False)

@@ -19,7 +19,7 @@ from psycopg2.extensions import parse_dsn
 
 from backend.app import embedded
 from backend.app.routes import cursor
-from backend.app.schemas.task import Status
+from backend.app.schemas.task import TaskPageQuery
 from scripts.bench.processes import Server, free_port, run
 
 USERS: Final = 1000
@@ -106,7 +106,7 @@ class Contestant:
         one = f"{tasks}/{self.first_id(caller) + n - 1}"
         if kind.startswith("page "):
             before = TASKS_OF_HEAVY + 1 - PAGE * (int(kind.removeprefix("page ")) - 1)
-            page = f"/api/{HEAVY}/tasks?limit={PAGE}&cursor={cursor.encode(Status.ALL, before)}"
+            page = f"/api/{HEAVY}/tasks?limit={PAGE}&cursor={cursor.encode(TaskPageQuery().fingerprint, (before,))}"
             return Request("GET", page, self.tokens[CALLERS])
         return {
             "list": Request("GET", f"{tasks}?limit={PAGE}", token),

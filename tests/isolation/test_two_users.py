@@ -32,7 +32,7 @@ def address(path: str, user_id: str) -> str:
 async def rows_of(server: Server, name: str, user_id: str) -> list[Any]:
     return [
         server.execute(f"SELECT * FROM {table} WHERE user_id = '{user_id}' ORDER BY 1, 2", database=name)
-        for table in ("task_lists", "tasks")
+        for table in ("task_lists", "tasks", "deleted_tasks")
     ]
 
 
@@ -69,4 +69,4 @@ async def test_no_operation_reaches_another_users_rows(
 def test_every_operation_is_public_or_under_a_user_id() -> None:
     """A route that forgot `{user_id}` would be unreachable; none is in the document."""
     assert [path for _, path in operations() if not path.startswith("/api/{user_id}")] == []
-    assert len(operations()) == 8
+    assert len(operations()) == 12

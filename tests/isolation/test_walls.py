@@ -11,8 +11,9 @@ from backend.app import problems
 from backend.app.db import Database, OwnerSession, Statement
 from backend.app.main import create_app
 from backend.app.middleware.path_guard import PathGuardMiddleware
+from backend.app.repositories.finding import TaskFinder
 from backend.app.repositories.tasks import TaskRepository
-from backend.app.schemas.task import Status, TaskCreate
+from backend.app.schemas.task import TaskCreate, TaskPageQuery
 from tests.conftest import Server, client_for, database_for, new_user, running, settings_for, token
 
 
@@ -23,7 +24,11 @@ def without(app: FastAPI, removed: Any) -> FastAPI:
 
 
 def repository(database: Database, user_id: str) -> TaskRepository:
-    return TaskRepository(OwnerSession(database, user_id), max_tasks=1000)
+    return TaskRepository(OwnerSession(database, user_id), max_tasks=1000, max_subtasks=10)
+
+
+def found(database: Database, user_id: str) -> TaskFinder:
+    return TaskFinder(OwnerSession(database, user_id))
 
 
 async def test_without_the_guard_a_foreign_path_still_leads_to_ones_own_tasks(database_url: str) -> None:
@@ -78,14 +83,14 @@ async def test_row_security_alone_confines_a_forgotten_filter(database_url: str,
         met = await OwnerSession(database, thief).run(Statement("forgotten", text, ("id",)), victim=victim)
 
         assert met == []
-        assert await repository(database, victim).get(kept["id"]) == kept
+        assert await found(database, victim).get(kept["id"]) == kept
 
 
 @pytest.mark.parametrize(
     "text",
     [
         "INSERT INTO tasks (user_id, id, title, revision) SELECT %(victim)s, 99, %(owner)s, 1",
-        "INSERT INTO task_lists VALUES (%(victim)s || %(owner)s, 0, 0, 0)",
+        "INSERT INTO task_lists VALUES (%(victim)s || %(owner)s, 0, 0, 0, 0)",
         "UPDATE tasks SET user_id = %(victim)s WHERE user_id = %(owner)s",
     ],
 )
@@ -99,8 +104,8 @@ async def test_row_security_alone_lets_nobody_write_for_another(database_url: st
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
             await OwnerSession(database, thief).run(Statement("planted", text, ()), victim=victim)
 
-        page = await repository(database, victim).page(status=Status.ALL, before=2**63 - 1, limit=10)
-        assert [task["title"] for task in page.tasks] == ["mine"]
+        page = await found(database, victim).page(TaskPageQuery(), None)
+        assert [task["title"] for task in page.found] == ["mine"]
 
 
 async def test_without_row_security_the_planted_bug_would_be_seen(server: Server) -> None:

@@ -8,37 +8,83 @@ import psycopg2
 import pytest
 
 from backend.app.db import OWNER, Statement
-from backend.app.repositories import tasks
+from backend.app.repositories import changes, family, finding, tasks
+from backend.app.repositories.finding import ORDERS
+from backend.app.repositories.rows import TASKS
 from backend.app.row_security import ROLE
-from backend.app.schemas.task import Status
+from backend.app.schemas.task import Sort, Status
 from tests.conftest import Server
 
 HEAVY, PAGE = "heavy", 20
 TASKS_OF_HEAVY = 20_000
-# One user with very many tasks, nearly all of them completed, among many with few.
+# One user with very many tasks, nearly all of them completed, among many with few. All of them are planned in some way.
+_PLANNED = "title_key, due_date, due_at, priority, tags, tag_keys, parent_id"
+_PLAN = """
+    md5(n::text), '2026-12-24', timestamptz '2026-01-01' + n * interval '1 minute', n % 4,
+    ARRAY['Tag ' || n % 50], ARRAY['tag ' || n % 50], CASE WHEN n % 100 = 1 THEN n - 1 END
+"""
 ROWS = f"""
-    INSERT INTO task_lists SELECT 'user' || u, 10, 10, 10 FROM generate_series(1, 3000) u;
-    INSERT INTO task_lists VALUES ('{HEAVY}', {TASKS_OF_HEAVY}, {TASKS_OF_HEAVY}, {TASKS_OF_HEAVY});
-    INSERT INTO tasks (user_id, id, title, completed, revision)
-        SELECT 'user' || u, n, 'task', n % 2 = 0, n FROM generate_series(1, 3000) u, generate_series(1, 10) n;
-    INSERT INTO tasks (user_id, id, title, completed, revision)
-        SELECT '{HEAVY}', n, 'task', n % 500 <> 0, n FROM generate_series(1, {TASKS_OF_HEAVY}) n;
+    INSERT INTO task_lists SELECT 'user' || u, 10, 10, 10, 0 FROM generate_series(1, 3000) u;
+    INSERT INTO task_lists VALUES ('{HEAVY}', {TASKS_OF_HEAVY}, {TASKS_OF_HEAVY}, {TASKS_OF_HEAVY}, 0);
+    INSERT INTO tasks (user_id, id, title, completed, revision, {_PLANNED})
+        SELECT 'user' || u, n, 'task', n % 2 = 0, n, {_PLAN} FROM generate_series(1, 3000) u, generate_series(1, 10) n;
+    INSERT INTO tasks (user_id, id, title, completed, revision, {_PLANNED})
+        SELECT '{HEAVY}', n, 'task', n % 500 <> 0, n, {_PLAN} FROM generate_series(1, {TASKS_OF_HEAVY}) n;
+    INSERT INTO deleted_tasks (user_id, id, title, revision, {_PLANNED}, deleted_at, purged)
+        SELECT user_id, id + {TASKS_OF_HEAVY}, title, revision, {_PLANNED}, now(), id < 15000 FROM tasks;
 """
 VALUES: dict[str, Any] = {
     "before": 15_000,
     "limit": PAGE + 1,
     "task_id": 500,
     "title": "changed",
+    "title_key": "changed",
     "description": None,
     "describe": True,
+    "reschedule": True,
+    "replace": False,
+    "priority": 1,
+    "due_date": None,
+    "due_at": "infinity",
+    "time_zone": None,
+    "recurrence": None,
+    "after_completion": False,
+    "tags": ["a"],
+    "tag_keys": ["a"],
+    "parent_id": None,
     "completed": False,
+    "with_itself": True,
+    "with_parts": True,
     "expected": [500],
     "first_revision": 1,
     "max_tasks": 100_000,
+    "since": 10_000,
 }
 WRITES = (tasks.UPDATE, tasks.COMPLETE, tasks.DELETE)
-STATEMENTS = [*tasks.LIST.values(), tasks.GET, tasks.CREATE]
+STATEMENTS = [*finding.LIST.values(), finding.GET, finding.REVISION, tasks.CREATE]
 STATEMENTS += [form for write in WRITES for form in (write.plain, write.conditional)]
+STATEMENTS += [family.LOCK, family.PARTS, family.MARK, family.WRITE, family.SETTLE, family.REMOVE, family.TRASHED]
+STATEMENTS += [family.TRASHED_PARTS, family.BRING_BACK]
+# With filters that a request leaves out: a place in the middle, as a second page has it.
+NO_FILTERS: dict[str, Any] = dict.fromkeys(
+    ("completed", "priorities", "tags", "due_before", "due_after", "overdue", "parent_id", "q"), None
+)
+PLACES: dict[str, Any] = {
+    "after_id": 10_000,
+    "after_revision": 10_000,
+    "after_title_key": "8",
+    "after_due_at": "2026-01-07 00:00:00+00",
+    "after_priority": 2,
+}
+FILTERS: list[dict[str, Any]] = [
+    {"completed": True},
+    {"priorities": [1, 2]},
+    {"tags": ["tag 3"]},
+    {"due_before": "2026-01-07 00:00:00+00", "due_after": "2026-01-02 00:00:00+00"},
+    {"overdue": False},
+    {"parent_id": 0},
+    {"q": "as"},
+]
 
 
 class Plans:
@@ -47,13 +93,13 @@ class Plans:
     def __init__(self, url: str) -> None:
         self.connection = psycopg2.connect(url)
 
-    def of(self, statement: Statement, mode: str, *, after: str = "") -> list[dict[str, Any]]:
-        """The nodes of the plan, after it was run; nothing stays changed, nor does what `after` has changed."""
+    def of(self, statement: Statement, mode: str, *, without: str = "", **values: Any) -> list[dict[str, Any]]:
+        """The nodes of the plan, after it was run; nothing stays changed, nor does what `without` has dropped."""
         with self.connection.cursor() as cursor:
-            cursor.execute(f"{after}; SET LOCAL ROLE {ROLE}; SET LOCAL app.user_id = '{HEAVY}'")
+            cursor.execute(f"{without}; SET LOCAL ROLE {ROLE}; SET LOCAL app.user_id = '{HEAVY}'")
             cursor.execute(f"SET LOCAL plan_cache_mode = {mode}")
-            values = {**VALUES, OWNER: HEAVY}
-            cursor.execute(f"{statement.preparation} EXPLAIN (ANALYZE, FORMAT JSON) {statement.execution}", values)
+            told = {**VALUES, **values, OWNER: HEAVY}
+            cursor.execute(f"{statement.preparation} EXPLAIN (ANALYZE, FORMAT JSON) {statement.execution}", told)
             [[[explained]]] = cursor.fetchall()
             cursor.execute("DEALLOCATE ALL")
         self.connection.rollback()
@@ -67,13 +113,20 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def dear(plan: list[dict[str, Any]]) -> list[str]:
-    """What reads more than it needs: sorts, scans of a whole table, and indexes read past the page."""
-    found = [node["Node Type"] for node in plan if node["Node Type"] in ("Seq Scan", "Sort", "Incremental Sort")]
+    """What reads more than it needs: long sorts, scans of a whole table, and indexes read past the page."""
+    found = unordered(plan)
     for node in plan:
         read = node.get("Actual Rows", 0) + node.get("Rows Removed by Filter", 0)
         if "Relation Name" in node and read * node["Actual Loops"] > PAGE + 1:
             found.append(f"{node['Node Type']} of {read} rows")
     return found
+
+
+def unordered(plan: list[dict[str, Any]]) -> list[str]:
+    """Scans of a whole table, and sorts of more than a few rows: the places of a parent's subtasks are such."""
+    found = [node["Node Type"] for node in plan if node["Node Type"] == "Seq Scan"]
+    sorts = [node for node in plan if node["Node Type"] in ("Sort", "Incremental Sort")]
+    return found + [node["Node Type"] for node in sorts if node["Plans"][0]["Actual Rows"] > PAGE]
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +146,53 @@ def test_a_statement_reads_what_it_answers(plans: Plans, statement: Statement, m
     assert dear(plans.of(statement, mode)) == []
 
 
-def test_what_is_dear_is_noticed(plans: Plans) -> None:
-    """The failing sample: without its index, the few pending tasks are looked for among all."""
-    without_index = "DROP INDEX ix_tasks_user_id_completed_id"
+@pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
+@pytest.mark.parametrize(("table", "sort"), finding.FIND, ids=lambda value: str(getattr(value, "name", value)))
+def test_a_sorted_page_ends_where_its_index_is_read_to(plans: Plans, table: Any, sort: Sort, mode: str) -> None:
+    """Every order has an index, and a page in the middle of it starts there."""
+    statement = finding.FIND[table, sort]
 
-    assert dear(plans.of(tasks.LIST[Status.PENDING], "force_generic_plan", after=without_index))
+    assert dear(plans.of(statement, mode, **NO_FILTERS, **PLACES)) == []
+    assert dear(plans.of(statement, mode, **NO_FILTERS, **first_page(sort))) == []
+
+
+@pytest.mark.parametrize("filters", FILTERS, ids="+".join)
+@pytest.mark.parametrize("sort", list(Sort))
+def test_a_filter_changes_no_order(plans: Plans, sort: Sort, filters: dict[str, Any]) -> None:
+    """Whatever is looked for is looked for along the order's index: nothing is sorted, no other user's row is read."""
+    statement = finding.FIND[TASKS, sort]
+
+    for mode in ("force_generic_plan", "force_custom_plan"):
+        plan = plans.of(statement, mode, **{**NO_FILTERS, **filters, **first_page(sort)})
+        assert unordered(plan) == []
+
+
+@pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
+@pytest.mark.parametrize("since", [0, 10_000, TASKS_OF_HEAVY - 3])
+def test_changes_are_read_along_their_revisions(plans: Plans, since: int, mode: str) -> None:
+    """A page of changes reads a page of each index, wherever it starts."""
+    assert dear(plans.of(changes.CHANGES, mode, since=since)) == []
+
+
+@pytest.mark.parametrize("statement", [finding.TAGS, *finding.COUNT.values()], ids=lambda statement: statement.name)
+def test_what_is_counted_is_the_users_own(plans: Plans, statement: Statement) -> None:
+    """Counting reads all of the user's tasks, and nobody else's; there are few different tags to sort."""
+    plan = plans.of(statement, "force_generic_plan", **NO_FILTERS, after_tag="")
+
+    assert [node["Node Type"] for node in plan if node["Node Type"] == "Seq Scan"] == []
+    assert max(node["Actual Rows"] for node in plan) <= TASKS_OF_HEAVY
+
+
+def first_page(sort: Sort) -> dict[str, Any]:
+    order = ORDERS[sort]
+    return {f"after_{name}": part for name, part in zip(order.names, order.place_before_all(), strict=True)}
+
+
+def test_what_is_dear_is_noticed(plans: Plans) -> None:
+    """The failing samples: without their index, a few tasks are looked for among all, and a page has to be sorted."""
+    without_state = "DROP INDEX ix_tasks_user_id_completed_id"
+    without_due = "DROP INDEX ix_tasks_user_id_due_at_id"
+    soonest = finding.FIND[TASKS, Sort.DUE_DATE]
+
+    assert dear(plans.of(finding.LIST[Status.PENDING], "force_generic_plan", without=without_state))
+    assert unordered(plans.of(soonest, "force_generic_plan", without=without_due, **NO_FILTERS, **PLACES))

@@ -7,8 +7,9 @@ import pytest
 
 from backend.app import problems
 from backend.app.db import OWNER, Database, OwnerSession, Statement
+from backend.app.repositories.finding import TaskFinder
 from backend.app.repositories.tasks import TaskRepository
-from backend.app.schemas.task import Status, TaskCreate
+from backend.app.schemas.task import Status, TaskCreate, TaskPageQuery
 from tests.conftest import Server, database_for, new_user
 
 CAP = 1000
@@ -22,7 +23,12 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 def tasks_of(database: Database, user_id: str, *, cap: int = CAP) -> TaskRepository:
-    return TaskRepository(OwnerSession(database, user_id), max_tasks=cap)
+    return TaskRepository(OwnerSession(database, user_id), max_tasks=cap, max_subtasks=10)
+
+
+def found_by(mine: TaskRepository) -> TaskFinder:
+    """What the same caller finds."""
+    return TaskFinder(mine.session)
 
 
 async def counters(database: Database, user_id: str) -> tuple[int, int, int]:
@@ -54,7 +60,7 @@ async def test_concurrent_toggles_are_all_counted(database: Database, toggles: i
 
     answers = await asyncio.gather(*(mine.complete(task["id"], None) for _ in range(toggles)))
 
-    after = await mine.get(task["id"])
+    after = await found_by(mine).get(task["id"])
     assert after["completed"] is (toggles % 2 == 1)
     assert sorted(answer["revision"] for answer in answers) == [task["revision"] + n + 1 for n in range(toggles)]
 
@@ -71,7 +77,7 @@ async def test_an_if_match_race_has_one_winner(database: Database) -> None:
     winners = [answer for answer in answers if isinstance(answer, dict)]
     assert len(winners) == 1
     assert sum(isinstance(answer, problems.PreconditionFailed) for answer in answers) == 39
-    assert await mine.get(task["id"]) == winners[0]
+    assert await found_by(mine).get(task["id"]) == winners[0]
     assert (await counters(database, user_id))[2] == task["revision"] + 1
 
 
@@ -121,7 +127,7 @@ async def test_a_refused_write_changes_nothing(database: Database) -> None:
             await refused
 
     assert await counters(database, user_id) == before
-    assert await mine.get(task["id"]) == task
+    assert await found_by(mine).get(task["id"]) == task
 
 
 async def test_a_walk_through_pages_meets_each_old_task_once_while_another_inserts(database: Database) -> None:
@@ -131,11 +137,11 @@ async def test_a_walk_through_pages_meets_each_old_task_once_while_another_inser
         await mine.create(TaskCreate(title=f"old {n}"))
 
     met: list[int] = []
-    before, more = 2**63 - 1, True
-    while more:
-        page = await mine.page(status=Status.ALL, before=before, limit=4)
-        met += [task["id"] for task in page.tasks]
-        before, more = page.tasks[-1]["id"], page.more
+    place = None
+    while not met or place is not None:
+        page = await found_by(mine).page(TaskPageQuery(limit=4), place)
+        met += [task["id"] for task in page.found]
+        place = page.following
         await mine.create(TaskCreate(title="new"))
 
     assert met == list(range(25, 0, -1))
@@ -148,10 +154,10 @@ async def test_a_status_filter_shows_only_that_state(database: Database, status:
     for n in range(6):
         await mine.create(TaskCreate(title=f"task {n}", completed=n % 2 == 0))
 
-    page = await mine.page(status=status, before=2**63 - 1, limit=10)
+    page = await found_by(mine).page(TaskPageQuery(status=status), None)
 
-    assert [task["id"] for task in page.tasks] == ([6, 4, 2] if status is Status.PENDING else [5, 3, 1])
-    assert not page.more
+    assert [task["id"] for task in page.found] == ([6, 4, 2] if status is Status.PENDING else [5, 3, 1])
+    assert page.following is None
 
 
 async def test_revisions_of_someone_who_comes_back_are_above_every_old_one(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from backend.app.routes.route import ID_MAX
+from backend.app.schemas.task import ID_MAX
 from tests.conftest import Client, client_for
 
 JSON = {"Content-Type": "application/json"}
@@ -197,7 +197,7 @@ async def test_cors_knows_exact_origins(app: FastAPI, origin: str, allowed: bool
     assert all("Origin" in answer.headers["vary"] for answer in seen)
     assert asked.status_code == (200 if allowed else 400)
     assert asked.headers.get("access-control-allow-origin") == (origin if allowed else None)
-    exposed = "ETag, Idempotency-Replayed, Link, Location, Preference-Applied, Retry-After, X-Request-ID"
+    exposed = "ETag, Idempotency-Replayed, Link, Location, Preference-Applied, Retry-After, X-Request-ID, X-Total-Count"
     assert {answer.headers["access-control-expose-headers"] for answer in seen} == {exposed}
 
 

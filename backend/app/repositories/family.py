@@ -21,12 +21,13 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    union_all,
     update,
 )
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.selectable import CTE
 
-from backend.app import problems, schedule
+from backend.app import problems, recurrence
 from backend.app.db import OwnerSession
 from backend.app.repositories.finding import GET
 from backend.app.repositories.owned import prepare
@@ -132,9 +133,12 @@ def _remove() -> Select[Any]:
 
 def _bring_back() -> Select[Any]:
     """Move a task and what was deleted with it out of the trash."""
-    this = or_(DELETED.c.id == task_id, DELETED.c.deleted_with == task_id)
-    leaving = delete(DELETED).where(DELETED.c.user_id == owner, not_(DELETED.c.purged), this)
-    back = _numbered(leaving.returning(*(DELETED.c[column.name] for column in TASKS.c)).cte("back"))
+    # Two statements, for each has an index of its own.
+    leaving = delete(DELETED).where(DELETED.c.user_id == owner, not_(DELETED.c.purged))
+    content = [DELETED.c[column.name] for column in TASKS.c]
+    itself = leaving.where(DELETED.c.id == task_id).returning(*content).cte("itself")
+    parts = leaving.where(DELETED.c.deleted_with == task_id).returning(*content).cte("parts")
+    back = _numbered(union_all(select(*itself.c), select(*parts.c)).cte("back"))
     more = moved_on(_how_many(back), task_count=LISTS.c.task_count + _how_many(back))
     counted = more.returning(LISTS.c.revision).cte("counted")
     kept: dict[str, ColumnElement[Any]] = {column.name: back.c[column.name] for column in TASKS.c}
@@ -256,12 +260,12 @@ def _as_expected(found: list[Task], expected: Expected) -> Task:
     return found[0]
 
 
-def _following(task: Mapping[str, Any], now: datetime) -> schedule.Next | None:
+def _following(task: Mapping[str, Any], now: datetime) -> recurrence.Next | None:
     """When a task comes again that is completed now; None where it does not, or no more."""
     if task["recurrence"] is None:
         return None
     from_completion = task["recurrence_from"] == Start.COMPLETION
-    return schedule.advance(
+    return recurrence.advance(
         task["due_date"],
         task["recurrence"],
         time_zone=task["time_zone"],

@@ -7,7 +7,6 @@ for each of which an index ends where the page ends; any other filter is looked 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -34,8 +33,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.elements import ColumnElement
 
-from backend.app import problems, schedule
+from backend.app import problems
 from backend.app.db import OwnerSession, Row, Statement
+from backend.app.due import beginning
 from backend.app.models import TITLE_MAX_CHARACTERS
 from backend.app.repositories.owned import prepare
 from backend.app.repositories.rows import (
@@ -203,7 +203,7 @@ def _tags() -> Select[Any]:
         func.count().filter(not_(TASKS.c.completed)).label("open"),
         func.count().label("total"),
     ).select_from(TASKS.join(each, literal(True)))
-    after = each.c.tag_key > bindparam("after", type_=Text)
+    after = each.c.tag_key > bindparam("after_tag", type_=Text)
     page = (
         counted.where(TASKS.c.user_id == owner, after).group_by(each.c.tag_key).order_by(each.c.tag_key).limit(_limit)
     )
@@ -273,7 +273,7 @@ class TaskFinder:
         """The tags of the caller's tasks from this place on, with how many have each. Raises UnknownCursor."""
         match place:
             case (str(after),) if "\0" not in after:
-                rows = await self._session.rows(TAGS, after=after, limit=limit + 1)
+                rows = await self._session.rows(TAGS, after_tag=after, limit=limit + 1)
             case _:
                 raise problems.UnknownCursor
         revision = rows[0][0] if rows else 0
@@ -300,19 +300,13 @@ def _place(order: Order, row: Row) -> tuple[Any, ...]:
 _STATES = {Status.PENDING: False, Status.COMPLETED: True}
 
 
-def _moment(text: str) -> datetime:
-    """A date-time as it is, a day as its beginning in UTC."""
-    is_day = len(text) == len("2026-12-24")
-    return datetime.fromisoformat(text).replace(tzinfo=UTC) if is_day else schedule.instant(text, None)
-
-
 def _parameters(query: TaskPageQuery) -> dict[str, Any]:
     return {
         "completed": _STATES.get(query.status),
         "priorities": [NUMBERS[None if one == "none" else Priority(one)] for one in query.priority] or None,
         "tags": [tag_key(tag) for tag in query.tag] or None,
-        "due_before": query.due_before and _moment(query.due_before),
-        "due_after": query.due_after and _moment(query.due_after),
+        "due_before": query.due_before and beginning(query.due_before),
+        "due_after": query.due_after and beginning(query.due_after),
         "overdue": query.overdue and query.overdue == "true",
         "parent_id": 0 if query.parent_id == "none" else query.parent_id,
         "q": query.q,

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, DateTime, Table, Text, Update, and_, bindpara
 from sqlalchemy.sql.elements import BindParameter, ColumnElement
 from sqlalchemy.types import TypeEngine
 
-from backend.app import schedule
+from backend.app import due
 from backend.app.db import OWNER, Row
 from backend.app.models import TITLE_MAX_CHARACTERS, metadata
 from backend.app.schemas.task import Priority, Start
@@ -155,8 +155,8 @@ def columns_of(members: Mapping[str, Any]) -> dict[str, Any]:
     if "tags" in members:
         columns["tag_keys"] = [tag_key(tag) for tag in members["tags"]]
     if "due_date" in members:
-        due = members["due_date"]
-        columns["due_at"] = NO_DUE_DATE if due is None else schedule.instant(due, members.get("time_zone"))
+        text = members["due_date"]
+        columns["due_at"] = NO_DUE_DATE if text is None else due.instant(text, members.get("time_zone"))
     if "recurrence" in members:
         repeats = members["recurrence"] is not None
         columns["after_completion"] = repeats and members["recurrence_from"] == Start.COMPLETION

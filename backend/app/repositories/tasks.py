@@ -206,17 +206,17 @@ class TaskRepository:
     Tasks come as dicts with the members of `schemas.task.Task`. Any method may raise Unavailable.
     """
 
-    __slots__ = ("_max_subtasks", "_max_tasks", "_session")
+    __slots__ = ("_max_subtasks", "_max_tasks", "session")
 
     def __init__(self, session: OwnerSession, *, max_tasks: int, max_subtasks: int) -> None:
-        self._session = session
+        self.session = session
         self._max_tasks = max_tasks
         self._max_subtasks = max_subtasks
 
     async def create(self, new: TaskCreate) -> Task:
         """Raises TooManyTasks, or Invalid for a parent that cannot be one."""
         if new.parent_id is None:
-            return await self._create(self._session, new)
+            return await self._create(self.session, new)
         async with self._family() as family:
             await family.take_in(new.parent_id)
             return await self._create(family.session, new)
@@ -287,17 +287,17 @@ class TaskRepository:
             return await family.restore(task_id, expected, max_tasks=self._max_tasks)
 
     def _family(self) -> AbstractAsyncContextManager[Family]:
-        return Family.locked(self._session, max_subtasks=self._max_subtasks)
+        return Family.locked(self.session, max_subtasks=self._max_subtasks)
 
     async def _written(self, write: _Write, expected: Expected, **parameters: Any) -> Task | None:
         """What was written, or None where it takes more than a statement; raises as the methods above."""
         if expected is None:
-            if found := await self._session.rows(write.plain, **parameters):
+            if found := await self.session.rows(write.plain, **parameters):
                 return write.plain.shaped(found)[0]
-            if not await self._session.rows(GET, task_id=parameters["task_id"]):
+            if not await self.session.rows(GET, task_id=parameters["task_id"]):
                 raise problems.TaskNotFound
             return None
-        found = await self._session.rows(write.conditional, **parameters, expected=list(expected))
+        found = await self.session.rows(write.conditional, **parameters, expected=list(expected))
         if not found:
             raise problems.TaskNotFound
         *written, alone = found[0]

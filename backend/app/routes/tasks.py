@@ -56,8 +56,9 @@ class Links:
         return f"{self._tasks}/{task['id']}"
 
     def page(self, query: TaskPageQuery, place: tuple[Any, ...]) -> str:
-        told = query.model_dump(mode="json", exclude={"cursor"}, exclude_defaults=True)
-        told |= {"status": query.status.value, "limit": query.limit, "cursor": cursor.encode(query.fingerprint, place)}
+        told = {"status": query.status.value, "limit": query.limit}
+        told |= query.model_dump(mode="json", exclude={"cursor"}, exclude_defaults=True)
+        told["cursor"] = cursor.encode(query.fingerprint, place)
         return f"{self._tasks}?{urlencode(told, doseq=True)}"
 
 

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from backend.app import schedule
+from backend.app import due, recurrence
 from backend.app.models import DESCRIPTION_MAX_CHARACTERS, TITLE_MAX_CHARACTERS
 
 PAGE_DEFAULT = 100
@@ -92,17 +92,17 @@ def _each_once(tags: list[str]) -> list[str]:
 
 
 def _due_date(text: str) -> str:
-    schedule.instant(text, None)
+    due.instant(text, None)
     return text
 
 
 def _time_zone(name: str) -> str:
-    schedule.check_time_zone(name)
+    due.zone(name)
     return name
 
 
 def _rule(text: str) -> str:
-    schedule.check_rule(text)
+    recurrence.check_rule(text)
     return text
 
 
@@ -157,11 +157,11 @@ class Body(BaseModel):
 def check_plan(due_date: str | None, time_zone: str | None, rule: str | None) -> None:
     """What the members of a plan must be together. Raises ValueError."""
     if due_date is not None:
-        schedule.instant(due_date, time_zone)
+        due.instant(due_date, time_zone)
     if rule is not None:
         if due_date is None:
             raise ValueError("a task that repeats needs a due_date")
-        schedule.check(due_date, rule, time_zone)
+        recurrence.check(due_date, rule, time_zone)
 
 
 class _Planned(Body):

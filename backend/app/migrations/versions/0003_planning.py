@@ -75,9 +75,12 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["user_id"], ["task_lists.user_id"], name=op.f("fk_deleted_tasks_user_id")),
     )
     op.create_index("ix_deleted_tasks_user_id_revision", "deleted_tasks", ["user_id", "revision"])
-    op.create_index(
-        "ix_deleted_tasks_user_id_id", "deleted_tasks", ["user_id", "id"], postgresql_where=sa.text("NOT purged")
-    )
+    for name, indexed, only in (
+        ("ix_deleted_tasks_user_id_id", "id", "NOT purged"),
+        ("ix_deleted_tasks_kept_user_id_revision", "revision", "NOT purged"),
+        ("ix_deleted_tasks_user_id_deleted_with", "deleted_with", "deleted_with IS NOT NULL"),
+    ):
+        op.create_index(name, "deleted_tasks", ["user_id", indexed], postgresql_where=sa.text(only))
     op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON deleted_tasks TO {ROLE}")
     op.execute("ALTER TABLE deleted_tasks ENABLE ROW LEVEL SECURITY")
     op.execute("ALTER TABLE deleted_tasks FORCE ROW LEVEL SECURITY")
