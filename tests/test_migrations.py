@@ -78,6 +78,29 @@ def test_a_database_owner_who_is_no_superuser_can_migrate(debian_server: Server)
     assert debian_server.execute("SELECT pg_has_role('neon_owner', 'tasks_api', 'MEMBER')") == [(True,)]
 
 
+def test_titles_that_were_there_are_sorted_with_the_others(debian_server: Server) -> None:
+    """The owner, on whom row-level security is forced, fills in the sort keys of old tasks, and only of those."""
+    debian_server.execute("CREATE ROLE old_owner LOGIN CREATEROLE")
+    debian_server.execute("CREATE DATABASE old OWNER old_owner")
+    alembic = embedded.alembic_for(debian_server.database_url("old", "old_owner"))
+    command.upgrade(alembic, "0003")
+    debian_server.execute(
+        "INSERT INTO task_lists VALUES ('a', 1500, 1500, 1500), ('b', 1, 1, 1); "
+        "INSERT INTO tasks (user_id, id, title, revision) SELECT 'a', n, 'Été ' || n, n "
+        "FROM generate_series(1, 1500) n; "
+        "INSERT INTO tasks (user_id, id, title, revision, title_key) VALUES ('b', 1, 'Z', 1, 'known')",
+        database="old",
+    )
+
+    command.upgrade(alembic, "head")
+    command.check(alembic)
+
+    keys = debian_server.execute("SELECT DISTINCT rtrim(title_key, '0123456789') FROM tasks", database="old")
+    policies = debian_server.execute("SELECT policyname FROM pg_policies WHERE tablename = 'tasks'", database="old")
+    assert sorted(keys) == [("ete ",), ("known",)]
+    assert policies == [("own_rows",)]
+
+
 def test_migrations_side_by_side_make_the_role_once(tmp_path: Path) -> None:
     """Roles belong to the cluster: eight programs that migrate eight databases at once all succeed."""
     migrate = "import sys; from backend.app import embedded; embedded.bring_up_to_date(sys.argv[1])"
@@ -116,7 +139,8 @@ def statements_of(revision: Path) -> list[str]:
     recorder, module = Recorder(), runpy.run_path(str(revision))
     for direction in ("upgrade", "downgrade"):
         # As when Alembic prints them: there is no connection.
-        module[direction].__globals__ |= {"op": recorder, "context": SimpleNamespace(is_offline_mode=lambda: True)}
+        offline = SimpleNamespace(is_offline_mode=lambda: True)
+        module[direction].__globals__.update(op=recorder, context=offline)
         module[direction]()
     return [re.sub(r"\$\$.*?\$\$", "", text, flags=re.DOTALL).strip() for text in recorder.sent]
 

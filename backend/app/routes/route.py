@@ -187,7 +187,7 @@ class _Query:
         try:
             return self.model.model_validate(values)
         except ValidationError as error:
-            raise problems.Invalid(_errors(error, "?")) from None
+            raise problems.Invalid(_errors(error, "?", values)) from None
 
 
 def _query_pairs(text: bytes) -> list[tuple[str, str]]:
@@ -237,7 +237,7 @@ class _Body:
         try:
             return self.model.model_validate(document)
         except ValidationError as error:
-            raise problems.Invalid(_errors(error, "#/")) from None
+            raise problems.Invalid(_errors(error, "#/", document)) from None
 
 
 def _announced_length(headers: list[tuple[bytes, bytes]]) -> int:
@@ -272,19 +272,30 @@ def _is_json(headers: list[tuple[bytes, bytes]], accepted: tuple[str, ...]) -> b
     )
 
 
-def _errors(error: ValidationError, prefix: str) -> list[dict[str, str]]:
+def _errors(error: ValidationError, prefix: str, document: Any) -> list[dict[str, str]]:
     """pydantic's findings without what was sent."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    return [
-        {
-            "pointer": prefix + _json_pointer(e["loc"]) if e["loc"] else prefix.rstrip("/"),
-            "detail": _sentence(e["msg"]),
-        }
-        for e in found[:ERRORS_MAX]
-    ]
+    errors = []
+    for e in found[:ERRORS_MAX]:
+        location = _within(document, e["loc"], absent=e["type"] == "missing")
+        pointer = prefix + _json_pointer(location) if location else prefix.rstrip("/")
+        errors.append({"pointer": pointer, "detail": _sentence(e["msg"])})
+    return errors
 
 
-def _json_pointer(location: tuple[int | str, ...]) -> str:
+def _within(document: Any, location: tuple[int | str, ...], *, absent: bool) -> list[int | str]:
+    """The location without the names of alternatives, which pydantic puts between the members' own."""
+    path: list[int | str] = []
+    for number, part in enumerate(location, 1):
+        if absent and number == len(location):
+            path.append(part)
+        elif isinstance(document, list) or (isinstance(document, dict) and part in document):
+            path.append(part)
+            document = document[part]
+    return path
+
+
+def _json_pointer(location: list[int | str]) -> str:
     """RFC 6901, section 4."""
     return "/".join(str(part).replace("~", "~0").replace("/", "~1") for part in location)
 

@@ -8,6 +8,8 @@ from backend.app.schemas.task import ID_MAX, Body, Completed, CompletedTask, Tas
 
 OPERATIONS_MAX = 100
 REF_MAX_CHARACTERS = 100
+# What a JavaScript number holds exactly.
+REVISION_MAX = 2**53 - 1
 
 Ref = Annotated[
     str,
@@ -36,7 +38,7 @@ class Named(Body):
 
     id: Annotated[int, Field(ge=1, le=ID_MAX, examples=[1])] | None = None
     ref: Ref | None = None
-    if_revision: Annotated[int, Field(ge=0, le=ID_MAX, examples=[1767225600001])] | None = Field(
+    if_revision: Annotated[int, Field(ge=0, le=REVISION_MAX, examples=[1767225600001])] | None = Field(
         default=None, description="As If-Match: only if this is the task's revision."
     )
 

@@ -106,6 +106,10 @@ def _rule(text: str) -> str:
     return text
 
 
+_DAY_OR_MOMENT = WithJsonSchema(
+    {"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]}
+)
+
 Urgency = Annotated[Priority, Field(strict=False, description="How much it matters.", examples=["high"])]
 Tag = Annotated[
     str,
@@ -125,6 +129,7 @@ Tags = Annotated[
 DueDate = Annotated[
     str,
     AfterValidator(_due_date),
+    _DAY_OR_MOMENT,
     Field(
         description="A day, or a date-time with its offset (RFC 3339). What is given comes back.",
         examples=["2026-12-24"],
@@ -275,7 +280,7 @@ DELETED_SORTS = (Sort.CREATED, Sort.CREATED_REVERSED, Sort.UPDATED, Sort.UPDATED
 
 Limit = Annotated[int, Field(ge=1, le=PAGE_MAX), BeforeValidator(_decimal)]
 # A date, or a date-time with offset; in a query a `+` may have come as a blank.
-Moment = Annotated[str, BeforeValidator(lambda text: text.replace(" ", "+")), AfterValidator(_due_date)]
+Moment = Annotated[str, BeforeValidator(lambda text: text.replace(" ", "+")), AfterValidator(_due_date), _DAY_OR_MOMENT]
 
 
 class PageQuery(BaseModel):
