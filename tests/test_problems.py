@@ -14,7 +14,7 @@ EXAMPLES: list[Problem] = [
     problems.UnsupportedMediaType(["application/json"]), problems.Invalid([]), problems.TooManyTasks(1),
     problems.HeadersTooLarge(1), problems.InternalError(), problems.Unavailable(), problems.DatabaseUnavailable(),
     problems.Overloaded(), problems.TooSlow(), problems.KeysUnavailable(), problems.ForeignPage(),
-    problems.KeyInUse(), problems.KeyReused(), problems.StartAgain(),
+    problems.KeyInUse(), problems.KeyReused(), problems.StartAgain(), problems.TooManyStreams(),
     problems.OperationFailed(3, problems.TaskNotFound()),
 ]  # fmt: skip
 

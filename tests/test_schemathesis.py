@@ -29,6 +29,7 @@ OPERATIONS = [
     ("GET", "/api/{user_id}/tags"),
     ("POST", "/api/{user_id}/batch"),
     ("GET", "/api/{user_id}/changes"),
+    ("GET", "/api/{user_id}/events"),
     ("DELETE", "/api/{user_id}"),
     ("GET", "/health"),
     ("GET", "/health/ready"),
@@ -51,7 +52,7 @@ CONFIG = SchemathesisConfig.from_dict(
         "checks": REFUSALS_OF_VALID,
         "operations": [
             {"include-operation-id": name, "checks": REFUSALS_OF_VALID_PAGES}
-            for name in ("list_tasks", "list_tags", "list_changes")
+            for name in ("list_tasks", "list_tags", "list_changes", "listen")
         ],
     }
 )
@@ -68,7 +69,7 @@ BOUNDED = settings(
 @pytest.fixture(scope="module")
 def schema(database_url: str) -> Iterator[BaseSchema]:
     """The real application, which schemathesis starts and asks over ASGI, as its document describes it."""
-    app = create_app(settings_for(database_url))
+    app = create_app(settings_for(database_url, events_lifetime=0.01))  # streams that end by themselves
     yield schemathesis.openapi.from_asgi("/openapi.json", app, config=CONFIG)
     asgi.shutdown_lifespans()
 
@@ -108,7 +109,7 @@ def test_answers_are_as_documented(schema: BaseSchema, method: str, path: str, m
 
 
 def sensible(node: Any) -> Any:
-    """A valid body with what no schema can say: which names are zones, which rules come again, which tasks there are."""
+    """A valid body, with what no schema can say: which zones there are, which rules come again, which tasks exist."""
     if isinstance(node, list):
         return [sensible(element) for element in node]
     if isinstance(node, float):

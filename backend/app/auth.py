@@ -7,7 +7,7 @@ import math
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -25,9 +25,10 @@ _SESSION_TOKEN = re.compile(r"[A-Za-z0-9]{32}(\.[A-Za-z0-9+/%=]{43,60})?")
 
 @dataclass(frozen=True, slots=True)
 class Principal(BaseUser):
-    """The caller. `user_id` comes from a verified token and from nowhere else."""
+    """The caller. `user_id` comes from a verified token and from nowhere else, good until `expires_at`."""
 
     user_id: str
+    expires_at: float = field(default=math.inf, compare=False)
 
     @property
     def is_authenticated(self) -> bool:
@@ -150,7 +151,8 @@ class TokenVerifier(BearerTokenValidator):
         claims = signed.claims
         (self._shared if signed.is_shared else self._published).check(claims)
         times: dict[str, Any] = {name: claims[name] for name in ("exp", "iat", "nbf") if name in claims}
-        return VerifiedToken(Principal(_user_id(claims)), times, *self._good_between(times))
+        good_from, good_until = self._good_between(times)
+        return VerifiedToken(Principal(_user_id(claims), good_until), times, good_from, good_until)
 
     def _good_between(self, times: dict[str, Any]) -> tuple[float, float]:
         """A second inside what the JOSE library would allow; nothing where it has to look at the values first."""

@@ -167,6 +167,12 @@ class Settings(DatabaseSettings):
 
     idempotency_ttl: float = Field(default=24 * 3600.0, ge=1)
 
+    events_interval: float = Field(default=1.0, gt=0)
+    events_heartbeat: float = Field(default=15.0, gt=0)
+    events_lifetime: float = Field(default=3600.0, gt=0)
+    max_streams: int = Field(default=1000, ge=0)
+    max_streams_per_user: int = Field(default=10, ge=0)
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property

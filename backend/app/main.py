@@ -26,10 +26,11 @@ from backend.app.middleware.jwt import AuthenticationMiddleware
 from backend.app.middleware.limits import LimitsMiddleware
 from backend.app.middleware.observe import ObserveMiddleware, configure_logging
 from backend.app.middleware.path_guard import PathGuardMiddleware
-from backend.app.routes import account, batch, changes, health, tags, tasks
+from backend.app.routes import account, batch, changes, events, health, tags, tasks
 from backend.app.routes.once import BEFORE_DEADLINE, Writes
 from backend.app.session_cookie import SessionCookies
 from backend.app.signatures import PublishedKeys, Signatures
+from backend.app.streams import Streams
 
 if TYPE_CHECKING:
     from backend.app.jwks import RemoteKeys
@@ -66,6 +67,7 @@ def create_app(settings: Settings) -> FastAPI:
                     "Idempotency-Key",
                     "If-Match",
                     "If-None-Match",
+                    "Last-Event-ID",
                     "Prefer",
                     "X-Request-ID",
                 ),
@@ -110,8 +112,11 @@ def create_app(settings: Settings) -> FastAPI:
         wait_seconds=max(settings.request_timeout - BEFORE_DEADLINE, 0), kept_seconds=settings.idempotency_ttl
     )
     app.state.remote_keys = remote_keys
+    app.state.streams = Streams(
+        interval=settings.events_interval, most=settings.max_streams, most_per_user=settings.max_streams_per_user
+    )
     # Without include_router, which matches every request against its prefixes once more.
-    for module in (tasks, tags, batch, changes, account, health):
+    for module in (tasks, tags, batch, changes, events, account, health):
         app.router.routes.extend(module.router.routes)
     if documented:
         from backend.app.routes import docs  # noqa: PLC0415 - production does not carry Swagger UI
@@ -182,6 +187,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with contextlib.AsyncExitStack() as stack:
         if keys is not None:
             await stack.enter_async_context(keys.kept_fresh())
+        stack.enter_context(app.state.streams.closed_by_signals())
         url = stack.enter_context(_database_url(settings))
         app.state.database = database = Database(
             url,

@@ -201,6 +201,14 @@ class TooManyTasks(Problem):
         super().__init__(f"A user may have {limit} tasks. Delete some first.")
 
 
+class TooManyStreams(Problem):
+    status, slug, title = 429, "too-many-streams", "Too many streams are open"
+    detail = "Close a stream of yours, or try again in a moment."
+
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": "10"}
+
+
 class HeadersTooLarge(Problem):
     status, slug, title = 431, "headers-too-large", "The request's headers are too large"
 

@@ -94,7 +94,8 @@ class SessionCookies:
             refuse("The session cookie names no user, or two.")
         if claims.get("version", "1") != self._version:
             refuse(EXPIRED)
-        return Principal(user_id), min(_seconds(claims["exp"]) + self._leeway, _timestamp(session["expiresAt"]))
+        good_until = min(_seconds(claims["exp"]) + self._leeway, _timestamp(session["expiresAt"]))
+        return Principal(user_id, good_until), good_until
 
 
 def _signature(secret: bytes, token: str) -> bytes:

@@ -41,7 +41,7 @@ class Copy:
 
     async def is_whole(self) -> bool:
         listed = (await self.client.get(path(self.client) + "?limit=500")).json()
-        return listed == sorted(self.tasks.values(), key=lambda task: -task["id"])
+        return bool(listed == sorted(self.tasks.values(), key=lambda task: -task["id"]))
 
 
 async def test_everything_is_told_from_the_beginning_on(client: Client) -> None:
@@ -135,7 +135,8 @@ async def test_a_copy_is_whole_where_deletions_were_forgotten(
     server.execute(f"UPDATE task_lists SET horizon = {horizon} WHERE user_id = '{client.user_id}'", database=name)
 
     old = await ask(client, made[1]["revision"])
-    copy, places = Copy(client), []
+    copy = Copy(client)
+    places: list[int] = []
     while not places or places[-1] < 0:
         await copy.follow(limit=2, at_most=1)
         places.append(copy.since)

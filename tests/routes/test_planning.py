@@ -16,7 +16,7 @@ PLAN = {
     "recurrence_from": "completion",
     "tags": ["Home", "zwei Wörter"],
 }
-NO_PLAN = {
+NO_PLAN: dict[str, Any] = {
     "priority": None,
     "due_date": None,
     "time_zone": None,
@@ -28,7 +28,7 @@ NO_PLAN = {
 
 
 async def complete(client: Client, task_id: int, body: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
-    content = {} if body is None else {"json": body}
+    content: dict[str, Any] = {} if body is None else {"json": body}
     answer = await client.patch(path(client, task_id, "/complete"), **content, **options)
     assert answer.status_code == 200, answer.text
     task: dict[str, Any] = answer.json()

@@ -9,6 +9,8 @@ from backend.app import problems
 
 # What HTTP/1.1 puts around a header field on the wire: ": " and CRLF.
 FIELD_OVERHEAD_BYTES = 4
+# Where an answer that is made while it is sent finds its deadline in the scope.
+DEADLINES = "tasks.deadlines"
 
 
 class Deadlines:
@@ -36,8 +38,17 @@ class Deadlines:
         """Whether the task was cancelled because its time is over, and for no other reason."""
         return task in self._cancelled and task.uncancel() == 0
 
+    def restart(self) -> None:
+        """The running task has all of its time again."""
+        self.pause()
+        self.start()
+
+    def pause(self) -> None:
+        """No time passes for the running task until it restarts."""
+        self._ends.pop(asyncio.current_task(), None)  # type: ignore[arg-type] # as above
+
     def end(self, task: asyncio.Task[Any]) -> None:
-        del self._ends[task]
+        self._ends.pop(task, None)
         self._cancelled.discard(task)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -67,6 +78,7 @@ class LimitsMiddleware:
             return
         self.check_headers(scope["headers"])
         task = self.deadlines.start()
+        scope[DEADLINES] = self.deadlines
         try:
             await self.app(scope, receive, send)
         except asyncio.CancelledError:

@@ -289,7 +289,9 @@ def _within(document: Any, location: tuple[int | str, ...], *, absent: bool) -> 
     for number, part in enumerate(location, 1):
         if absent and number == len(location):
             path.append(part)
-        elif isinstance(document, list) or (isinstance(document, dict) and part in document):
+            continue
+        named = isinstance(document, list) or (isinstance(document, dict) and part in document)
+        if named:
             path.append(part)
             document = document[part]
     return path

@@ -1,0 +1,94 @@
+"""Live: a stream that tells when something has changed (Server-Sent Events, WHATWG HTML, section 9.2)."""
+
+import contextlib
+import re
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Request
+from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
+
+from backend.app import problems
+from backend.app.problems import documented
+from backend.app.routes.reply import Stream
+from backend.app.routes.route import ContractRoute
+from backend.app.routes.tasks import Finder
+from backend.app.streams import Listener, Streams
+
+router = APIRouter(prefix="/api/{user_id}/events", tags=["tasks"], route_class=ContractRoute)
+
+# How long a client waits before it connects again (milliseconds).
+RETRY = 2000
+_REVISION = re.compile("[0-9]{1,19}")
+
+EVENT = {
+    "type": "object",
+    "description": "An event of the stream; `data` is JSON.",
+    "properties": {
+        "event": {"type": "string", "const": "changed"},
+        "id": {"type": "string", "pattern": "^[0-9]+$"},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+}
+
+LastEventId = Annotated[
+    str | None,
+    Header(
+        alias="Last-Event-ID",
+        description="The last revision that was heard of: only a newer one is told at once.",
+        examples=["1767225600001"],
+    ),
+]
+
+
+def request_itself(request: Request) -> Request:
+    return request
+
+
+@router.get(
+    "",
+    operation_id="listen",
+    summary="Hear of changes as they are made",
+    description='Events `changed` with the revision as id, and `{"revision": n}` as data: ask `GET /changes` '
+    "for what has changed. Ends when the token expires, or when the server does: connect again with `Last-Event-ID`.",
+    response_class=EventSourceResponse,
+    response_model=None,
+    responses={
+        200: {"description": "Events", "content": {"text/event-stream": {"schema": EVENT}}},
+        **documented(problems.MalformedRequest, problems.TooManyStreams),
+    },
+)
+async def listen(
+    tasks: Finder, request: Annotated[Request, Depends(request_itself)], last_event_id: LastEventId = None
+) -> Stream:
+    known = _known(last_event_id)
+    settings, principal = request.app.state.settings, request.state.principal
+    streams: Streams = request.app.state.streams
+    place = contextlib.ExitStack()
+    listener = place.enter_context(streams.listening(principal.user_id, tasks.revision, await tasks.revision()))
+    lifetime = min(settings.events_lifetime, principal.expires_at - time.time())
+    events = _events(listener, known, lifetime=lifetime, heartbeat=settings.events_heartbeat)
+    return Stream(200, events, held=place, waits=True, content_type="text/event-stream", x_accel_buffering="no")
+
+
+async def _events(listener: Listener, known: int | None, *, lifetime: float, heartbeat: float) -> AsyncIterator[bytes]:
+    yield format_sse_event(retry=RETRY)
+    ends = time.monotonic() + lifetime
+    seconds = 0.0  # what is known already is told at once, or that there is nothing to tell
+    while not listener.is_ended and seconds >= 0:
+        revision = await listener.after(known, seconds)
+        if revision is None:
+            yield KEEPALIVE_COMMENT
+        else:
+            known = revision
+            yield format_sse_event(event="changed", id=str(revision), data_str=f'{{"revision":{revision}}}')
+        seconds = min(heartbeat, ends - time.monotonic())
+
+
+def _known(last_event_id: str | None) -> int | None:
+    if not last_event_id:
+        return None
+    if not _REVISION.fullmatch(last_event_id):
+        raise problems.MalformedRequest("Last-Event-ID must be an id of this stream.")
+    return int(last_event_id)

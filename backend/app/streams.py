@@ -1,0 +1,134 @@
+"""Who is listening to their tasks at the moment: how many, how long, and when they hear of a change.
+
+All streams of a user in this process share one look at the user's revision per interval. A stream holds no connection
+to the database, and what it has to be told is never more than the newest revision.
+"""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+from backend.app import problems
+
+# The revision of a user's last change.
+Look = Callable[[], Awaitable[int]]
+
+
+class Watch:
+    """One user's streams, and the newest revision that is known here."""
+
+    def __init__(self, look: Look, interval: float, revision: int) -> None:
+        self.revision = revision
+        self.listeners: set[Listener] = set()
+        self._look = look
+        self._interval = interval
+        self._looking = asyncio.get_running_loop().create_task(self._follow())
+
+    def tell(self, revision: int) -> None:
+        """Only of a revision that is another: after an erasure it may be a smaller one."""
+        if revision != self.revision:
+            self.revision = revision
+            for listener in self.listeners:
+                listener.news.set()
+
+    def end(self) -> None:
+        self._looking.cancel()
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval)
+            with contextlib.suppress(problems.Unavailable):
+                self.tell(await self._look())
+
+
+class Listener:
+    """One stream."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self.news = asyncio.Event()
+        self.is_ended = False
+
+    def end(self) -> None:
+        self.is_ended = True
+        self.news.set()
+
+    async def after(self, known: int | None, seconds: float) -> int | None:
+        """A revision other than the known one, as soon as there is one; None after so many seconds, or at the end."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not self.is_ended and self._watch.revision == known:
+                    self.news.clear()
+                    await self.news.wait()
+        return None if self.is_ended or self._watch.revision == known else self._watch.revision
+
+
+class Streams:
+    """The streams of this process."""
+
+    def __init__(self, *, interval: float, most: int, most_per_user: int) -> None:
+        """`interval` in seconds between two looks at a user's revision."""
+        self._interval = interval
+        self._most = most
+        self._most_per_user = most_per_user
+        self._count = 0
+        self._watches: dict[str, Watch] = {}
+        self._closed = False
+
+    @contextlib.contextmanager
+    def listening(self, user_id: str, look: Look, revision: int) -> Iterator[Listener]:
+        """A place for one more stream of a user, whose revision has just been looked at.
+
+        Raises TooManyStreams, or Unavailable where the process is ending.
+        """
+        if self._closed:
+            raise problems.Unavailable
+        watch = self._watches.get(user_id)
+        if self._count >= self._most or (watch is not None and len(watch.listeners) >= self._most_per_user):
+            raise problems.TooManyStreams
+        if watch is None:
+            watch = self._watches[user_id] = Watch(look, self._interval, revision)
+        watch.tell(revision)
+        listener = Listener(watch)
+        watch.listeners.add(listener)
+        self._count += 1
+        try:
+            yield listener
+        finally:
+            self._count -= 1
+            watch.listeners.discard(listener)
+            if not watch.listeners:
+                watch.end()
+                del self._watches[user_id]
+
+    def close(self) -> None:
+        """End every stream, and let no other begin."""
+        self._closed = True
+        for watch in self._watches.values():
+            for listener in watch.listeners:
+                listener.end()
+
+    @contextlib.contextmanager
+    def closed_by_signals(self) -> Iterator[None]:
+        """Close when uvicorn is told to end: it waits for open answers before it lets the application end itself."""
+        loop = asyncio.get_running_loop()
+        installed: dict[signal.Signals, tuple[Any, Any]] = {}
+        for number in (signal.SIGTERM, signal.SIGINT):
+            before: Any = signal.getsignal(number)
+            # Nobody else's handlers: a test runner's, say, are its own affair.
+            if hasattr(getattr(before, "__self__", None), "should_exit"):
+
+                def close_first(received: int, frame: Any, before: Any = before) -> None:
+                    loop.call_soon_threadsafe(self.close)
+                    before(received, frame)
+
+                installed[number] = (before, close_first)
+                signal.signal(number, close_first)
+        try:
+            yield
+        finally:
+            for number, (before, ours) in installed.items():
+                if signal.getsignal(number) is ours:
+                    signal.signal(number, before)
