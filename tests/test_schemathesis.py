@@ -30,6 +30,8 @@ OPERATIONS = [
     ("POST", "/api/{user_id}/batch"),
     ("GET", "/api/{user_id}/changes"),
     ("GET", "/api/{user_id}/events"),
+    ("GET", "/api/{user_id}/export"),
+    ("POST", "/api/{user_id}/import"),
     ("DELETE", "/api/{user_id}"),
     ("GET", "/health"),
     ("GET", "/health/ready"),
@@ -97,7 +99,8 @@ def test_answers_are_as_documented(schema: BaseSchema, method: str, path: str, m
         if mode is GenerationMode.POSITIVE and case.headers and "Idempotency-Key" in case.headers:
             case.headers["Idempotency-Key"] = secrets.token_hex()  # valid once, and then for the same request only
         if mode is GenerationMode.POSITIVE:
-            if (body := sensible(case.body)) != case.body:
+            body = sensible(case.body)
+            if repr(body) != repr(case.body):  # 1 == 1.0
                 case.body = body
             if case.query and case.query.get("status") == "deleted":
                 case.query.pop("sort", None)  # the trash has two orders only
@@ -124,6 +127,9 @@ def sensible(node: Any) -> Any:
     if "op" in told and told["op"] != "create":
         told = {**told, "id": 1}
         told.pop("ref", None)
+    if "tasks" in told:
+        told["tasks"] = [{**task, "id": number} for number, task in enumerate(told["tasks"], 1)]
+    told.pop("completed_at", None)  # only a completed task may have one
     if isinstance(told.get("tags"), list):
         told["tags"] = told["tags"][:1]  # two may be the same in another case
     return told

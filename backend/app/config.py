@@ -99,7 +99,7 @@ def _exact_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class DatabaseSettings(BaseSettings):
-    """What a migration needs to know: which environment, and where the database is."""
+    """What a migration or a purge needs to know: which environment, where the database is, what is kept how long."""
 
     model_config = SettingsConfigDict(
         env_file=PROJECT_ROOT / ".env",
@@ -111,6 +111,7 @@ class DatabaseSettings(BaseSettings):
 
     environment: Literal["development", "staging", "production"] = "development"
     database_url: Annotated[SecretStr, AfterValidator(_postgres_url)] | None = None
+    idempotency_ttl: float = Field(default=24 * 3600.0, ge=1)
 
     @model_validator(mode="after")
     def _database_outside_development(self) -> Self:
@@ -162,10 +163,9 @@ class Settings(DatabaseSettings):
     max_body_bytes: int = Field(default=64 * 1024, ge=1024)
     max_header_bytes: int = Field(default=32 * 1024, ge=1024)
     max_batch_bytes: int = Field(default=512 * 1024, ge=1024)
+    max_import_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
     max_tasks_per_user: int = Field(default=100_000, ge=1)
     max_subtasks: int = Field(default=200, ge=1)
-
-    idempotency_ttl: float = Field(default=24 * 3600.0, ge=1)
 
     events_interval: float = Field(default=1.0, gt=0)
     events_heartbeat: float = Field(default=15.0, gt=0)

@@ -26,7 +26,7 @@ from backend.app.middleware.jwt import AuthenticationMiddleware
 from backend.app.middleware.limits import LimitsMiddleware
 from backend.app.middleware.observe import ObserveMiddleware, configure_logging
 from backend.app.middleware.path_guard import PathGuardMiddleware
-from backend.app.routes import account, batch, changes, events, health, tags, tasks
+from backend.app.routes import account, batch, changes, events, health, moving, tags, tasks
 from backend.app.routes.once import BEFORE_DEADLINE, Writes
 from backend.app.session_cookie import SessionCookies
 from backend.app.signatures import PublishedKeys, Signatures
@@ -116,7 +116,7 @@ def create_app(settings: Settings) -> FastAPI:
         interval=settings.events_interval, most=settings.max_streams, most_per_user=settings.max_streams_per_user
     )
     # Without include_router, which matches every request against its prefixes once more.
-    for module in (tasks, tags, batch, changes, events, account, health):
+    for module in (tasks, tags, batch, changes, events, moving, account, health):
         app.router.routes.extend(module.router.routes)
     if documented:
         from backend.app.routes import docs  # noqa: PLC0415 - production does not carry Swagger UI

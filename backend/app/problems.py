@@ -123,6 +123,13 @@ class MethodNotAllowed(Problem):
         return {"Allow": self.allow}
 
 
+class NotAcceptable(Problem):
+    status, slug, title = 406, "not-acceptable", "There is no such format"
+
+    def __init__(self, offered: Iterable[str]) -> None:
+        super().__init__(f"`Accept` must allow one of: {', '.join(offered)}.")
+
+
 class KeyInUse(Problem):
     """409: RFC 9110, section 15.5.10; the IETF's draft on Idempotency-Key asks for it."""
 

@@ -71,4 +71,4 @@ async def test_no_operation_reaches_another_users_rows(
 def test_every_operation_is_public_or_under_a_user_id() -> None:
     """A route that forgot `{user_id}` would be unreachable; none is in the document."""
     assert [path for _, path in operations() if not path.startswith("/api/{user_id}")] == []
-    assert len(operations()) == 13
+    assert len(operations()) == 15

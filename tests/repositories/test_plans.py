@@ -8,7 +8,7 @@ import psycopg2
 import pytest
 
 from backend.app.db import OWNER, Statement
-from backend.app.repositories import changes, family, finding, tasks
+from backend.app.repositories import archive, changes, family, finding, tasks
 from backend.app.repositories.finding import ORDERS
 from backend.app.repositories.rows import TASKS
 from backend.app.row_security import ROLE
@@ -59,12 +59,19 @@ VALUES: dict[str, Any] = {
     "first_revision": 1,
     "max_tasks": 100_000,
     "since": 10_000,
+    "ids": [500, 501],
+    "revision": 500,
+    "created": 1,
+    "last_task_id": 500,
+    "max_subtasks": 10,
 }
 WRITES = (tasks.UPDATE, tasks.COMPLETE, tasks.DELETE)
 STATEMENTS = [*finding.LIST.values(), finding.GET, finding.REVISION, tasks.CREATE]
 STATEMENTS += [form for write in WRITES for form in (write.plain, write.conditional)]
 STATEMENTS += [family.LOCK, family.PARTS, family.MARK, family.WRITE, family.SETTLE, family.REMOVE, family.TRASHED]
 STATEMENTS += [family.TRASHED_PARTS, family.BRING_BACK]
+STATEMENTS += [archive.START, archive.KNOWN, archive.UNTRASH, archive.MARK, archive.MISPLACED, archive.CROWDED]
+STATEMENTS += [archive.FINISH]
 # With filters that a request leaves out: a place in the middle, as a second page has it.
 NO_FILTERS: dict[str, Any] = dict.fromkeys(
     ("completed", "priorities", "tags", "due_before", "due_after", "overdue", "parent_id", "q"), None

@@ -5,6 +5,7 @@ stricter than FastAPI's defaults (bodies that are not JSON are 400, ids are plai
 are 422).
 """
 
+import asyncio
 import inspect
 import re
 from collections.abc import Callable, Coroutine, Mapping
@@ -33,6 +34,7 @@ LENGTH_MAX_DIGITS: Final = 18
 QUERIES_REMEMBERED: Final = 1024
 QUERY_REMEMBERED_BYTES: Final = 256
 NO_BODY: Final = object()
+BODY_LIMIT: Final = "max_body_bytes"
 _DECIMAL = re.compile(r"[1-9][0-9]{0,18}")
 
 TaskId = Annotated[int, Path(description="The task's id: a plain decimal.", ge=1, le=ID_MAX, examples=[1])]
@@ -47,7 +49,10 @@ class MediaTypes:
 
 @dataclass(frozen=True, slots=True)
 class BodyLimit:
-    """Annotates a body with a size limit of its own: the name of the setting."""
+    """Annotates a body with a size limit of its own: the name of the setting.
+
+    Such a body may take long to look through, which is done beside the event loop.
+    """
 
     setting: str
 
@@ -94,7 +99,9 @@ class ContractRoute(APIRoute):
                 _refuse_query(request)
             arguments = {name: read(request) for name, read in readers.items()}
             if body is not None:
-                arguments[body.name] = body.validate(document)
+                arguments[body.name] = (
+                    await asyncio.to_thread(body.validate, document) if body.is_long else body.validate(document)
+                )
 
             async def write() -> Reply:
                 # After everything was read: a keyed write gives the repository its own transaction.
@@ -138,7 +145,7 @@ def _reader(name: str, annotation: Any) -> "Reader | _Body | _Provider":
                 return _PathId(name)
     accepted = next((mark.accepted for mark in marks if isinstance(mark, MediaTypes)), (JSON,))
     alternatives = get_args(base) or (base,)
-    limit = next((mark.setting for mark in marks if isinstance(mark, BodyLimit)), "max_body_bytes")
+    limit = next((mark.setting for mark in marks if isinstance(mark, BodyLimit)), BODY_LIMIT)
     return _Body(name, alternatives[0], optional=type(None) in alternatives, accepted=accepted, limit=limit)
 
 
@@ -212,6 +219,10 @@ class _Body:
     accepted: tuple[str, ...]
     limit: str
 
+    @property
+    def is_long(self) -> bool:
+        return self.limit != BODY_LIMIT
+
     async def read(self, request: Request) -> Any:
         """The JSON document, or NO_BODY: 413 as soon as it is too large, 415 unread where the headers say so."""
         headers = request.scope["headers"]
@@ -248,17 +259,18 @@ def _announced_length(headers: list[tuple[bytes, bytes]]) -> int:
 
 
 async def _read(receive: Receive, limit: int) -> bytes:
-    body = b""
-    more = True
+    pieces: list[bytes] = []
+    size, more = 0, True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise problems.MalformedRequest("The body ended early.")
-        body += message.get("body", b"")
-        if len(body) > limit:
+        pieces.append(message.get("body", b""))
+        size += len(pieces[-1])
+        if size > limit:
             raise problems.BodyTooLarge(limit)
         more = message.get("more_body", False)
-    return body
+    return b"".join(pieces)
 
 
 def _is_json(headers: list[tuple[bytes, bytes]], accepted: tuple[str, ...]) -> bool:

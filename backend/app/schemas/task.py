@@ -169,7 +169,9 @@ def check_plan(due_date: str | None, time_zone: str | None, rule: str | None) ->
         recurrence.check(due_date, rule, time_zone)
 
 
-class _Planned(Body):
+class Planned(Body):
+    """What may be planned of a task."""
+
     title: Title
     description: Description | None = None
     priority: Urgency | None = None
@@ -188,7 +190,7 @@ class _Planned(Body):
         return self
 
 
-class TaskCreate(_Planned):
+class TaskCreate(Planned):
     """A new task."""
 
     completed: Completed = False
@@ -218,7 +220,7 @@ def _without_default(schema: dict[str, Any]) -> None:
     del schema["default"]
 
 
-class TaskReplace(_Planned):
+class TaskReplace(Planned):
     """All of a task that can be written. What is left out is cleared; an omitted `completed` stays as it is."""
 
     completed: Completed = _absent()

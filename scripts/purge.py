@@ -1,0 +1,123 @@
+"""Empty the trash of all users: python -m scripts.purge --older-than 30d [--forget-older-than 400d]
+
+Works in small batches and may run beside everything else, from cron, and twice at once.
+"""
+
+import argparse
+import contextlib
+import re
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import psycopg2
+
+from backend.app import config, embedded
+from backend.app.config import DatabaseSettings, RefusedToStart
+
+BATCH = 500
+ROLE = "tasks_purge"
+FORGET_AT_LEAST = timedelta(days=1)
+UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+# What is locked by a write that is under way is left for the next run.
+PURGE = """
+WITH old AS (
+  SELECT user_id, id FROM deleted_tasks WHERE NOT purged AND deleted_at < now() - %(age)s
+  LIMIT %(batch)s FOR UPDATE SKIP LOCKED
+)
+UPDATE deleted_tasks AS gone SET purged = true, title = '', title_key = '', description = NULL, completed = false,
+  completed_at = NULL, priority = 0, due_date = NULL, due_at = 'infinity', time_zone = NULL, recurrence = NULL,
+  after_completion = false, tags = '{}', tag_keys = '{}', parent_id = NULL, deleted_with = NULL, compound = false
+FROM old WHERE gone.user_id = old.user_id AND gone.id = old.id
+"""
+# A client that has not heard of these has to start again: its list says so from the same moment on. The list is locked
+# first, as every write of the API does.
+FORGET = """
+WITH old AS (
+  SELECT user_id, id FROM deleted_tasks WHERE purged AND deleted_at < now() - %(age)s LIMIT %(batch)s
+), lists AS (
+  SELECT user_id FROM task_lists WHERE user_id IN (SELECT user_id FROM old) FOR NO KEY UPDATE SKIP LOCKED
+), forgotten AS (
+  DELETE FROM deleted_tasks AS gone USING old, lists
+  WHERE gone.user_id = old.user_id AND gone.id = old.id AND lists.user_id = old.user_id
+  RETURNING gone.user_id, gone.revision
+), last AS (
+  SELECT user_id, max(revision) AS revision FROM forgotten GROUP BY user_id
+), told AS (
+  UPDATE task_lists AS list SET horizon = greatest(list.horizon, last.revision) FROM last
+  WHERE list.user_id = last.user_id AND list.horizon IS NOT NULL
+)
+SELECT count(*) FROM forgotten
+"""
+KEYS = """
+DELETE FROM idempotency_keys AS known USING (
+  SELECT user_id, key FROM idempotency_keys WHERE created_at < now() - %(age)s LIMIT %(batch)s
+) AS old WHERE known.user_id = old.user_id AND known.key = old.key
+"""
+
+
+def age(text: str) -> timedelta:
+    """`30d`, `12h` or `90m`."""
+    found = re.fullmatch(r"([0-9]{1,6})([mhd])", text)
+    if found is None:
+        raise argparse.ArgumentTypeError("must be a number of days, hours or minutes: 30d, 12h, 90m")
+    return timedelta(**{UNITS[found[2]]: int(found[1])})
+
+
+def old_enough(text: str) -> timedelta:
+    found = age(text)
+    if found < FORGET_AT_LEAST:
+        raise argparse.ArgumentTypeError("must be at least 1d: clients would have to start again all the time")
+    return found
+
+
+@contextlib.contextmanager
+def database_url(settings: DatabaseSettings) -> Iterator[str]:
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+    else:
+        with embedded.joined() as url:
+            yield url
+
+
+def in_batches(connection: Any, statement: str, older_than: timedelta) -> int:
+    """How many rows the statement was about, in as many transactions as it takes."""
+    total = 0
+    while True:
+        with connection, connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL ROLE {ROLE}; SET LOCAL lock_timeout = '5s'")
+            cursor.execute(statement, {"age": older_than, "batch": BATCH})
+            done: int = cursor.fetchone()[0] if cursor.description else cursor.rowcount
+        total += done
+        if done < BATCH:
+            return total
+
+
+def main() -> None:
+    """Exits with 1 and a sentence where the database cannot be used."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.purge", description=__doc__)
+    parser.add_argument(
+        "--older-than", type=age, required=True, help="remove what was deleted so long ago, such as 30d"
+    )
+    parser.add_argument(
+        "--forget-older-than",
+        type=old_enough,
+        help="also remove the traces of what was purged and deleted so long ago: clients that were not in sync since "
+        "then have to start again",
+    )
+    options = parser.parse_args()
+    try:
+        settings = config.load(DatabaseSettings)
+        with database_url(settings) as url, contextlib.closing(psycopg2.connect(url)) as connection:
+            purged = in_batches(connection, PURGE, options.older_than)
+            forgotten = in_batches(connection, FORGET, options.forget_older_than) if options.forget_older_than else 0
+            keys = in_batches(connection, KEYS, timedelta(seconds=settings.idempotency_ttl))
+    except (RefusedToStart, psycopg2.Error) as error:
+        sys.exit(f"Nothing more is purged: {str(error).strip()}")
+    print(f"Purged {purged} deleted tasks, forgot {forgotten}, removed {keys} old idempotency keys.")
+
+
+if __name__ == "__main__":
+    main()
