@@ -154,6 +154,61 @@ expect "the list when it is known already" 304 GET "$tasks" "${as_alice[@]}" -H 
 expect "only pending" 200 GET "$tasks?status=pending" "${as_alice[@]}"
 case "$body" in *'"completed":true'*) fail "only pending" "no completed task" "$body" ;; esac
 
+plan='"priority":"high","due_date":"2026-12-24","tags":["Home"]'
+expect "plan" 200 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d "{$plan}"
+contains "plan: the due date as it was given" '"due_date":"2026-12-24"' "$body"
+for wrong in '"priority":"urgent"' '"due_date":"2026-12-24T18:00:00"' '"tags":["a","A"]' '"recurrence":"FREQ=HOURLY"' '"parent_id":99'; do
+  expect "plan ${wrong//\"/}" 422 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d "{$wrong}"
+done
+expect "find" 200 GET "$tasks?tag=HOME&priority=high&q=SECOND&due_before=2027-01-01&sort=due_date" "${as_alice[@]}" -H 'Prefer: count=exact'
+contains "find: the task" '"id":2' "$body"
+equal "find: how many" 1 "$(header x-total-count)"
+for wrong in sort=name priority=urgent due_before=soon overdue=yes parent_id=x q= tag=; do
+  expect "find $wrong" 422 GET "$tasks?$wrong" "${as_alice[@]}"
+done
+expect "tags" 200 GET "/api/$alice/tags" "${as_alice[@]}"
+equal "tags: counted" '[{"tag":"Home","open":1,"total":1}]' "$body"
+expect "repeat" 200 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"recurrence":"FREQ=WEEKLY"}'
+expect "complete what repeats" 200 PATCH "$tasks/2/complete" "${as_alice[@]}"
+contains "complete what repeats: a week later" '"due_date":"2026-12-31"' "$body"
+contains "complete what repeats: what was completed" '"completed_occurrence":{"due_date":"2026-12-24"' "$body"
+expect "a subtask" 201 POST "$tasks" "${as_alice[@]}" "${json[@]}" -d '{"title":"part","parent_id":2}'
+expect "delete a parent" 204 DELETE "$tasks/2" "${as_alice[@]}"
+expect "a deleted subtask" 404 GET "$tasks/4" "${as_alice[@]}"
+expect "the trash" 200 GET "$tasks?status=deleted&parent_id=2" "${as_alice[@]}"
+contains "the trash: the part" '"id":4' "$body"
+expect "restore" 200 POST "$tasks/2/restore" "${as_alice[@]}"
+expect "restore again" 404 POST "$tasks/2/restore" "${as_alice[@]}"
+expect "a restored subtask" 200 GET "$tasks/4" "${as_alice[@]}"
+expect "a batch" 200 POST "/api/$alice/batch" "${as_alice[@]}" "${json[@]}" \
+  -d '{"operations":[{"op":"create","ref":"a","task":{"title":"of a batch"}},{"op":"delete","ref":"a"},{"op":"delete","id":4}]}'
+contains "a batch: three results" '"status":204},{"status":204}]' "$body"
+expect "a batch that fails" 404 POST "/api/$alice/batch" "${as_alice[@]}" "${json[@]}" \
+  -d '{"operations":[{"op":"delete","id":2},{"op":"delete","id":99}]}'
+contains "a batch that fails: which one" '"operation":1' "$body"
+expect "a full copy" 200 GET "/api/$alice/changes?since=0" "${as_alice[@]}"
+contains "a full copy: there is no more" '"has_more":false' "$body"
+since=${body##*'"revision":'}
+since=${since%%,*}
+expect "no change since then" 200 GET "/api/$alice/changes?since=$since" "${as_alice[@]}"
+equal "no change since then" "{\"tasks\":[],\"deleted\":[],\"revision\":$since,\"has_more\":false}" "$body"
+expect "changes since a revision to come" 410 GET "/api/$alice/changes?since=$((since + 1))" "${as_alice[@]}"
+expect "changes since nothing" 422 GET "/api/$alice/changes" "${as_alice[@]}"
+expect "events from an unknown place" 400 GET "/api/$alice/events" "${as_alice[@]}" -H 'Last-Event-ID: x'
+heard=$(curl -sS -N --max-time 2 "$base/api/$alice/events" "${as_alice[@]}" 2> /dev/null || true)
+contains "events: where things are" "id: $since" "$heard"
+passed 200 "events"
+expect "export" 200 GET "/api/$alice/export" "${as_alice[@]}"
+exported=$body
+for format in text/csv text/calendar; do
+  expect "export $format" 200 GET "/api/$alice/export" "${as_alice[@]}" -H "Accept: $format"
+  contains "export $format: which one" "$format" "$(header content-type)"
+done
+expect "export in an unknown format" 406 GET "/api/$alice/export" "${as_alice[@]}" -H 'Accept: text/html'
+expect "import what is there" 200 POST "/api/$alice/import" "${as_alice[@]}" "${json[@]}" -d "$exported"
+equal "import what is there: nothing changes" '{"created":0,"changed":0,"unchanged":2}' "$body"
+expect "import what is no export" 422 POST "/api/$alice/import" "${as_alice[@]}" "${json[@]}" -d '{"tasks":[]}'
+
 # refused WHAT DESCRIPTION [CURL ARGUMENTS]: 401 with the challenge of RFC 6750; without a description, no token was seen
 refused() {
   local what=$1 challenge='Bearer realm="tasks"'
@@ -195,6 +250,10 @@ expect "the scheme in lower case" 200 GET "$tasks" -H "authorization: bearer $(t
 expect "an unknown path without a token" 401 GET /nowhere
 
 expect "erasing another user" 403 DELETE "/api/$alice" "${as_bob[@]}"
+expect "restoring as another user" 403 POST "$tasks/1/restore" "${as_bob[@]}"
+expect "a batch as another user" 403 POST "/api/$alice/batch" "${as_bob[@]}" "${json[@]}" -d '{}'
+expect "an import as another user" 403 POST "/api/$alice/import" "${as_bob[@]}" "${json[@]}" -d '{}'
+for below in tags changes?since=0 events export; do expect "another user's $below" 403 GET "/api/$alice/$below" "${as_bob[@]}"; done
 expect "another user's list" 403 GET "$tasks" "${as_bob[@]}"
 expect "another user's task" 403 GET "$tasks/1" "${as_bob[@]}"
 expect "creating as another user" 403 POST "$tasks" "${as_bob[@]}" "${json[@]}" -d '{"title":"x"}'
@@ -259,7 +318,7 @@ passed 400 "a preflight from elsewhere"
 equal "a preflight from elsewhere: origin" '' "$(header access-control-allow-origin)"
 expect "an error can be read by the page" 401 GET "$tasks" -H "Origin: $origin"
 equal "an error can be read: origin" "$origin" "$(header access-control-allow-origin)"
-equal "an error can be read: exposed" 'ETag, Idempotency-Replayed, Link, Location, Preference-Applied, Retry-After, X-Request-ID' "$(header access-control-expose-headers)"
+equal "an error can be read: exposed" 'ETag, Idempotency-Replayed, Link, Location, Preference-Applied, Retry-After, X-Request-ID, X-Total-Count' "$(header access-control-expose-headers)"
 expect "a request id that the caller chose" 200 GET /health -H 'X-Request-ID: smoke-1'
 equal "a request id that the caller chose" smoke-1 "$(header x-request-id)"
 
@@ -268,6 +327,7 @@ expect "delete again" 404 DELETE "$tasks/1" "${as_alice[@]}"
 expect "empty again" 200 GET "$tasks" "${as_alice[@]}"
 equal "empty again" '[]' "$body"
 expect "create one more" 201 POST "$tasks" "${as_alice[@]}" "${json[@]}" -d '{"title":"last"}'
+expect "the trash before it is erased" 200 GET "$tasks?status=deleted" "${as_alice[@]}"
 expect "erase everything" 200 DELETE "/api/$alice" "${as_alice[@]}"
 equal "erase everything: how many tasks" '{"tasks":1}' "$body"
 expect "erase again, quietly" 204 DELETE "/api/$alice" "${as_alice[@]}" -H 'Prefer: return=minimal'

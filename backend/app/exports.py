@@ -30,11 +30,11 @@ ICALENDAR_PRIORITIES: Final = {"high": 1, "medium": 5, "low": 9}
 class Format(Protocol):
     """An export that is under way."""
 
-    def begin(self) -> bytes: ...
+    def head(self) -> bytes: ...
 
     def page(self, tasks: Sequence[Task]) -> bytes: ...
 
-    def end(self) -> bytes: ...
+    def foot(self) -> bytes: ...
 
 
 class JSONExport:
@@ -43,7 +43,7 @@ class JSONExport:
     def __init__(self) -> None:
         self._first = True
 
-    def begin(self) -> bytes:
+    def head(self) -> bytes:
         return b'{"format":"%s","version":%d,"tasks":[' % (FORMAT.encode(), VERSION)
 
     def page(self, tasks: Sequence[Task]) -> bytes:
@@ -51,20 +51,20 @@ class JSONExport:
         self._first = self._first and not tasks
         return comma + orjson.dumps(tasks)[1:-1]
 
-    def end(self) -> bytes:
+    def foot(self) -> bytes:
         return b"]}\n"
 
 
 class CSVExport:
     """RFC 4180. Tags are a JSON array; a text that begins like a formula has an apostrophe before it."""
 
-    def begin(self) -> bytes:
+    def head(self) -> bytes:
         return self._lines([CSV_COLUMNS])
 
     def page(self, tasks: Sequence[Task]) -> bytes:
         return self._lines([[_cell(task[name]) for name in CSV_COLUMNS] for task in tasks])
 
-    def end(self) -> bytes:
+    def foot(self) -> bytes:
         return b""
 
     def _lines(self, rows: Sequence[Sequence[str]]) -> bytes:
@@ -79,13 +79,13 @@ class ICalendarExport:
     def __init__(self) -> None:
         self._zones: set[str] = set()
 
-    def begin(self) -> bytes:
+    def head(self) -> bytes:
         return b"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//tasks-backend//tasks//EN\r\n"
 
     def page(self, tasks: Sequence[Task]) -> bytes:
         return b"".join(self._zone(task) + _todo(task) for task in tasks)
 
-    def end(self) -> bytes:
+    def foot(self) -> bytes:
         return b"END:VCALENDAR\r\n"
 
     def _zone(self, task: Task) -> bytes:

@@ -87,11 +87,11 @@ async def bring_in(
 
 async def _pieces(tasks: TaskFinder, file: Format, page: Page) -> AsyncIterator[bytes]:
     """A page is read when the one before is on its way: nobody who reads slowly holds a connection."""
-    yield file.begin() + file.page(page.found)
+    yield file.head() + file.page(page.found)
     while page.following is not None:
         page = await tasks.page(_OLDEST_FIRST, page.following)
         yield file.page(page.found)
-    yield file.end()
+    yield file.foot()
 
 
 def _chosen(accept: str | None) -> str:
