@@ -202,3 +202,104 @@ test("nothing is left of a list that was closed, also when its answer comes late
   assert.deepEqual(list.getState().tasks, []);
   assert.deepEqual([list.getState().alert, news, seen.length], ["", 0, 1]);
 });
+
+/** A server of the tasks API with changes and a stream, as far as a list needs them. */
+function liveServer() {
+  const state = { revision: 1, tasks: new Map([[1, task(1)]]), log: [[1, 1]], horizon: 0, streams: new Set(), opened: [] };
+  state.write = (id, members) => {
+    state.revision += 1;
+    if (members) state.tasks.set(id, { ...task(id), ...members, revision: state.revision });
+    else state.tasks.delete(id);
+    state.log.push([state.revision, id]);
+    for (const stream of state.streams) stream.write(event(state.revision));
+  };
+  const event = (id) => `event: changed\ndata: {"revision":${id}}\nid: ${id}\n\n`;
+  const changes = (since) => {
+    if (since < state.horizon) return { status: 410, json: { status: 410, detail: "Start again." } };
+    const page = state.log.filter(([revision]) => revision > since).slice(0, 2); // two at a time
+    const ids = [...new Set(page.map(([, id]) => id))];
+    const revision = page.at(-1)?.[0] ?? state.revision;
+    const tasks = ids.filter((id) => state.tasks.has(id)).map((id) => state.tasks.get(id));
+    return { json: { tasks, deleted: ids.filter((id) => !state.tasks.has(id)), revision, has_more: revision < state.revision } };
+  };
+  state.server = createServer((request, response) => {
+    const url = new URL(request.url, "http://x");
+    if (url.pathname.endsWith("/events")) {
+      state.opened.push(request.headers["last-event-id"]);
+      response.writeHead(200, { "Content-Type": "text/event-stream" }).write(`retry: 2000\n\n: ping\n\n${event(state.revision)}`);
+      state.streams.add(response);
+      return void response.on("close", () => state.streams.delete(response));
+    }
+    const list = () => ({
+      json: [...state.tasks.values()].sort((a, b) => b.id - a.id),
+      headers: { ETag: `"${state.revision}"` },
+    });
+    const { status = 200, json, headers } = url.pathname.endsWith("/changes") ? changes(+url.searchParams.get("since")) : list();
+    response.writeHead(status, { "Content-Type": "application/json", ...headers }).end(JSON.stringify(json));
+  }).listen(0, "127.0.0.1");
+  after(() => (state.server.closeAllConnections(), state.server.close()));
+  return once(state.server, "listening").then(() => state);
+}
+
+/** A list that follows, and something that waits until it shows what the server has. */
+async function following(state) {
+  const list = new TaskList(`http://127.0.0.1:${state.server.address().port}`, "u1");
+  after(() => list.close());
+  await list.loadMore();
+  list.follow();
+  const same = () => {
+    const newest = [...state.tasks.values()].sort((a, b) => b.id - a.id);
+    return JSON.stringify(list.getState().tasks) === JSON.stringify(newest);
+  };
+  const whole = () =>
+    same() ? undefined : new Promise((done) => list.subscribe(() => same() && done()));
+  return { list, whole };
+}
+
+test("a list that follows shows what others add, change and delete", { timeout: 10_000 }, async () => {
+  const state = await liveServer();
+  const { whole } = await following(state);
+
+  for (let id = 2; id < 8; id++) state.write(id, { title: `of another tab ${id}` });
+  state.write(3, { completed: true });
+  state.write(4);
+  await whole();
+});
+
+test("a stream that breaks is resumed, and what was missed is caught up with", { timeout: 10_000 }, async () => {
+  const state = await liveServer();
+  const { whole } = await following(state);
+  state.write(2, {});
+  await whole();
+
+  for (const stream of state.streams) stream.destroy();
+  state.write(3, { title: "while nobody listened" });
+  await whole();
+
+  assert.equal(state.opened[0], undefined);
+  assert.match(state.opened.at(-1), /^[0-9]+$/);
+});
+
+test("a list that is too far behind starts again", { timeout: 10_000 }, async () => {
+  const state = await liveServer();
+  const { whole } = await following(state);
+  state.horizon = 10;
+  state.tasks.clear();
+  state.revision = 20;
+  state.write(9, { title: "after an erasure" });
+  await whole();
+});
+
+test("a closed list listens no more", { timeout: 10_000 }, async () => {
+  const state = await liveServer();
+  const { list, whole } = await following(state);
+  state.write(2, {});
+  await whole();
+
+  const [stream] = state.streams;
+  const ended = once(stream, "close");
+  list.close();
+  await ended;
+
+  assert.deepEqual(list.getState().tasks, []);
+});

@@ -1,7 +1,7 @@
 import { type FormEvent, type KeyboardEvent, type RefObject, useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { Alert, Heading } from "./App";
 import { authClient } from "./auth";
-import { type ShownTask, TaskList, type Texts } from "./tasks";
+import { type ShownTask, type Task, TaskList, type Texts } from "./tasks";
 
 const API_URL = document.querySelector<HTMLMetaElement>('meta[name="api-url"]')!.content || location.origin;
 
@@ -18,14 +18,14 @@ export function Tasks(props: Props) {
   useEffect(() => {
     const list = new TaskList(API_URL, props.user.id);
     setList(list);
-    void list.loadMore();
+    void list.loadMore().then(() => list.follow());
     return () => list.close();
   }, [props.user.id]);
   return list && <Page list={list} {...props} />;
 }
 
 function Page({ list, user, onDoubt, onSignedOut }: Props & { list: TaskList }) {
-  const { tasks, more, loading, alert } = useSyncExternalStore(list.subscribe, list.getState);
+  const { tasks, more, loading, alert, deleted, filter } = useSyncExternalStore(list.subscribe, list.getState);
   const [signOutAlert, setSignOutAlert] = useState("");
   const rows = useRef<HTMLUListElement>(null);
   const newTask = useRef<HTMLInputElement>(null);
@@ -65,9 +65,18 @@ function Page({ list, user, onDoubt, onSignedOut }: Props & { list: TaskList }) 
       <main>
         <Heading>Tasks</Heading>
         <NewTask list={list} input={newTask} />
+        <Search list={list} tag={filter.tag} />
         <p className="count" role="status">
-          {loading ? "Loading …" : summary(tasks.length, done, more)}
+          {loading ? "Loading …" : summary(tasks.length, done, more, Boolean(filter.q || filter.tag))}
         </p>
+        {deleted && (
+          <p className="undo" role="status">
+            <span>Deleted “{deleted.title}”.</span>
+            <button type="button" onClick={() => void list.restore(deleted).then(() => newTask.current?.focus())}>
+              Undo
+            </button>
+          </p>
+        )}
         {/* The role, because Safari takes it from lists without bullets. */}
         <ul ref={rows} role="list" aria-label="Tasks">
           {tasks.map((task) => (
@@ -91,7 +100,8 @@ function Page({ list, user, onDoubt, onSignedOut }: Props & { list: TaskList }) 
   );
 }
 
-function summary(shown: number, done: number, more: boolean) {
+function summary(shown: number, done: number, more: boolean, filtered: boolean) {
+  if (!shown && filtered) return "Nothing found.";
   if (!shown) return more ? "" : "Nothing to do. Add your first task.";
   return more ? `${shown} shown, ${done} done` : `${done} of ${shown} done`;
 }
@@ -99,12 +109,14 @@ function summary(shown: number, done: number, more: boolean) {
 function NewTask({ list, input }: { list: TaskList; input: RefObject<HTMLInputElement | null> }) {
   const [title, setTitle] = useState("");
 
-  async function submit(event: FormEvent) {
+  async function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();
+    const plan = planOf(new FormData(event.currentTarget));
+    event.currentTarget.reset();
     setTitle("");
     input.current?.focus();
     // What was refused is not lost, unless something else is being typed already.
-    if (!(await list.add(title.trim()))) setTitle((typed) => typed || title);
+    if (!(await list.add(title.trim(), plan))) setTitle((typed) => typed || title);
   }
 
   return (
@@ -114,7 +126,75 @@ function NewTask({ list, input }: { list: TaskList; input: RefObject<HTMLInputEl
         <input ref={input} value={title} onChange={(event) => setTitle(event.target.value)} {...TITLE} />
       </label>
       <button className="primary">Add</button>
+      <details>
+        <summary>Due date, priority, tags</summary>
+        <Plan />
+      </details>
     </form>
+  );
+}
+
+/** The fields that a new task and a change have in common. */
+function Plan({ texts }: { texts?: Texts }) {
+  return (
+    <div className="plan">
+      <label>
+        Due
+        <input type="date" name="due_date" defaultValue={texts?.due_date?.slice(0, 10) ?? ""} />
+      </label>
+      <label>
+        Priority
+        <select name="priority" defaultValue={texts?.priority ?? ""}>
+          <option value="">None</option>
+          <option value="low">Low</option>
+          <option value="medium">Medium</option>
+          <option value="high">High</option>
+        </select>
+      </label>
+      <label>
+        Tags
+        <input name="tags" defaultValue={texts?.tags?.join(", ") ?? ""} placeholder="home, garden" autoComplete="off" dir="auto" />
+      </label>
+    </div>
+  );
+}
+
+/** What the fields of `Plan` say. A time of day that was there stays, as long as its day does. */
+function planOf(form: FormData, was?: Texts): Pick<Texts, "due_date" | "priority" | "tags"> {
+  const day = String(form.get("due_date")) || null;
+  const tags = String(form.get("tags")).split(",").map((tag) => tag.trim());
+  return {
+    due_date: day !== null && was?.due_date?.startsWith(day) ? was.due_date : day,
+    priority: (form.get("priority") || null) as Texts["priority"],
+    tags: tags.filter((tag, n) => tag && tags.findIndex((other) => other.toLowerCase() === tag.toLowerCase()) === n),
+  };
+}
+
+const SEARCH_DELAY = 250; // milliseconds after the last letter
+
+function Search({ list, tag }: { list: TaskList; tag?: string }) {
+  const [q, setQ] = useState("");
+  const begun = useRef(false);
+
+  useEffect(() => {
+    if (!begun.current && !q) return;
+    begun.current = true;
+    const timer = setTimeout(() => void list.find({ ...list.getState().filter, q: q.trim() || undefined }), SEARCH_DELAY);
+    return () => clearTimeout(timer);
+  }, [q]);
+
+  return (
+    <search>
+      <label>
+        Search
+        <input type="search" value={q} onChange={(event) => setQ(event.target.value)} maxLength={200} dir="auto" />
+      </label>
+      {tag && (
+        <button type="button" className="tag" onClick={() => void list.find({ ...list.getState().filter, tag: undefined })}>
+          All tags instead of {tag}
+        </button>
+      )}
+    </search>
   );
 }
 
@@ -164,6 +244,7 @@ function Row({ task, list, onLeave }: RowProps) {
         <span dir="auto">{task.title}</span>
       </label>
       {task.description && <p dir="auto">{task.description}</p>}
+      <Facts task={task} onTag={(tag) => void list.find({ ...list.getState().filter, tag })} />
       <div>
         <button
           type="button"
@@ -192,6 +273,44 @@ function Row({ task, list, onLeave }: RowProps) {
   );
 }
 
+/** What is planned of it, in a line. */
+function Facts({ task, onTag }: { task: Task; onTag: (tag: string) => void }) {
+  const { due_date, priority, recurrence, tags } = task;
+  if (!due_date && !priority && !tags?.length) return null;
+  const overdue = due_date && !task.completed && isOver(due_date);
+  return (
+    <p className="facts">
+      {due_date && (
+        <span className={overdue ? "overdue" : undefined}>
+          {overdue ? "Overdue: " : "Due "}
+          <time dateTime={due_date}>{shownDate(due_date)}</time>
+          {recurrence && " (repeats)"}
+        </span>
+      )}
+      {priority && <span className={`priority ${priority}`}>{PRIORITIES[priority]}</span>}
+      {tags?.map((tag) => (
+        <button key={tag} type="button" className="tag" aria-label={`Only tasks with the tag ${tag}`} onClick={() => onTag(tag)}>
+          {tag}
+        </button>
+      ))}
+    </p>
+  );
+}
+
+const PRIORITIES = { low: "Low priority", medium: "Medium priority", high: "High priority" };
+
+/** A day is over when it has ended here. */
+function isOver(due: string) {
+  const end = due.includes("T") ? new Date(due) : new Date(`${due}T24:00:00`);
+  return end.getTime() <= Date.now();
+}
+
+function shownDate(due: string) {
+  const withTime = due.includes("T");
+  const options: Intl.DateTimeFormatOptions = withTime ? { dateStyle: "medium", timeStyle: "short" } : { dateStyle: "medium" };
+  return new Intl.DateTimeFormat(undefined, options).format(new Date(withTime ? due : `${due}T00:00:00`));
+}
+
 interface EditorProps {
   texts: Texts;
   /** What the task is now, when a change of it was refused. */
@@ -207,7 +326,8 @@ function Editor({ texts, now, onSave, onCancel }: EditorProps) {
   function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
-    onSave({ title: String(form.get("title")).trim(), description: String(form.get("description")).trim() || null });
+    const description = String(form.get("description")).trim() || null;
+    onSave({ title: String(form.get("title")).trim(), description, ...planOf(form, texts) });
   }
 
   function leaveOnEscape(event: KeyboardEvent) {
@@ -225,6 +345,7 @@ function Editor({ texts, now, onSave, onCancel }: EditorProps) {
         Description
         <textarea name="description" defaultValue={texts.description ?? ""} rows={3} maxLength={1000} dir="auto" />
       </label>
+      <Plan texts={texts} />
       {now && (
         <p className="now">
           It is now: “{now.title}”{now.description && `, “${now.description}”`}

@@ -17,7 +17,10 @@ export interface paths {
             };
             cookie?: never;
         };
-        /** List your tasks, newest first */
+        /**
+         * List your tasks
+         * @description Newest first, unless `sort` says otherwise. `Prefer: count=exact` also counts them.
+         */
         get: operations["list_tasks"];
         put?: never;
         /** Create a task */
@@ -43,10 +46,16 @@ export interface paths {
         };
         /** Get a task */
         get: operations["get_task"];
-        /** Replace a task's title and description */
+        /**
+         * Replace a task
+         * @description What is left out is cleared, except `completed`, which stays.
+         */
         put: operations["replace_task"];
         post?: never;
-        /** Delete a task */
+        /**
+         * Move a task to the trash
+         * @description Its subtasks go with it. The trash is `GET /tasks?status=deleted`.
+         */
         delete: operations["delete_task"];
         options?: never;
         head?: never;
@@ -75,9 +84,188 @@ export interface paths {
         head?: never;
         /**
          * Turn `completed` over, or set it
-         * @description Without a body, turns `completed` over. With one, sets it, which is safe to repeat.
+         * @description Without a body, turns `completed` over. With one, sets it, which is safe to repeat unless the task repeats: that moves on to its next due date and stays open. Subtasks are completed with their parent.
          */
         patch: operations["complete_task"];
+        trace?: never;
+    };
+    "/api/{user_id}/tasks/{task_id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take a task back from the trash
+         * @description With the subtasks that were deleted with it.
+         */
+        post: operations["restore_task"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/{user_id}/tags": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * List your tags with how many tasks have each
+         * @description Without regard to case, in alphabetical order.
+         */
+        get: operations["list_tags"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/{user_id}/batch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make several writes, all or none
+         * @description In this order, in one transaction. The first operation that is refused is answered as its own request would have been, with its number in `operation`, and nothing is made.
+         */
+        post: operations["batch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/{user_id}/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        /** List what has changed since a revision */
+        get: operations["list_changes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/{user_id}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * Hear of changes as they are made
+         * @description Events `changed` with the revision as id, and `{"revision": n}` as data: ask `GET /changes` for what has changed. Ends when the token expires, or when the server does: connect again with `Last-Event-ID`.
+         */
+        get: operations["listen"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/{user_id}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * Download your tasks
+         * @description All that are not in the trash, oldest first. JSON can be imported again.
+         */
+        get: operations["export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/{user_id}/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Bring tasks in from an export
+         * @description Tasks get the ids that they have in the file, in place of what you have under those; others stay. All or none; the same file twice changes nothing. The export may be another user's: it becomes yours.
+         */
+        post: operations["import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/{user_id}": {
@@ -98,7 +286,7 @@ export interface paths {
         post?: never;
         /**
          * Erase everything of yours
-         * @description Removes all tasks, and all that is known of the user here, in one transaction. Safe to repeat.
+         * @description Removes all tasks, and all that is known of the user here, in one transaction. Safe to repeat. `Prefer: return=minimal` answers 204 without a body.
          */
         delete: operations["erase"];
         options?: never;
@@ -145,6 +333,252 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * Archive
+         * @description An export.
+         */
+        Archive: {
+            /**
+             * Format
+             * @constant
+             */
+            format: "tasks-backend";
+            /**
+             * Version
+             * @constant
+             */
+            version: 1;
+            /** Tasks */
+            tasks: components["schemas"]["ArchivedTask"][];
+        };
+        /**
+         * ArchivedTask
+         * @description A task as it was exported. Whose it was, and its revision, are not taken over.
+         */
+        ArchivedTask: {
+            /**
+             * Title
+             * @description What is to be done. Blanks around it are removed.
+             * @example Buy milk
+             */
+            title: string;
+            /** Description */
+            description?: string | null;
+            priority?: components["schemas"]["Priority"] | null;
+            /** Due Date */
+            due_date?: string | null;
+            /** Time Zone */
+            time_zone?: string | null;
+            /** Recurrence */
+            recurrence?: string | null;
+            /**
+             * @default due_date
+             * @enum {unknown}
+             */
+            recurrence_from?: "due_date" | "completion" | null;
+            /**
+             * Tags
+             * @description Each once, also regardless of case.
+             * @default []
+             * @example [
+             *       "home"
+             *     ]
+             */
+            tags?: string[];
+            /** Parent Id */
+            parent_id?: number | null;
+            /**
+             * Id
+             * @example 1
+             */
+            id: number;
+            /**
+             * Completed
+             * @description Whether it is done.
+             * @default false
+             * @example false
+             */
+            completed?: boolean;
+            /** Completed At */
+            completed_at?: string | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Updated At
+             * Format: date-time
+             */
+            updated_at: string;
+            /** User Id */
+            user_id?: string | null;
+            /** Revision */
+            revision?: number | null;
+        };
+        /**
+         * Batch
+         * @description Operations that are made in this order, all or none.
+         */
+        Batch: {
+            /** Operations */
+            operations: (components["schemas"]["Create"] | components["schemas"]["Update"] | components["schemas"]["Complete"] | components["schemas"]["Delete"] | components["schemas"]["Restore"])[];
+        };
+        /**
+         * BatchResult
+         * @description One result for each operation, in their order.
+         */
+        BatchResult: {
+            /** Results */
+            results: components["schemas"]["Result"][];
+        };
+        /**
+         * ChangeList
+         * @description Each task once, as it is now. Apply it to your copy, then ask again with `revision` while `has_more`.
+         */
+        ChangeList: {
+            /**
+             * Tasks
+             * @description Created or changed, in the order of their revisions.
+             */
+            tasks: components["schemas"]["Task"][];
+            /**
+             * Deleted
+             * @description Ids of tasks that are gone. Remove those that you have.
+             */
+            deleted: number[];
+            /**
+             * Revision
+             * @description What to ask with next. Negative in the middle of a full copy whose beginning is long ago.
+             */
+            revision: number;
+            /** Has More */
+            has_more: boolean;
+        };
+        /**
+         * Complete
+         * @description Sets `completed`.
+         */
+        Complete: {
+            /** Id */
+            id?: number | null;
+            /** Ref */
+            ref?: string | null;
+            /**
+             * If Revision
+             * @description As If-Match: only if this is the task's revision.
+             */
+            if_revision?: number | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            op: "complete";
+            /**
+             * Completed
+             * @description Whether it is done.
+             * @default true
+             * @example false
+             */
+            completed?: boolean;
+        };
+        /**
+         * CompletedTask
+         * @description A task after it was completed, or opened again.
+         */
+        CompletedTask: {
+            /**
+             * Id
+             * @description Counts from 1 for every user.
+             * @example 1
+             */
+            id: number;
+            /**
+             * User Id
+             * @description Whose task it is.
+             * @example u1
+             */
+            user_id: string;
+            /**
+             * Title
+             * @example Buy milk
+             */
+            title: string;
+            /**
+             * Description
+             * @example Two litres
+             */
+            description: string | null;
+            /**
+             * Completed
+             * @example false
+             */
+            completed: boolean;
+            /**
+             * Completed At
+             * @description When it was completed; also null if that was before this was kept.
+             * @example 2026-01-01T00:00:00.000000Z
+             */
+            completed_at: string | null;
+            /** @example high */
+            priority: components["schemas"]["Priority"] | null;
+            /**
+             * Due Date
+             * @description As it was given.
+             * @example 2026-12-24
+             */
+            due_date: string | null;
+            /**
+             * Time Zone
+             * @example Europe/Berlin
+             */
+            time_zone: string | null;
+            /**
+             * Recurrence
+             * @description What is left of the rule.
+             * @example FREQ=WEEKLY;BYDAY=MO
+             */
+            recurrence: string | null;
+            /**
+             * @description Null where it does not repeat.
+             * @example due_date
+             */
+            recurrence_from: components["schemas"]["Start"] | null;
+            /**
+             * Tags
+             * @example [
+             *       "home"
+             *     ]
+             */
+            tags: string[];
+            /**
+             * Parent Id
+             * @example null
+             */
+            parent_id: number | null;
+            /**
+             * Revision
+             * @description Grows with every change of the user's tasks; the ETag.
+             * @example 1767225600001
+             */
+            revision: number;
+            /**
+             * Created At
+             * Format: date-time
+             * @description RFC 3339, UTC.
+             * @example 2026-01-01T00:00:00.000000Z
+             */
+            created_at: string;
+            /**
+             * Updated At
+             * Format: date-time
+             * @description RFC 3339, UTC.
+             * @example 2026-01-01T00:00:00.000000Z
+             */
+            updated_at: string;
+            /** @description Only where a task that repeats was completed and stays open for the next time. */
+            completed_occurrence?: components["schemas"]["Occurrence"] | null;
+        };
+        /**
          * Completion
          * @description The state to set, whatever it was: safe to repeat.
          */
@@ -155,6 +589,45 @@ export interface components {
              * @example false
              */
             completed: boolean;
+        };
+        /**
+         * Create
+         * @description Creates a task, as POST does.
+         */
+        Create: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            op: "create";
+            task: components["schemas"]["TaskCreate"];
+            /** Ref */
+            ref?: string | null;
+            /**
+             * Parent Ref
+             * @description Instead of `parent_id`, for a parent of this batch.
+             */
+            parent_ref?: string | null;
+        };
+        /**
+         * Delete
+         * @description Moves a task to the trash.
+         */
+        Delete: {
+            /** Id */
+            id?: number | null;
+            /** Ref */
+            ref?: string | null;
+            /**
+             * If Revision
+             * @description As If-Match: only if this is the task's revision.
+             */
+            if_revision?: number | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            op: "delete";
         };
         /**
          * Erased
@@ -169,10 +642,220 @@ export interface components {
             tasks: number;
         };
         /**
+         * Imported
+         * @description What an import did.
+         */
+        Imported: {
+            /**
+             * Created
+             * @example 2
+             */
+            created: number;
+            /**
+             * Changed
+             * @example 1
+             */
+            changed: number;
+            /**
+             * Unchanged
+             * @example 0
+             */
+            unchanged: number;
+        };
+        /**
+         * ListedTask
+         * @description A task of a list.
+         */
+        ListedTask: {
+            /**
+             * Id
+             * @description Counts from 1 for every user.
+             * @example 1
+             */
+            id: number;
+            /**
+             * User Id
+             * @description Whose task it is.
+             * @example u1
+             */
+            user_id: string;
+            /**
+             * Title
+             * @example Buy milk
+             */
+            title: string;
+            /**
+             * Description
+             * @example Two litres
+             */
+            description: string | null;
+            /**
+             * Completed
+             * @example false
+             */
+            completed: boolean;
+            /**
+             * Completed At
+             * @description When it was completed; also null if that was before this was kept.
+             * @example 2026-01-01T00:00:00.000000Z
+             */
+            completed_at: string | null;
+            /** @example high */
+            priority: components["schemas"]["Priority"] | null;
+            /**
+             * Due Date
+             * @description As it was given.
+             * @example 2026-12-24
+             */
+            due_date: string | null;
+            /**
+             * Time Zone
+             * @example Europe/Berlin
+             */
+            time_zone: string | null;
+            /**
+             * Recurrence
+             * @description What is left of the rule.
+             * @example FREQ=WEEKLY;BYDAY=MO
+             */
+            recurrence: string | null;
+            /**
+             * @description Null where it does not repeat.
+             * @example due_date
+             */
+            recurrence_from: components["schemas"]["Start"] | null;
+            /**
+             * Tags
+             * @example [
+             *       "home"
+             *     ]
+             */
+            tags: string[];
+            /**
+             * Parent Id
+             * @example null
+             */
+            parent_id: number | null;
+            /**
+             * Revision
+             * @description Grows with every change of the user's tasks; the ETag.
+             * @example 1767225600001
+             */
+            revision: number;
+            /**
+             * Created At
+             * Format: date-time
+             * @description RFC 3339, UTC.
+             * @example 2026-01-01T00:00:00.000000Z
+             */
+            created_at: string;
+            /**
+             * Updated At
+             * Format: date-time
+             * @description RFC 3339, UTC.
+             * @example 2026-01-01T00:00:00.000000Z
+             */
+            updated_at: string;
+            /**
+             * Deleted At
+             * @description Only in the trash.
+             * @example 2026-01-01T00:00:00.000000Z
+             */
+            deleted_at?: string | null;
+        };
+        /**
+         * Occurrence
+         * @description What was completed of a task that repeats.
+         */
+        Occurrence: {
+            /**
+             * Due Date
+             * @example 2026-12-24
+             */
+            due_date: string;
+            /**
+             * Completed At
+             * Format: date-time
+             * @example 2026-01-01T00:00:00.000000Z
+             */
+            completed_at: string;
+        };
+        /**
+         * Priority
+         * @enum {string}
+         */
+        Priority: "low" | "medium" | "high";
+        /**
+         * Restore
+         * @description Takes a task back from the trash.
+         */
+        Restore: {
+            /** Id */
+            id?: number | null;
+            /** Ref */
+            ref?: string | null;
+            /**
+             * If Revision
+             * @description As If-Match: only if this is the task's revision.
+             */
+            if_revision?: number | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            op: "restore";
+        };
+        /**
+         * Result
+         * @description What the operation's own request would have been answered.
+         */
+        Result: {
+            /**
+             * Status
+             * @example 201
+             */
+            status: number;
+            /** @description Not there for a delete. */
+            task?: components["schemas"]["CompletedTask"] | null;
+        };
+        /**
+         * Sort
+         * @description The order of a list. A leading `-` reverses it; tasks that are equal are told apart by their ids.
+         * @enum {string}
+         */
+        Sort: "created" | "updated" | "title" | "due_date" | "priority" | "-created" | "-updated" | "-title" | "-due_date" | "-priority";
+        /**
+         * Start
+         * @description What a repeating task's next due date is counted from.
+         * @enum {string}
+         */
+        Start: "due_date" | "completion";
+        /**
          * Status
          * @enum {string}
          */
-        Status: "all" | "pending" | "completed";
+        Status: "all" | "pending" | "completed" | "deleted";
+        /**
+         * TagCount
+         * @description A tag and how many tasks have it.
+         */
+        TagCount: {
+            /**
+             * Tag
+             * @example home
+             */
+            tag: string;
+            /**
+             * Open
+             * @example 2
+             */
+            open: number;
+            /**
+             * Total
+             * @example 3
+             */
+            total: number;
+        };
         /**
          * Task
          * @description A task as it is stored.
@@ -205,6 +888,48 @@ export interface components {
              * @example false
              */
             completed: boolean;
+            /**
+             * Completed At
+             * @description When it was completed; also null if that was before this was kept.
+             * @example 2026-01-01T00:00:00.000000Z
+             */
+            completed_at: string | null;
+            /** @example high */
+            priority: components["schemas"]["Priority"] | null;
+            /**
+             * Due Date
+             * @description As it was given.
+             * @example 2026-12-24
+             */
+            due_date: string | null;
+            /**
+             * Time Zone
+             * @example Europe/Berlin
+             */
+            time_zone: string | null;
+            /**
+             * Recurrence
+             * @description What is left of the rule.
+             * @example FREQ=WEEKLY;BYDAY=MO
+             */
+            recurrence: string | null;
+            /**
+             * @description Null where it does not repeat.
+             * @example due_date
+             */
+            recurrence_from: components["schemas"]["Start"] | null;
+            /**
+             * Tags
+             * @example [
+             *       "home"
+             *     ]
+             */
+            tags: string[];
+            /**
+             * Parent Id
+             * @example null
+             */
+            parent_id: number | null;
             /**
              * Revision
              * @description Grows with every change of the user's tasks; the ETag.
@@ -239,6 +964,30 @@ export interface components {
             title: string;
             /** Description */
             description?: string | null;
+            priority?: components["schemas"]["Priority"] | null;
+            /** Due Date */
+            due_date?: string | null;
+            /** Time Zone */
+            time_zone?: string | null;
+            /** Recurrence */
+            recurrence?: string | null;
+            /**
+             * @description What the next due date is counted from.
+             * @default due_date
+             * @example due_date
+             */
+            recurrence_from?: components["schemas"]["Start"];
+            /**
+             * Tags
+             * @description Each once, also regardless of case.
+             * @default []
+             * @example [
+             *       "home"
+             *     ]
+             */
+            tags?: string[];
+            /** Parent Id */
+            parent_id?: number | null;
             /**
              * Completed
              * @description Whether it is done.
@@ -249,7 +998,7 @@ export interface components {
         };
         /**
          * TaskPatch
-         * @description A JSON merge patch (RFC 7396): what is absent stays, null clears the description.
+         * @description A JSON merge patch (RFC 7396): what is absent stays, null clears.
          */
         TaskPatch: {
             /**
@@ -266,10 +1015,29 @@ export interface components {
              * @example false
              */
             completed?: boolean;
+            priority?: components["schemas"]["Priority"] | null;
+            /** Due Date */
+            due_date?: string | null;
+            /** Time Zone */
+            time_zone?: string | null;
+            /** Recurrence */
+            recurrence?: string | null;
+            /** @example completion */
+            recurrence_from?: components["schemas"]["Start"];
+            /**
+             * Tags
+             * @description Each once, also regardless of case.
+             * @example [
+             *       "home"
+             *     ]
+             */
+            tags?: string[];
+            /** Parent Id */
+            parent_id?: number | null;
         };
         /**
          * TaskReplace
-         * @description All of a task that can be written. An omitted description becomes null; an omitted `completed` stays as it is.
+         * @description All of a task that can be written. What is left out is cleared; an omitted `completed` stays as it is.
          */
         TaskReplace: {
             /**
@@ -280,12 +1048,57 @@ export interface components {
             title: string;
             /** Description */
             description?: string | null;
+            priority?: components["schemas"]["Priority"] | null;
+            /** Due Date */
+            due_date?: string | null;
+            /** Time Zone */
+            time_zone?: string | null;
+            /** Recurrence */
+            recurrence?: string | null;
+            /**
+             * @description What the next due date is counted from.
+             * @default due_date
+             * @example due_date
+             */
+            recurrence_from?: components["schemas"]["Start"];
+            /**
+             * Tags
+             * @description Each once, also regardless of case.
+             * @default []
+             * @example [
+             *       "home"
+             *     ]
+             */
+            tags?: string[];
+            /** Parent Id */
+            parent_id?: number | null;
             /**
              * Completed
              * @description Whether it is done.
              * @example false
              */
             completed?: boolean;
+        };
+        /**
+         * Update
+         * @description Changes some of a task, as PATCH does.
+         */
+        Update: {
+            /** Id */
+            id?: number | null;
+            /** Ref */
+            ref?: string | null;
+            /**
+             * If Revision
+             * @description As If-Match: only if this is the task's revision.
+             */
+            if_revision?: number | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            op: "update";
+            changes: components["schemas"]["TaskPatch"];
         };
         /**
          * Problem
@@ -302,6 +1115,8 @@ export interface components {
             instance: string;
             /** @description Also in the X-Request-ID header and in the server's log. */
             request_id: string;
+            /** @description Of a batch: which operation was refused, counted from 0. */
+            operation?: number;
             /** @description With status 422: every fault of the request. */
             errors?: {
                 /** @description `#/title` for a member of the body (RFC 6901), `?limit` for a query parameter, `{task_id}` for a part of the path. */
@@ -321,16 +1136,34 @@ export interface operations {
     list_tasks: {
         parameters: {
             query?: {
-                /** @description Only tasks in this state. */
-                status?: components["schemas"]["Status"];
-                /** @description How many tasks a page holds at most. */
+                /** @description How many of them a page holds at most. */
                 limit?: number;
                 /** @description Where the page starts: from the Link header of the page before. */
                 cursor?: string | null;
+                /** @description Only tasks in this state; `deleted` is the trash. */
+                status?: components["schemas"]["Status"];
+                /** @description `created` and `updated` newest first, `title` A to Z, `due_date` soonest first and none last, `priority` highest first; a leading `-` reverses. The trash knows `created` and `updated` only. */
+                sort?: components["schemas"]["Sort"];
+                /** @description Any of these; may be repeated. */
+                priority?: ("low" | "medium" | "high" | "none")[];
+                /** @description All of these, regardless of case; may be repeated. */
+                tag?: string[];
+                /** @description Due before this moment, or before this day (UTC). */
+                due_before?: string | null;
+                /** @description Due at or after this moment, or on or after this day. */
+                due_after?: string | null;
+                /** @description Pending, and the due date has passed. */
+                overdue?: ("true" | "false") | null;
+                /** @description Subtasks of this task; `none`: tasks that are no subtasks. */
+                parent_id?: number | "none" | null;
+                /** @description Text that the title or the description holds, regardless of case. */
+                q?: string | null;
             };
             header?: {
                 /** @description Answer 304 if the ETag is one of these. */
                 "If-None-Match"?: string | null;
+                /** @description What you would rather have; `Preference-Applied` tells what was heeded. */
+                Prefer?: string | null;
             };
             path: {
                 /**
@@ -350,10 +1183,14 @@ export interface operations {
                     Link?: string;
                     /** @description The list's revision, quoted. */
                     ETag?: string;
+                    /** @description How many tasks all pages hold, with `Prefer: count=exact`. */
+                    "X-Total-Count"?: number;
+                    /** @description The preference that was heeded (RFC 7240). */
+                    "Preference-Applied"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Task"][];
+                    "application/json": components["schemas"]["ListedTask"][];
                 };
             };
             /** @description You have it already */
@@ -1135,7 +1972,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Task"];
+                    "application/json": components["schemas"]["CompletedTask"];
                 };
             };
             /** @description The body is not JSON */
@@ -1248,11 +2085,831 @@ export interface operations {
             };
         };
     };
+    restore_task: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Write only if the task's ETag is one of these; otherwise 412. `*` is any. */
+                "If-Match"?: string | null;
+                /**
+                 * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+                /** @description The task's id: a plain decimal. */
+                task_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    /** @description The task's revision, quoted. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Task"];
+                };
+            };
+            /** @description The request is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Who is calling? */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This path belongs to another user */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such task */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A write with a key is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The task has changed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request's headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request took too long */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_tags: {
+        parameters: {
+            query?: {
+                /** @description How many of them a page holds at most. */
+                limit?: number;
+                /** @description Where the page starts: from the Link header of the page before. */
+                cursor?: string | null;
+            };
+            header?: {
+                /** @description Answer 304 if the ETag is one of these. */
+                "If-None-Match"?: string | null;
+            };
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    /** @description The next page, with `rel="next"`, where there is one (RFC 8288). */
+                    Link?: string;
+                    /** @description The list's revision, quoted. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TagCount"][];
+                };
+            };
+            /** @description You have it already */
+            304: {
+                headers: {
+                    /** @description The list's revision, quoted. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The cursor is not one of ours */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Who is calling? */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This path belongs to another user */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request's headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request took too long */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    batch: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Batch"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchResult"];
+                };
+            };
+            /** @description The body is not JSON */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Who is calling? */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This path belongs to another user */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such task */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A write with a key is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The task has changed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body's media type is not supported */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request's headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request took too long */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_changes: {
+        parameters: {
+            query: {
+                /** @description `revision` of the answer before, as it is; 0 for a full copy. */
+                since: number;
+                /** @description How many changes an answer holds at most. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChangeList"];
+                };
+            };
+            /** @description The request is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Who is calling? */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This path belongs to another user */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Changes since then are not known */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request's headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request took too long */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listen: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The last revision that was heard of: only a newer one is told at once. */
+                "Last-Event-ID"?: string | null;
+            };
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Events */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": {
+                        /** @constant */
+                        event?: "changed";
+                        id?: string;
+                        data?: string;
+                    };
+                };
+            };
+            /** @description The request is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Who is calling? */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This path belongs to another user */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many streams are open */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request's headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request took too long */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description `application/json` (the default), `text/csv` or `text/calendar`. */
+                Accept?: string | null;
+            };
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Archive"];
+                    "text/csv": string;
+                    "text/calendar": string;
+                };
+            };
+            /** @description The request is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Who is calling? */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This path belongs to another user */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such format */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request's headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request took too long */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    import: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Archive"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Imported"];
+                };
+            };
+            /** @description The body is not JSON */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Who is calling? */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This path belongs to another user */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A write with a key is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body's media type is not supported */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request's headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request took too long */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     erase: {
         parameters: {
             query?: never;
             header?: {
-                /** @description `return=minimal` answers 204 without a body. */
+                /** @description What you would rather have; `Preference-Applied` tells what was heeded. */
                 Prefer?: string | null;
                 /**
                  * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
