@@ -521,12 +521,13 @@ async def test_light_and_dark(page: Page, pytestconfig: pytest.Config) -> None:
     await add(
         page, "Plan the spring offsite", "Buy oat milk and coffee", "Book the dentist", "Send the report", "Pay rent"
     )
-    await edit(page, "Send the report", "Send the quarterly report", "To Grace, before the meeting on Friday.")
-    await button(page, "Edit Plan the spring offsite").click()
-    await page.get_by_role("textbox", name="Description").fill("Somewhere by a lake. Ask who eats what.")
+    await edit(page, "Plan the spring offsite", "Plan the spring offsite", "Somewhere by a lake. Ask who eats what.")
+    await button(page, "Edit Send the report").click()
+    await page.get_by_role("textbox", name="Title").fill("Send the quarterly report")
+    await page.get_by_role("textbox", name="Description").fill("To Grace, before the meeting on Friday.")
     await page.get_by_role("listitem").get_by_label("Due").fill("2030-05-17")
     await page.get_by_role("listitem").get_by_label("Priority").select_option("High")
-    await page.get_by_role("listitem").get_by_label("Tags").fill("work, travel")
+    await page.get_by_role("listitem").get_by_label("Tags").fill("work, Grace")
     await button(page, "Save").click()
     await task(page, "Pay rent").check()
     await task(page, "Buy oat milk and coffee").check()
