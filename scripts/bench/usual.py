@@ -8,14 +8,14 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import jwt
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, StringConstraints
-from sqlalchemy import BigInteger, DateTime
+from sqlalchemy import ARRAY, BigInteger, DateTime, Text
 from sqlmodel import Field, Session, SQLModel, col, create_engine, select
 from starlette.middleware.base import BaseHTTPMiddleware
 
@@ -32,6 +32,14 @@ class Task(SQLModel, table=True):
     title: str
     description: str | None = None
     completed: bool = False
+    completed_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
+    priority: str | None = None
+    due_date: str | None = None
+    time_zone: str | None = None
+    recurrence: str | None = None
+    recurrence_from: str | None = None
+    tags: list[str] = Field(default_factory=list, sa_type=ARRAY(Text))
+    parent_id: int | None = Field(default=None, sa_type=BigInteger)
     revision: int = Field(default=1, sa_type=BigInteger)
     created_at: datetime = Field(default_factory=lambda: datetime.now(UTC), sa_type=DateTime(timezone=True))
     updated_at: datetime = Field(default_factory=lambda: datetime.now(UTC), sa_type=DateTime(timezone=True))
@@ -42,6 +50,9 @@ class TaskWrite(BaseModel):
 
     title: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
     description: Annotated[str, StringConstraints(max_length=1000)] | None = None
+    priority: Literal["low", "medium", "high"] | None = None
+    due_date: str | None = None
+    tags: list[Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50)]] = []
 
 
 class TaskRead(BaseModel):
@@ -50,6 +61,14 @@ class TaskRead(BaseModel):
     title: str
     description: str | None
     completed: bool
+    completed_at: datetime | None
+    priority: str | None
+    due_date: str | None
+    time_zone: str | None
+    recurrence: str | None
+    recurrence_from: str | None
+    tags: list[str]
+    parent_id: int | None
     revision: int
     created_at: datetime
     updated_at: datetime
@@ -131,7 +150,8 @@ def get_task(owner: Owner, task_id: int, database: Database) -> Any:
 @app.put("/api/{user_id}/tasks/{task_id}", response_model=TaskRead)
 def update_task(owner: Owner, task_id: int, body: TaskWrite, database: Database) -> Any:
     task = found(task_id, owner, database)
-    task.title, task.description = body.title, body.description
+    for name, value in body.model_dump().items():
+        setattr(task, name, value)
     task.revision, task.updated_at = task.revision + 1, datetime.now(UTC)
     return saved(task, database)
 
@@ -140,5 +160,6 @@ def update_task(owner: Owner, task_id: int, body: TaskWrite, database: Database)
 def complete_task(owner: Owner, task_id: int, database: Database) -> Any:
     task = found(task_id, owner, database)
     task.completed = not task.completed
+    task.completed_at = datetime.now(UTC) if task.completed else None
     task.revision, task.updated_at = task.revision + 1, datetime.now(UTC)
     return saved(task, database)

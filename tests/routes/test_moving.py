@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import json
+import time
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -215,6 +216,19 @@ async def test_an_import_beside_other_writes_loses_nothing(client: Client) -> No
     assert counts["created"] == 600
     assert len({one["id"] for one in created}) == 20
     assert listed["x-total-count"] == "620"
+
+
+async def test_hostile_rules_take_no_time(client: Client) -> None:
+    """An import does not look whether rules come again; one that does not ends when its task is completed."""
+    never = {"due_date": "2026-01-06", "recurrence": "FREQ=DAILY;INTERVAL=7;BYDAY=MO"}
+    file = {"format": "tasks-backend", "version": 1, "tasks": [task(n, **never) for n in range(1, 2001)]}
+    started = time.process_time()
+
+    assert (await imported(client, file))["created"] == 2000
+    assert time.process_time() - started < 10  # looking would take more than 40 s
+
+    done = await client.patch(path(client, 1, "/complete"))
+    assert (done.json()["completed"], done.json()["due_date"]) == (True, "2026-01-06")
 
 
 async def test_an_import_with_a_key_is_made_once(client: Client) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema, model_validator
 
@@ -30,6 +30,9 @@ Moment = Annotated[
 
 class ArchivedTask(Planned):
     """A task as it was exported. Whose it was, and its revision, are not taken over."""
+
+    # There may be a hundred thousand of them: a rule that never comes again ends when the task is completed.
+    must_come_again: ClassVar[bool] = False
 
     id: Annotated[int, Field(ge=1, le=ID_MAX, examples=[1])]
     completed: Completed = False

@@ -5,7 +5,7 @@ import unicodedata
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self, TypedDict, cast
+from typing import Annotated, Any, ClassVar, Literal, Self, TypedDict, cast
 
 from pydantic import (
     AfterValidator,
@@ -159,18 +159,24 @@ class Body(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
 
-def check_plan(due_date: str | None, time_zone: str | None, rule: str | None) -> None:
-    """What the members of a plan must be together. Raises ValueError."""
+def check_plan(due_date: str | None, time_zone: str | None, rule: str | None, *, comes_again: bool = True) -> None:
+    """What the members of a plan must be together. Raises ValueError.
+
+    Whether a rule comes again is a search that may take long where it does not.
+    """
     if due_date is not None:
         due.instant(due_date, time_zone)
     if rule is not None:
         if due_date is None:
             raise ValueError("a task that repeats needs a due_date")
-        recurrence.check(due_date, rule, time_zone)
+        if comes_again:
+            recurrence.check(due_date, rule, time_zone)
 
 
 class Planned(Body):
     """What may be planned of a task."""
+
+    must_come_again: ClassVar[bool] = True
 
     title: Title
     description: Description | None = None
@@ -186,7 +192,7 @@ class Planned(Body):
 
     @model_validator(mode="after")
     def _plan(self) -> Self:
-        check_plan(self.due_date, self.time_zone, self.recurrence)
+        check_plan(self.due_date, self.time_zone, self.recurrence, comes_again=self.must_come_again)
         return self
 
 

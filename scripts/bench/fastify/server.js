@@ -11,16 +11,18 @@ pg.types.setTypeParser(20, Number)
 pg.types.setTypeParser(1114, (text) => `${text.slice(0, 10)}T${text.slice(11)}Z`)
 const pool = new pg.Pool({ max: 10 }) // PGHOST, PGUSER, PGDATABASE say where
 
-const columns = `user_id, id, title, description, completed, revision,
+const columns = `user_id, id, title, description, completed, timezone('UTC', completed_at) AS completed_at, priority,
+  due_date, time_zone, recurrence, recurrence_from, tags, parent_id, revision,
   timezone('UTC', created_at) AS created_at, timezone('UTC', updated_at) AS updated_at`
 const statements = {
   list: `SELECT ${columns} FROM tasks WHERE user_id = $1 ORDER BY id DESC LIMIT $2`,
   get: `SELECT ${columns} FROM tasks WHERE user_id = $1 AND id = $2`,
-  create: `INSERT INTO tasks (user_id, title, description, completed) VALUES ($1, $2, $3, $4) RETURNING ${columns}`,
-  update: `UPDATE tasks SET title = $3, description = $4, revision = revision + 1, updated_at = now()
-    WHERE user_id = $1 AND id = $2 RETURNING ${columns}`,
-  toggle: `UPDATE tasks SET completed = NOT completed, revision = revision + 1, updated_at = now()
-    WHERE user_id = $1 AND id = $2 RETURNING ${columns}`
+  create: `INSERT INTO tasks (user_id, title, description, completed, completed_at, priority, due_date, tags)
+    VALUES ($1, $2, $3, $4, CASE WHEN $4 THEN now() END, $5, $6, $7) RETURNING ${columns}`,
+  update: `UPDATE tasks SET title = $3, description = $4, priority = $5, due_date = $6, tags = $7,
+    revision = revision + 1, updated_at = now() WHERE user_id = $1 AND id = $2 RETURNING ${columns}`,
+  toggle: `UPDATE tasks SET completed = NOT completed, completed_at = CASE WHEN NOT completed THEN now() END,
+    revision = revision + 1, updated_at = now() WHERE user_id = $1 AND id = $2 RETURNING ${columns}`
 }
 
 async function run (name, values) {
@@ -37,6 +39,14 @@ const task = {
     title: { type: 'string' },
     description: { type: ['string', 'null'] },
     completed: { type: 'boolean' },
+    completed_at: { type: ['string', 'null'] },
+    priority: { type: ['string', 'null'] },
+    due_date: { type: ['string', 'null'] },
+    time_zone: { type: ['string', 'null'] },
+    recurrence: { type: ['string', 'null'] },
+    recurrence_from: { type: ['string', 'null'] },
+    tags: { type: 'array', items: { type: 'string' } },
+    parent_id: { type: ['integer', 'null'] },
     revision: { type: 'integer' },
     created_at: { type: 'string' },
     updated_at: { type: 'string' }
@@ -49,7 +59,10 @@ const body = {
   properties: {
     title: { type: 'string', minLength: 1, maxLength: 200 },
     description: { type: ['string', 'null'], maxLength: 1000 },
-    completed: { type: 'boolean' }
+    completed: { type: 'boolean' },
+    priority: { enum: ['low', 'medium', 'high', null] },
+    due_date: { type: ['string', 'null'] },
+    tags: { type: 'array', maxItems: 20, items: { type: 'string', minLength: 1, maxLength: 50 } }
   }
 }
 const ids = { type: 'object', properties: { id: { type: 'integer', minimum: 1 } } }
@@ -93,16 +106,16 @@ app.register(async (routes) => {
   }, (request) => run('list', [request.user.sub, request.query.limit]))
 
   routes.post('/tasks', { schema: { body, response: { 201: task } } }, async (request, reply) => {
-    const { title, description = null, completed = false } = request.body
-    return one(reply, await run('create', [request.user.sub, title, description, completed]), 201)
+    const { title, description = null, completed = false, priority = null, due_date = null, tags = [] } = request.body
+    return one(reply, await run('create', [request.user.sub, title, description, completed, priority, due_date, tags]), 201)
   })
 
   routes.get('/tasks/:id', { schema: { params: ids, response: { 200: task } } }, async (request, reply) =>
     one(reply, await run('get', [request.user.sub, request.params.id])))
 
   routes.put('/tasks/:id', { schema: { params: ids, body, response: { 200: task } } }, async (request, reply) => {
-    const { title, description = null } = request.body
-    return one(reply, await run('update', [request.user.sub, request.params.id, title, description]))
+    const { title, description = null, priority = null, due_date = null, tags = [] } = request.body
+    return one(reply, await run('update', [request.user.sub, request.params.id, title, description, priority, due_date, tags]))
   })
 
   routes.patch('/tasks/:id/complete', { schema: { params: ids, response: { 200: task } } }, async (request, reply) =>
