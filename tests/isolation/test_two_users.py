@@ -14,6 +14,22 @@ SOON_OVER = {"events_lifetime": 0.01}
 METHODS = ("get", "post", "put", "patch", "delete")
 
 
+TITLE = {"title": "Bob was here", "completed": True}
+MOMENT = "2026-01-01T00:00:00Z"
+# What is sent to a route: what it takes, about the task that Alice has.
+BODIES: dict[str, Any] = {
+    "POST batch": {"operations": [{"op": "create", "task": TITLE}, {"op": "update", "id": 1, "changes": TITLE}]},
+    "POST import": {
+        "format": "tasks-backend",
+        "version": 1,
+        "tasks": [{**TITLE, "id": 1, "created_at": MOMENT, "updated_at": MOMENT}],
+    },
+    "POST tasks": TITLE,
+    "PUT {task_id}": TITLE,
+    "PATCH {task_id}": TITLE,
+}
+
+
 def operations() -> list[tuple[str, str]]:
     """Method and path of every operation that is not public."""
     paths = create_app(settings_for("postgresql://nobody@localhost/none")).openapi()["paths"]
@@ -49,7 +65,8 @@ async def test_no_operation_reaches_another_users_rows(
 ) -> None:
     """Bob on Alice's path is 403, nobody 401, before the database; on his own path Bob meets nothing of hers."""
     name = database_url.partition("@/")[2].partition("?")[0]
-    body: dict[str, Any] = {"json": {"title": "Bob was here", "completed": True}} if method in ("POST", "PUT") else {}
+    known = BODIES.get(f"{method} {path.rpartition('/')[2]}")
+    body: dict[str, Any] = {} if known is None else {"json": known}
     async with contextlib.AsyncExitStack() as stack:
         wire, url = await stack.enter_async_context(wire_to(database_url))
         app = await stack.enter_async_context(running(create_app(settings_for(url, **SOON_OVER))))

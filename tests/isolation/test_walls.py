@@ -67,6 +67,8 @@ async def test_the_guard_alone_keeps_others_out() -> None:
 FORGOTTEN = {
     "read": "SELECT id, title FROM tasks WHERE %(owner)s IS NOT NULL",
     "read the counters": "SELECT user_id FROM task_lists WHERE %(owner)s IS NOT NULL",
+    "read the trash": "SELECT id, title FROM deleted_tasks WHERE %(owner)s IS NOT NULL",
+    "empty the trash": "DELETE FROM deleted_tasks WHERE %(owner)s IS NOT NULL RETURNING id",
     "update": "UPDATE tasks SET title = 'stolen' WHERE %(owner)s IS NOT NULL RETURNING id",
     "delete": "DELETE FROM tasks WHERE %(owner)s IS NOT NULL RETURNING id",
     "named": "SELECT id FROM tasks WHERE user_id = %(victim)s AND %(owner)s IS NOT NULL",
@@ -78,12 +80,14 @@ async def test_row_security_alone_confines_a_forgotten_filter(database_url: str,
     """Wall 4 without walls 1 to 3: a statement that lost its filter meets no foreign row."""
     victim, thief = new_user(), new_user()
     async with database_for(database_url) as database:
-        kept = await repository(database, victim).create(TaskCreate(title="mine"))
+        kept, gone = [await repository(database, victim).create(TaskCreate(title="mine")) for _ in range(2)]
+        await repository(database, victim).delete(gone["id"])
 
         met = await OwnerSession(database, thief).run(Statement("forgotten", text, ("id",)), victim=victim)
 
         assert met == []
         assert await found(database, victim).get(kept["id"]) == kept
+        assert (await repository(database, victim).restore(gone["id"]))["id"] == gone["id"]
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,23 @@ async def test_a_copy_is_whole_where_deletions_were_forgotten(
     assert await copy.is_whole()
 
 
+async def test_a_first_write_says_from_when_on_deletions_are_known(
+    client: Client, server: Server, database_url: str
+) -> None:
+    """In a list from before they were kept: whoever is in sync before it stays so."""
+    await create(client)
+    name = database_url.partition("@/")[2].partition("?")[0]
+    server.execute(f"UPDATE task_lists SET horizon = NULL WHERE user_id = '{client.user_id}'", database=name)
+    copy = Copy(client)
+    await copy.follow()
+    revision = copy.since
+
+    await client.patch(path(client, 1), json={"title": "written"})
+    await client.delete(path(client, 1))
+
+    assert (await ask(client, revision)).json()["deleted"] == [1]
+
+
 async def test_a_place_in_a_copy_is_told_of_deletions(client: Client, server: Server, database_url: str) -> None:
     """What was copied and then deleted, in the middle of a full copy, is taken away again."""
     for _ in range(4):
