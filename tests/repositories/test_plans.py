@@ -15,6 +15,7 @@ from backend.app.row_security import ROLE
 from backend.app.schemas.task import Sort, Status
 from tests.conftest import Server
 
+BY_DUE_DATE = "ix_tasks_user_id_due_at_id"
 HEAVY, PAGE = "heavy", 20
 TASKS_OF_HEAVY = 20_000
 # One user with very many tasks, nearly all of them completed, among many with few. All of them are planned in some way.
@@ -171,7 +172,9 @@ def test_a_filter_changes_no_order(plans: Plans, sort: Sort, filters: dict[str, 
 
     for mode in ("force_generic_plan", "force_custom_plan"):
         plan = plans.of(statement, mode, **{**NO_FILTERS, **filters, **first_page(sort)})
-        assert unordered(plan) == []
+        # Where the few in a window of due dates are quicker to find than the page, these are sorted, as they should be.
+        in_window = "due_before" in filters and any(node.get("Index Name") == BY_DUE_DATE for node in plan)
+        assert in_window or unordered(plan) == []
 
 
 @pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])

@@ -1,5 +1,6 @@
 """Several writes in one request: all of them, or none."""
 
+import contextlib
 from typing import Any
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 from backend.app.main import create_app
 from tests.conftest import Client, client_for, running, settings_for
 from tests.routes.test_tasks import create, path
+from tests.wire import wire_to
 
 
 async def batch(client: Client, *operations: dict[str, Any], **options: Any) -> httpx.Response:
@@ -130,3 +132,19 @@ async def test_a_batch_with_a_key_is_made_once(client: Client) -> None:
     assert again.json() == first.json()
     assert again.headers["idempotency-replayed"] == "true"
     assert len((await client.get(path(client))).json()) == 2
+
+
+async def test_a_database_that_goes_away_is_nobodys_fault(database_url: str) -> None:
+    """503, and not an operation that was refused; nothing of the batch is there."""
+    async with contextlib.AsyncExitStack() as stack:
+        wire, url = await stack.enter_async_context(wire_to(database_url))
+        app = await stack.enter_async_context(running(create_app(settings_for(url, database_connect_timeout=0.5))))
+        client = await stack.enter_async_context(client_for(app))
+        await create(client)
+        wire.lose_after(2)
+
+        answer = await batch(client, GOOD, GOOD, GOOD)
+        wire.mend()
+
+        assert (answer.status_code, "operation" in answer.json()) == (503, False)
+        assert len((await client.get(path(client))).json()) == 1

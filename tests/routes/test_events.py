@@ -270,6 +270,35 @@ async def test_an_ending_process_opens_no_stream(live: FastAPI, mine: Client) ->
     assert (await mine.get(f"/api/{mine.user_id}/events")).status_code == 503
 
 
+class Uvicorn:
+    """What is known of a server that is told to end."""
+
+    def __init__(self) -> None:
+        self.should_exit = False
+
+    def handle_exit(self, *_: Any) -> None:
+        self.should_exit = True
+
+
+async def test_a_servers_signal_ends_streams_first(database_url: str) -> None:
+    """The server's own handler is called as well, and is in its place again when the application has ended."""
+    server, before = Uvicorn(), signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, server.handle_exit)
+    try:
+        app = create_app(settings_for(database_url))
+        async with running(app), listening(app, new_user()) as stream:
+            await stream.revision()
+            signal.raise_signal(signal.SIGTERM)
+            await stream.ended()
+        assert server.should_exit
+        assert signal.getsignal(signal.SIGTERM) == server.handle_exit
+        async with running(create_app(settings_for(database_url))):
+            signal.signal(signal.SIGTERM, before)  # somebody else's since then
+        assert signal.getsignal(signal.SIGTERM) == before
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def opened(port: int, user_id: str = "u1") -> socket.socket:
     """A raw connection on which a stream has begun."""
     connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)

@@ -6,7 +6,7 @@ from backend.app import problems
 from backend.app.db import OwnerSession
 from backend.app.repositories.rows import Task
 from backend.app.repositories.tasks import TaskRepository
-from backend.app.schemas.batch import Complete, Create, Delete, Named, Operation, Restore, Update
+from backend.app.schemas.batch import Complete, Create, Named, Operation, Restore, Update
 
 Result = dict[str, Any]
 
@@ -31,9 +31,9 @@ class BatchRepository:
             for number, operation in enumerate(operations):
                 try:
                     results.append(await batch.make(operation))
-                except problems.Unavailable:
-                    raise
                 except problems.Problem as problem:
+                    if isinstance(problem, problems.Unavailable):  # which is nobody's fault
+                        raise
                     raise problems.OperationFailed(number, problem) from None
         return results
 
@@ -57,8 +57,7 @@ class _Batch:
                 return {"status": 200, "task": await self._tasks.complete(named, completed, operation.expected)}
             case Restore():
                 return {"status": 200, "task": await self._tasks.restore(self._named(operation), operation.expected)}
-            case Delete():
-                await self._tasks.delete(self._named(operation), operation.expected)
+        await self._tasks.delete(self._named(operation), operation.expected)
         return {"status": 204}
 
     async def _create(self, operation: Create) -> Task:

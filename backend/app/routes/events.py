@@ -76,14 +76,17 @@ async def _events(listener: Listener, known: int | None, *, lifetime: float, hea
     yield format_sse_event(retry=RETRY)
     ends = time.monotonic() + lifetime
     seconds = 0.0  # what is known already is told at once, or that there is nothing to tell
-    while not listener.is_ended and seconds >= 0:
+    while seconds >= 0:
         revision = await listener.after(known, seconds)
-        if revision is None:
-            yield KEEPALIVE_COMMENT
-        else:
-            known = revision
-            yield format_sse_event(event="changed", id=str(revision), data_str=f'{{"revision":{revision}}}')
+        if listener.is_ended:
+            return
+        known = known if revision is None else revision
+        yield KEEPALIVE_COMMENT if revision is None else _changed(revision)
         seconds = min(heartbeat, ends - time.monotonic())
+
+
+def _changed(revision: int) -> bytes:
+    return format_sse_event(event="changed", id=str(revision), data_str=f'{{"revision":{revision}}}')
 
 
 def _known(last_event_id: str | None) -> int | None:
