@@ -19,16 +19,19 @@ class Wire:
         self.sent: Counter[str] = Counter()
         self.connections = 0
         self.refusing = False
-        self._losing = False
+        self._losing = self._once = False
         self._last_query: int | None = None
 
     @property
     def queries(self) -> int:
         return self.sent["Q"] + self.sent["P"]
 
-    def lose_after(self, queries: int) -> None:
-        """The server gets so many more queries; the answer to the last one, and the connection with it, is lost."""
-        self._last_query = self.queries + queries
+    def lose_after(self, queries: int, *, once: bool = False) -> None:
+        """The server gets so many more queries; the answer to the last one, and the connection with it, is lost.
+
+        So are all after it until `mend`, unless it is lost only `once`.
+        """
+        self._last_query, self._once = self.queries + queries, once
 
     def mend(self) -> None:
         self._losing, self._last_query = False, None
@@ -84,6 +87,8 @@ class Wire:
             await self._flowing.wait()
             writer.write(answer)
             await writer.drain()
+        if self._losing and self._once:
+            self.mend()
         writer.close()
 
 

@@ -32,6 +32,10 @@ QUERY_CANCELED = "57014"
 # system; read-only server, idle in a transaction for too long, serialization failure, deadlock, lock not available.
 NOT_NOW_CLASSES = frozenset({"08", "53", "57", "58"})
 NOT_NOW = frozenset({"25006", "25P03", "40001", "40P01", "55P03"})
+# Of these, those after which nothing was done and the same may succeed: serialization failure, deadlock.
+UNDONE = frozenset({"40001", "40P01"})
+# The server ended the connection, so that nobody knows whether a commit was made: administrator, crash, not yet up.
+CUT_OFF = frozenset({"57P01", "57P02", "57P03"})
 # Undefined table, undefined column: the schema went away under us.
 SCHEMA_GONE = frozenset({"42P01", "42703"})
 
@@ -450,7 +454,12 @@ class Database:
         elif code[:2] not in NOT_NOW_CLASSES and code not in NOT_NOW:
             return
         log.warning("database: not now", extra={"fields": {"error": type(error).__name__, "sqlstate": code}})
-        raise problems.DatabaseUnavailable from None
+        away = problems.DatabaseUnavailable()
+        if code in UNDONE:
+            away.trying_again = "safe"
+        elif code is None or code in CUT_OFF:
+            away.trying_again = "safe for what changes nothing twice"
+        raise away from None
 
     async def _connect(self) -> Connection:
         raw = None

@@ -4,7 +4,7 @@ Any layer raises a problem; `middleware/observe.py` answers it.
 """
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import orjson
 
@@ -240,9 +240,12 @@ class Unavailable(Problem):
 
 
 class DatabaseUnavailable(Unavailable):
+    """503. `trying_again` says whether the program itself may do so at once."""
+
     slug, title = "database-unavailable", "The database cannot be used right now"
     detail = "The database is away or still being set up. Try again in a moment."
     retry_after = 2
+    trying_again: Literal["useless", "safe", "safe for what changes nothing twice"] = "useless"
 
 
 class Overloaded(Unavailable):

@@ -23,6 +23,7 @@ from starlette.types import Receive, Scope, Send
 
 from backend.app import problems
 from backend.app.db import OwnerSession
+from backend.app.routes.again import again
 from backend.app.routes.once import Writes, key_of
 from backend.app.routes.reply import Reply
 from backend.app.schemas.task import ID_MAX
@@ -111,9 +112,9 @@ class ContractRoute(APIRoute):
 
             key = key_of(request)
             if key is None:
-                return await write()
+                return await again(write, changes_nothing_twice=request.scope["method"] == "GET")
             writes: Writes = request.app.state.writes
-            return await writes.once(request, key, document, write)
+            return await again(lambda: writes.once(request, key, document, write), changes_nothing_twice=True)
 
         return handle
 
