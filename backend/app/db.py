@@ -335,10 +335,8 @@ class Database:
             await self.check()
         values = {**parameters, OWNER: owner}
         if self._preparing and statement.types:
-            rows = await self._execute(self._prelude, values, statement)
-            if rows is not None:
-                return rows
-        return await self._execute(self._prelude + statement.text, values) or []
+            return await self._execute(self._prelude, values, statement)
+        return await self._execute(self._prelude + statement.text, values)
 
     @contextlib.asynccontextmanager
     async def transaction(self, owner: str) -> AsyncIterator["OwnerSession"]:
@@ -395,7 +393,7 @@ class Database:
         self._walls_stand = not look.cancelled() and look.exception() is None
 
     async def _look_at_walls(self) -> None:
-        faults = await self._execute(row_security.FAULTS, row_security.PARAMETERS) or []
+        faults = await self._execute(row_security.FAULTS, row_security.PARAMETERS)
         sentences = {kind: "; ".join(s for k, s in faults if k == kind) for kind, _ in faults}
         if row_security.NOT_MIGRATED in sentences:
             reason = sentences[row_security.NOT_MIGRATED]
@@ -408,21 +406,18 @@ class Database:
                 "Run `alembic upgrade head` as the owner of the tables, or undo what was changed by hand."
             )
 
-    async def _execute(
-        self, text: str, parameters: Mapping[str, Any], prepared: Statement | None = None
-    ) -> list[Row] | None:
-        """The rows of the text, or of the prepared statement after it; None where that was not as we left it."""
+    async def _execute(self, text: str, parameters: Mapping[str, Any], prepared: Statement | None = None) -> list[Row]:
+        """The rows of the text, or of the prepared statement after it; that is sent in full if it is not as we left it."""
         connection = await self._pool.acquire()
         try:
-            if prepared is not None:
-                text += connection.text_of(prepared)
-            rows = await connection.execute(text, parameters)
+            whole = text if prepared is None else text + connection.text_of(prepared)
+            rows = await connection.execute(whole, parameters)
         except psycopg2.Error as error:
             if prepared is not None and error.pgcode in PREPARED_IN_DOUBT:
                 connection.doubt(prepared, error.pgcode)
                 self._pool.release(connection)
                 self._doubt()
-                return None
+                return await self._execute(text + prepared.text, parameters)
             self._pool.release(connection)
             self._raise_problem(error)
             raise
