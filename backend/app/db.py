@@ -407,7 +407,7 @@ class Database:
             )
 
     async def _execute(self, text: str, parameters: Mapping[str, Any], prepared: Statement | None = None) -> list[Row]:
-        """The rows of the text, or of the prepared statement after it; that is sent in full if it is not as we left it."""
+        """The rows of the text, or of the prepared statement after it: in full, if that is not as we left it."""
         connection = await self._pool.acquire()
         try:
             whole = text if prepared is None else text + connection.text_of(prepared)
