@@ -115,10 +115,22 @@ async def test_ids_of_ours_differ() -> None:
 
 
 async def test_an_answer_keeps_its_own_headers() -> None:
-    """The id is added; nothing is taken away."""
+    """The id is added, and how it is to be read; nothing is taken away."""
     start, _ = await ask(fine, (b"x-request-id", b"r1"))
 
-    assert start["headers"] == [(b"x-own", b"1"), (b"x-request-id", b"r1")]
+    assert start["headers"] == [(b"x-own", b"1"), (b"x-request-id", b"r1"), (b"x-content-type-options", b"nosniff")]
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/ready", "/docs", "/nowhere", "/api/{me}/tasks", "/api/bob/tasks"])
+async def test_no_answer_is_taken_for_another_type(database_url: str, path: str) -> None:
+    """Whatever is answered, and to whomever: once, by every route and every refusal."""
+    app = create_app(settings_for(database_url, environment="development"))
+    async with running(app), client_for(app) as client:
+        answers = [
+            await client.get(path.format(me=client.user_id), headers=sent) for sent in ({}, {"Authorization": "x"})
+        ]
+
+    assert [answer.headers.get_list("x-content-type-options") for answer in answers] == [["nosniff"]] * 2
 
 
 async def test_a_request_is_one_line_with_just_these_members(lines: Lines) -> None:
@@ -186,6 +198,7 @@ async def test_a_problem_is_answered(lines: Lines, problem: problems.Problem, ex
         b"content-length": str(len(body["body"])).encode(),
         b"cache-control": b"no-store",
         b"x-request-id": b"r1",
+        b"x-content-type-options": b"nosniff",
         **extra,
     }
     assert body["body"] == problem.body("r1")

@@ -26,6 +26,8 @@ from backend.app.config import RefusedToStart
 ACCEPTED_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 # RFC 6455, section 7.4.1: the endpoint is refused because of a policy.
 POLICY_VIOLATION: Final = 1008
+# Browsers take an answer for what it says it is (Fetch standard, section 3.6), whoever wrote what is in it.
+NO_SNIFFING: Final = (b"x-content-type-options", b"nosniff")
 
 # Request ids are names and no secrets: the operating system's random numbers cost a system call each.
 _ids = random.Random()  # noqa: S311 - as said
@@ -60,7 +62,7 @@ class ObserveMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode()), NO_SNIFFING]
             await send(message)
 
         try:

@@ -2,7 +2,7 @@
 import type { createApi } from "./api";
 
 const FIRST_WAIT = 500;
-const LONGEST_WAIT = 2000;
+const LONGEST_WAIT = 1000;
 
 /**
  * Calls `onRevision` with the newest revision, at once and after each change, until `signal` says so. A stream that ends (the
@@ -34,7 +34,9 @@ export async function listen(
     } catch {
       // No answer, or it was cut off.
     }
-    if (!signal.aborted) await new Promise((resolve) => setTimeout(resolve, wait));
+    // Not all at once, when a server comes back.
+    const pause = wait * (0.5 + Math.random() / 2);
+    if (!signal.aborted) await new Promise((resolve) => setTimeout(resolve, pause));
     wait = Math.min(wait * 2, LONGEST_WAIT);
   }
 }
