@@ -14,7 +14,8 @@ from backend.app.db import OWNER, Database, OwnerSession, Statement, _give_up
 from backend.app.main import create_app
 from backend.app.repositories.finding import TaskFinder
 from backend.app.repositories.tasks import TaskRepository
-from backend.app.schemas.task import TaskCreate, TaskPageQuery
+from backend.app.schemas.finding import TaskPageQuery
+from backend.app.schemas.task import TaskCreate
 from tests.conftest import Server, client_for, database_for, new_user, running, settings_for
 from tests.wire import Wire, wire_to
 

@@ -19,7 +19,7 @@ from psycopg2.extensions import parse_dsn
 
 from backend.app import embedded
 from backend.app.routes import cursor
-from backend.app.schemas.task import TaskPageQuery
+from backend.app.schemas.finding import TaskPageQuery
 from scripts.bench.processes import Server, free_port, run
 
 USERS: Final = 1000

@@ -11,7 +11,8 @@ from backend.app import problems
 from backend.app.db import OWNER, Database, OwnerSession, Statement
 from backend.app.repositories.finding import TaskFinder
 from backend.app.repositories.tasks import TaskRepository
-from backend.app.schemas.task import Status, TaskCreate, TaskPageQuery
+from backend.app.schemas.finding import Status, TaskPageQuery
+from backend.app.schemas.task import TaskCreate
 from tests.conftest import database_for, new_user
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from backend.app.db import OWNER, Statement
 from backend.app.repositories import archive, changes, family, finding, tasks
-from backend.app.repositories.finding import ORDERS
+from backend.app.repositories.orders import ORDERS
 from backend.app.repositories.rows import TASKS
 from backend.app.row_security import ROLE
-from backend.app.schemas.task import Sort, Status
+from backend.app.schemas.finding import Sort, Status
 from tests.conftest import Server
 
 BY_DUE_DATE = "ix_tasks_user_id_due_at_id"

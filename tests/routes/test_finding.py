@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
-from backend.app.schemas.task import Sort
+from backend.app.schemas.finding import Sort
 from tests.conftest import Client, MakeClient
 from tests.routes.test_tasks import create, path
 
@@ -262,7 +262,7 @@ async def test_a_cursor_belongs_to_its_list(client: Client, query: str, change: 
 async def test_a_forged_place_is_400_or_a_place(client: Client, sort: str, place: list[Any]) -> None:
     """A cursor is not signed, for it can name nothing but where to begin among one's own tasks."""
     from backend.app.routes import cursor  # noqa: PLC0415 - only a forger needs it
-    from backend.app.schemas.task import TaskPageQuery  # noqa: PLC0415 - as above
+    from backend.app.schemas.finding import TaskPageQuery  # noqa: PLC0415 - as above
 
     query = TaskPageQuery(sort=Sort(sort))
     made = await client.get(f"{path(client)}?sort={sort}&cursor={cursor.encode(query.fingerprint, tuple(place))}")

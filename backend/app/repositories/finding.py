@@ -4,8 +4,6 @@ Each list is one statement along one index. The usual list, newest first and by 
 for each of which an index ends where the page ends; any other filter is looked at row by row.
 """
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,14 +27,13 @@ from sqlalchemy import (
     or_,
     select,
     true,
-    tuple_,
 )
 from sqlalchemy.sql.elements import ColumnElement
 
 from backend.app import problems
 from backend.app.db import OwnerSession, Row, Statement
 from backend.app.due import beginning
-from backend.app.models import TITLE_MAX_CHARACTERS
+from backend.app.repositories.orders import ORDERS, Order
 from backend.app.repositories.owned import prepare
 from backend.app.repositories.rows import (
     DELETED,
@@ -46,14 +43,14 @@ from backend.app.repositories.rows import (
     Task,
     in_utc,
     owner,
-    plain,
     rfc3339,
     shown,
     tag_key,
     task_id,
     task_of,
 )
-from backend.app.schemas.task import DELETED_SORTS, ID_MAX, Priority, Sort, Status, TaskPageQuery
+from backend.app.schemas.finding import DELETED_SORTS, Sort, Status, TaskPageQuery
+from backend.app.schemas.task import Priority
 
 _limit = bindparam("limit", type_=Integer)
 _my_list = LISTS.c.user_id == owner
@@ -116,59 +113,6 @@ def _filters(table: Table) -> list[ColumnElement[bool]]:
         _unless_null("parent_id", BigInteger, lambda parent: func.coalesce(columns.parent_id, 0) == parent),
         _unless_null("q", Text, lambda _: text),
     ]
-
-
-# The least and the greatest of a column, for where a first page starts: no page begins with another statement.
-_LONGEST_KEY = chr(0x10FFFF) * (TITLE_MAX_CHARACTERS + 1)
-_MOMENT = re.compile(r"-?infinity|[0-9]{4,6}-[0-9]{2}-[0-9]{2} [0-9:.]{8,15}\+00( BC)?")
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """How a list is sorted: by columns that end with a unique one, in the direction that their index is read.
-
-    `ends` are the places before and after all others in that direction's opposite: ascending lists begin at the first.
-    """
-
-    names: tuple[str, ...]
-    ends: tuple[tuple[Any, ...], tuple[Any, ...]]
-    descending: bool = False
-
-    def place_before_all(self) -> tuple[Any, ...]:
-        return self.ends[self.descending]
-
-    def is_place(self, place: Sequence[Any]) -> bool:
-        """Whether a page can start there, wherever that was taken from."""
-        return len(place) == len(self.names) and all(
-            isinstance(part, int) and not isinstance(part, bool) and -1 <= part <= ID_MAX
-            if isinstance(end, int)
-            else isinstance(part, str) and "\0" not in part and (name != "due_at" or bool(_MOMENT.fullmatch(part)))
-            for name, part, end in zip(self.names, place, self.ends[0], strict=True)
-        )
-
-    def after(self, table: Table) -> ColumnElement[bool]:
-        columns = [table.c[name] for name in self.names]
-        starts = [
-            bindparam(f"after_{name}", type_=plain(column.type))
-            for name, column in zip(self.names, columns, strict=True)
-        ]
-        ours: Any = columns[0] if len(columns) == 1 else tuple_(*columns)
-        theirs: Any = starts[0] if len(columns) == 1 else tuple_(*starts)
-        after: ColumnElement[bool] = ours < theirs if self.descending else ours > theirs
-        return after
-
-    def reversed(self) -> "Order":
-        return Order(self.names, self.ends, not self.descending)
-
-
-_ORDERS = {
-    Sort.CREATED: Order(("id",), ((0,), (ID_MAX,)), descending=True),
-    Sort.UPDATED: Order(("revision",), ((0,), (ID_MAX,)), descending=True),
-    Sort.TITLE: Order(("title_key", "id"), (("", 0), (_LONGEST_KEY, ID_MAX))),
-    Sort.DUE_DATE: Order(("due_at", "id"), (("-infinity", 0), ("infinity", ID_MAX))),
-    Sort.PRIORITY: Order(("priority", "id"), ((0, 0), (max(NUMBERS.values()), ID_MAX)), descending=True),
-}
-ORDERS = _ORDERS | {Sort(f"-{sort}"): order.reversed() for sort, order in _ORDERS.items()}
 
 
 def _found(table: Table, sort: Sort) -> Statement:

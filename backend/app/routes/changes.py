@@ -12,7 +12,8 @@ from backend.app.repositories.changes import ChangeFinder
 from backend.app.routes.reply import Reply
 from backend.app.routes.route import ContractRoute, session_of_caller
 from backend.app.routes.tasks import INVALID
-from backend.app.schemas.task import ID_MAX, PAGE_DEFAULT, Limit, Task
+from backend.app.schemas.finding import PAGE_DEFAULT, Limit
+from backend.app.schemas.task import ID_MAX, Task
 
 router = APIRouter(prefix="/api/{user_id}/changes", tags=["tasks"], route_class=ContractRoute)
 

@@ -16,7 +16,7 @@ from backend.app.routes.reply import Reply, Stream
 from backend.app.routes.route import BodyLimit, ContractRoute, session_of_caller
 from backend.app.routes.tasks import BODY, CAPPED, Finder
 from backend.app.schemas.archive import Archive, Imported
-from backend.app.schemas.task import PAGE_MAX, Sort, TaskPageQuery
+from backend.app.schemas.finding import PAGE_MAX, Sort, TaskPageQuery
 
 router = APIRouter(prefix="/api/{user_id}", tags=["account"], route_class=ContractRoute)
 

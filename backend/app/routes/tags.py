@@ -10,7 +10,7 @@ from backend.app.routes.conditions import IfNoneMatch, etag, is_known
 from backend.app.routes.reply import Reply
 from backend.app.routes.route import ContractRoute
 from backend.app.routes.tasks import CURSOR, INVALID, LINK, LIST_ETAG, CallersLinks, Finder
-from backend.app.schemas.task import PageQuery, TagCount
+from backend.app.schemas.finding import PageQuery, TagCount
 
 router = APIRouter(prefix="/api/{user_id}/tags", tags=["tasks"], route_class=ContractRoute)
 

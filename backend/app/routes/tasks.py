@@ -16,16 +16,8 @@ from backend.app.routes.conditions import IfMatch, IfNoneMatch, etag, expected_r
 from backend.app.routes.preferences import COUNT, Prefer, asks_for
 from backend.app.routes.reply import Reply
 from backend.app.routes.route import JSON, MERGE_PATCH, ContractRoute, MediaTypes, TaskId, session_of_caller
-from backend.app.schemas.task import (
-    CompletedTask,
-    Completion,
-    ListedTask,
-    Task,
-    TaskCreate,
-    TaskPageQuery,
-    TaskPatch,
-    TaskReplace,
-)
+from backend.app.schemas.finding import TaskPageQuery
+from backend.app.schemas.task import CompletedTask, Completion, ListedTask, Task, TaskCreate, TaskPatch, TaskReplace
 
 router = APIRouter(prefix="/api/{user_id}/tasks", tags=["tasks"], route_class=ContractRoute)
 

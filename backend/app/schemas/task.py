@@ -1,16 +1,13 @@
 """Request and response bodies of the tasks API, as clients see them."""
 
-import hashlib
 import unicodedata
 from datetime import datetime
 from enum import StrEnum
-from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal, Self, TypedDict, cast
+from typing import Annotated, Any, ClassVar, Self, TypedDict, cast
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -21,26 +18,16 @@ from pydantic import (
 from backend.app import due, recurrence
 from backend.app.models import DESCRIPTION_MAX_CHARACTERS, TITLE_MAX_CHARACTERS
 
-PAGE_DEFAULT = 100
-PAGE_MAX = 500
 TAGS_MAX = 20
 TAG_MAX_CHARACTERS = 50
-SEARCH_MAX_CHARACTERS = 200
 ID_MAX = 2**63 - 1
 
 
-def _without_nul(text: str) -> str:
+def without_nul(text: str) -> str:
     # PostgreSQL's text has no U+0000.
     if "\0" in text:
         raise ValueError("must not contain the character U+0000")
     return text
-
-
-def _decimal(value: Any) -> Any:
-    # pydantic would also read "+5", "5.0" and "1_000".
-    if isinstance(value, str) and not (value.isascii() and value.isdigit()):
-        raise ValueError("must be a plain decimal number")
-    return value
 
 
 def _text(shortest: int, longest: int, pattern: str) -> WithJsonSchema:
@@ -51,14 +38,14 @@ def _text(shortest: int, longest: int, pattern: str) -> WithJsonSchema:
 Title = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=TITLE_MAX_CHARACTERS),
-    AfterValidator(_without_nul),
+    AfterValidator(without_nul),
     _text(1, TITLE_MAX_CHARACTERS, r"^[^\u0000]*[^\s\u0000][^\u0000]*$"),
     Field(description="What is to be done. Blanks around it are removed.", examples=["Buy milk"]),
 ]
 Description = Annotated[
     str,
     StringConstraints(max_length=DESCRIPTION_MAX_CHARACTERS),
-    AfterValidator(_without_nul),
+    AfterValidator(without_nul),
     _text(0, DESCRIPTION_MAX_CHARACTERS, r"^[^\u0000]*$"),
     Field(description="More about it, or null.", examples=["Two litres"]),
 ]
@@ -91,7 +78,7 @@ def _each_once(tags: list[str]) -> list[str]:
     return tags
 
 
-def _due_date(text: str) -> str:
+def due_date(text: str) -> str:
     due.instant(text, None)
     return text
 
@@ -106,7 +93,7 @@ def _rule(text: str) -> str:
     return text
 
 
-_DAY_OR_MOMENT = WithJsonSchema(
+DAY_OR_MOMENT = WithJsonSchema(
     {"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]}
 )
 
@@ -128,8 +115,8 @@ Tags = Annotated[
 ]
 DueDate = Annotated[
     str,
-    AfterValidator(_due_date),
-    _DAY_OR_MOMENT,
+    AfterValidator(due_date),
+    DAY_OR_MOMENT,
     Field(
         description="A day, or a date-time with its offset (RFC 3339). What is given comes back.",
         examples=["2026-12-24"],
@@ -261,97 +248,6 @@ class Completion(Body):
     completed: Completed
 
 
-class Status(StrEnum):
-    ALL = "all"
-    PENDING = "pending"
-    COMPLETED = "completed"
-    DELETED = "deleted"
-
-
-class Sort(StrEnum):
-    """The order of a list. A leading `-` reverses it; tasks that are equal are told apart by their ids."""
-
-    CREATED = "created"
-    UPDATED = "updated"
-    TITLE = "title"
-    DUE_DATE = "due_date"
-    PRIORITY = "priority"
-    CREATED_REVERSED = "-created"
-    UPDATED_REVERSED = "-updated"
-    TITLE_REVERSED = "-title"
-    DUE_DATE_REVERSED = "-due_date"
-    PRIORITY_REVERSED = "-priority"
-
-
-# What a deleted task may be sorted by: there is an index for these.
-DELETED_SORTS = (Sort.CREATED, Sort.CREATED_REVERSED, Sort.UPDATED, Sort.UPDATED_REVERSED)
-
-Limit = Annotated[int, Field(ge=1, le=PAGE_MAX), BeforeValidator(_decimal)]
-# A date, or a date-time with offset; in a query a `+` may have come as a blank.
-Moment = Annotated[str, BeforeValidator(lambda text: text.replace(" ", "+")), AfterValidator(_due_date), _DAY_OR_MOMENT]
-
-
-class PageQuery(BaseModel):
-    """Which page."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    limit: Limit = Field(default=PAGE_DEFAULT, description="How many of them a page holds at most.")
-    cursor: str | None = Field(
-        default=None, description="Where the page starts: from the Link header of the page before."
-    )
-
-
-class TaskPageQuery(PageQuery):
-    """Which tasks, in which order, and which page of them. A task must meet every filter that is given."""
-
-    status: Status = Field(default=Status.ALL, description="Only tasks in this state; `deleted` is the trash.")
-    sort: Sort = Field(
-        default=Sort.CREATED,
-        description="`created` and `updated` newest first, `title` A to Z, `due_date` soonest first and none last, "
-        "`priority` highest first; a leading `-` reverses. The trash knows `created` and `updated` only.",
-    )
-    priority: tuple[Literal["low", "medium", "high", "none"], ...] = Field(
-        default=(), max_length=4, description="Any of these; may be repeated."
-    )
-    tag: tuple[Tag, ...] = Field(
-        default=(), max_length=TAGS_MAX, description="All of these, regardless of case; may be repeated."
-    )
-    due_before: Moment | None = Field(default=None, description="Due before this moment, or before this day (UTC).")
-    due_after: Moment | None = Field(default=None, description="Due at or after this moment, or on or after this day.")
-    overdue: Literal["true", "false"] | None = Field(default=None, description="Pending, and the due date has passed.")
-    parent_id: Annotated[int, Field(ge=1, le=ID_MAX), BeforeValidator(_decimal)] | Literal["none"] | None = Field(
-        default=None, description="Subtasks of this task; `none`: tasks that are no subtasks."
-    )
-    q: Annotated[str, Field(min_length=1, max_length=SEARCH_MAX_CHARACTERS), AfterValidator(_without_nul)] | None = (
-        Field(default=None, description="Text that the title or the description holds, regardless of case.")
-    )
-
-    @model_validator(mode="after")
-    def _sorted_by_an_index(self) -> Self:
-        if self.status is Status.DELETED and self.sort not in DELETED_SORTS:
-            raise ValueError("the trash can be sorted by created and updated only")
-        return self
-
-    @cached_property
-    def is_usual(self) -> bool:
-        """Newest first, by state at most."""
-        return self.status is not Status.DELETED and not self.model_dump(
-            exclude_defaults=True, exclude={"status", "limit", "cursor"}
-        )
-
-    @property
-    def follows_revision(self) -> bool:
-        """Whether the list changes only when its revision does: not with the hour, nor by a purge."""
-        return self.overdue is None and self.status is not Status.DELETED
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """The same for all pages of one list, and for no other list."""
-        told = self.model_dump_json(exclude={"limit", "cursor"}).encode()
-        return hashlib.sha256(told).hexdigest()[:12]
-
-
 class Occurrence(BaseModel):
     """What was completed of a task that repeats."""
 
@@ -405,11 +301,3 @@ class ListedTask(Task):
     deleted_at: Timestamp | None = Field(
         default=None, description="Only in the trash.", examples=["2026-01-01T00:00:00.000000Z"]
     )
-
-
-class TagCount(BaseModel):
-    """A tag and how many tasks have it."""
-
-    tag: str = Field(examples=["home"])
-    open: int = Field(ge=0, examples=[2])
-    total: int = Field(ge=1, examples=[3])
