@@ -318,7 +318,12 @@ passed 400 "a preflight from elsewhere"
 equal "a preflight from elsewhere: origin" '' "$(header access-control-allow-origin)"
 expect "an error can be read by the page" 401 GET "$tasks" -H "Origin: $origin"
 equal "an error can be read: origin" "$origin" "$(header access-control-allow-origin)"
-equal "an error can be read: exposed" 'ETag, Idempotency-Replayed, Link, Location, Preference-Applied, Retry-After, X-Request-ID, X-Total-Count' "$(header access-control-expose-headers)"
+equal "an error can be read: exposed" 'ETag, Idempotency-Replayed, Link, Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, X-Request-ID, X-Total-Count' "$(header access-control-expose-headers)"
+expect "how often one may ask" 200 GET "$tasks" "${as_alice[@]}"
+case "$(header ratelimit)" in
+  '"user";r='*) passed 200 "how often one may ask: told" ;;
+  *) equal "how often one may ask: told" '"user";r=...' "$(header ratelimit)" ;;
+esac
 expect "a request id that the caller chose" 200 GET /health -H 'X-Request-ID: smoke-1'
 equal "a request id that the caller chose" smoke-1 "$(header x-request-id)"
 

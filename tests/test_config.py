@@ -73,6 +73,10 @@ PRODUCTION = {"ENVIRONMENT": "production", "DATABASE_URL": URL, "BETTER_AUTH_SEC
         ({**PRODUCTION, "CORS_ORIGINS": "http://a.example"}, "must use https"),
         ({"BETTER_AUTH_SECRET": SECRET, "DATABASE_POOL_SIZE": "0"}, "DATABASE_POOL_SIZE"),
         ({"BETTER_AUTH_SECRET": SECRET, "REQUEST_TIMEOUT": "soon"}, "REQUEST_TIMEOUT"),
+        ({"BETTER_AUTH_SECRET": SECRET, "RATE_LIMIT_PER_USER": "0/minute"}, "such as 1200/minute"),
+        ({"BETTER_AUTH_SECRET": SECRET, "RATE_LIMIT_PER_USER": "1/minute;9/day"}, "such as 1200/minute"),
+        ({"BETTER_AUTH_SECRET": SECRET, "RATE_LIMIT_PER_ADDRESS": "many"}, "such as 1200/minute"),
+        ({"BETTER_AUTH_SECRET": SECRET, "RATE_LIMIT_STORAGE": "http://:pa55word@host"}, "the URL of a Redis"),
     ],
 )
 def test_unsafe_settings_are_refused(
@@ -105,6 +109,15 @@ def test_database_urls_are_taken_as_pasted(monkeypatch: pytest.MonkeyPatch, past
 
     assert settings.database_url is not None
     assert settings.database_url.get_secret_value() == read
+
+
+def test_a_redis_is_named_by_its_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As its provider shows it, and kept out of what is printed."""
+    settings = load(monkeypatch, BETTER_AUTH_SECRET=SECRET, RATE_LIMIT_STORAGE="rediss://:pa55word@host:6380/1")
+
+    assert settings.rate_limit_storage is not None
+    assert settings.rate_limit_storage.get_secret_value() == "rediss://:pa55word@host:6380/1"
+    assert "pa55word" not in repr(settings)
 
 
 def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ EXAMPLES: list[Problem] = [
     problems.HeadersTooLarge(1), problems.InternalError(), problems.Unavailable(), problems.DatabaseUnavailable(),
     problems.Overloaded(), problems.TooSlow(), problems.KeysUnavailable(), problems.ForeignPage(),
     problems.KeyInUse(), problems.KeyReused(), problems.StartAgain(), problems.TooManyStreams(),
-    problems.NotAcceptable(["text/csv"]),
+    problems.NotAcceptable(["text/csv"]), problems.TooManyRequests(1), problems.Busy(),
     problems.OperationFailed(3, problems.TaskNotFound()),
 ]  # fmt: skip
 

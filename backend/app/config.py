@@ -25,6 +25,7 @@ PORT_MAX = 65535
 _ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:\d{1,5})?")
 _URL = re.compile(r"https?://(\[[0-9a-f:.]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?(/[A-Za-z0-9._~/-]*)?")
 _QUOTABLE = re.compile(r"[ !#-\[\]-~]+")
+_RATE = re.compile(r"[1-9]\d{0,8} ?(/|per) ?([1-9]\d{0,4} ?)?(second|minute|hour|day)s?")
 _LOOPBACK = re.compile(r"http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 
 
@@ -75,6 +76,18 @@ def _postgres_url(url: SecretStr) -> SecretStr:
     if scheme not in ("postgres", "postgresql") or not separator:
         raise ValueError("must start with postgresql:// (or postgres://). Paste the URL as your provider shows it")
     return SecretStr(f"postgresql://{rest}")
+
+
+def _rate(text: str) -> str:
+    if not _RATE.fullmatch(text):
+        raise ValueError("must be a number of requests and a time, such as 1200/minute or 100/10 seconds")
+    return text
+
+
+def _redis_url(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().startswith(("redis://", "rediss://", "redis+unix://")):
+        raise ValueError("must be the URL of a Redis: redis://host:6379/0 (rediss:// with TLS)")
+    return url
 
 
 def _comma_separated(value: object) -> object:
@@ -162,10 +175,15 @@ class Settings(DatabaseSettings):
     request_timeout: float = Field(default=15.0, gt=0)
     max_body_bytes: int = Field(default=64 * 1024, ge=1024)
     max_header_bytes: int = Field(default=32 * 1024, ge=1024)
+    max_requests: int = Field(default=1000, ge=1)
     max_batch_bytes: int = Field(default=512 * 1024, ge=1024)
     max_import_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
     max_tasks_per_user: int = Field(default=100_000, ge=1)
     max_subtasks: int = Field(default=200, ge=1)
+
+    rate_limit_per_user: Annotated[str, AfterValidator(_rate)] = "1200/minute"
+    rate_limit_per_address: Annotated[str, AfterValidator(_rate)] = "300/minute"
+    rate_limit_storage: Annotated[SecretStr, AfterValidator(_redis_url)] | None = None
 
     events_interval: float = Field(default=1.0, gt=0)
     events_heartbeat: float = Field(default=15.0, gt=0)

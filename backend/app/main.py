@@ -26,6 +26,8 @@ from backend.app.middleware.jwt import AuthenticationMiddleware
 from backend.app.middleware.limits import LimitsMiddleware
 from backend.app.middleware.observe import ObserveMiddleware, configure_logging
 from backend.app.middleware.path_guard import PathGuardMiddleware
+from backend.app.middleware.rate_limits import StrangersMiddleware, UsersMiddleware
+from backend.app.rates import RateLimit
 from backend.app.routes import account, batch, changes, events, health, moving, tags, tasks
 from backend.app.routes.once import BEFORE_DEADLINE, Writes
 from backend.app.session_cookie import SessionCookies
@@ -35,7 +37,8 @@ from backend.app.streams import Streams
 if TYPE_CHECKING:
     from backend.app.jwks import RemoteKeys
 
-PUBLIC_PATHS = frozenset({"/health", "/health/ready"})
+LIVENESS_PATH = "/health"
+PUBLIC_PATHS = frozenset({LIVENESS_PATH, "/health/ready"})
 DOCUMENTATION_PATHS = frozenset(
     {"/docs", "/docs/init.js", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/openapi.json"}
 )
@@ -52,6 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
     signatures = Signatures(settings.secrets, published=settings.jwks_url is not None)
     verifier = _verifier(settings, signatures)
     remote_keys = _remote_keys(settings, signatures, verifier)
+    per_user, per_address = _rate_limits(settings)
     app = FastAPI(
         title="Tasks",
         version="0.1.0",
@@ -78,6 +82,8 @@ def create_app(settings: Settings) -> FastAPI:
                     "Link",
                     "Location",
                     "Preference-Applied",
+                    "RateLimit",
+                    "RateLimit-Policy",
                     "Retry-After",
                     "X-Request-ID",
                     "X-Total-Count",
@@ -88,7 +94,10 @@ def create_app(settings: Settings) -> FastAPI:
                 LimitsMiddleware,
                 max_header_bytes=settings.max_header_bytes,
                 request_timeout=settings.request_timeout,
+                max_requests=settings.max_requests,
+                always_answered=frozenset({LIVENESS_PATH}),
             ),
+            Middleware(StrangersMiddleware, limit=per_address),
             Middleware(
                 AuthenticationMiddleware,
                 verifier=verifier,
@@ -97,6 +106,7 @@ def create_app(settings: Settings) -> FastAPI:
                 cookies=_session_cookies(settings) if settings.auth_cookie else None,
                 own_origins=settings.cors_origins,
             ),
+            Middleware(UsersMiddleware, limit=per_user),
             Middleware(PathGuardMiddleware, public_paths=public_paths),
         ],
         exception_handlers={HTTPException: _raise_problem},
@@ -112,6 +122,7 @@ def create_app(settings: Settings) -> FastAPI:
         wait_seconds=max(settings.request_timeout - BEFORE_DEADLINE, 0), kept_seconds=settings.idempotency_ttl
     )
     app.state.remote_keys = remote_keys
+    app.state.rate_limits = (per_user, per_address)
     app.state.streams = Streams(
         interval=settings.events_interval, most=settings.max_streams, most_per_user=settings.max_streams_per_user
     )
@@ -167,6 +178,11 @@ def _remote_keys(settings: Settings, signatures: Signatures, verifier: TokenVeri
     )
 
 
+def _rate_limits(settings: Settings) -> tuple[RateLimit, RateLimit]:
+    storage = None if settings.rate_limit_storage is None else settings.rate_limit_storage.get_secret_value()
+    return RateLimit(settings.rate_limit_per_user, storage), RateLimit(settings.rate_limit_per_address, storage)
+
+
 def _session_cookies(settings: Settings) -> SessionCookies:
     return SessionCookies(
         settings.secrets,
@@ -187,6 +203,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with contextlib.AsyncExitStack() as stack:
         if keys is not None:
             await stack.enter_async_context(keys.kept_fresh())
+        for rate_limit in app.state.rate_limits:
+            stack.push_async_callback(rate_limit.close)
         stack.enter_context(app.state.streams.closed_by_signals())
         url = stack.enter_context(_database_url(settings))
         app.state.database = database = Database(

@@ -15,12 +15,14 @@ ANYWHERE = problems.documented(
     problems.Invalid,
     problems.InternalError,
     problems.TooSlow,
+    problems.Busy,
 )
 BEHIND_TOKEN = problems.documented(
     problems.Unauthenticated,
     problems.InvalidToken,
     problems.NotYours,
     problems.ForeignPage,
+    problems.TooManyRequests,
     problems.KeysUnavailable,
     problems.DatabaseUnavailable,
     problems.Overloaded,

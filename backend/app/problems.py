@@ -216,6 +216,19 @@ class TooManyStreams(Problem):
         return {"Retry-After": "10"}
 
 
+class TooManyRequests(Problem):
+    status, slug, title = 429, "too-many-requests", "Too many requests"
+    detail = "Ask less often; `Retry-After` says when the next request is answered."
+
+    def __init__(self, retry_after: int = 1) -> None:
+        """In seconds."""
+        self.retry_after = retry_after
+        super().__init__()
+
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.retry_after)}
+
+
 class HeadersTooLarge(Problem):
     status, slug, title = 431, "headers-too-large", "The request's headers are too large"
 
@@ -251,6 +264,11 @@ class DatabaseUnavailable(Unavailable):
 class Overloaded(Unavailable):
     slug, title = "overloaded", "Too many requests are waiting for the database"
     detail = "Every database connection is in use. Try again in a moment."
+
+
+class Busy(Unavailable):
+    slug, title = "busy", "Too many requests are under way"
+    detail = "The service answers as many requests at once as it may. Try again in a moment."
 
 
 class KeysUnavailable(Unavailable):

@@ -197,7 +197,10 @@ async def test_cors_knows_exact_origins(app: FastAPI, origin: str, allowed: bool
     assert all("Origin" in answer.headers["vary"] for answer in seen)
     assert asked.status_code == (200 if allowed else 400)
     assert asked.headers.get("access-control-allow-origin") == (origin if allowed else None)
-    exposed = "ETag, Idempotency-Replayed, Link, Location, Preference-Applied, Retry-After, X-Request-ID, X-Total-Count"
+    exposed = (
+        "ETag, Idempotency-Replayed, Link, Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, "
+        "X-Request-ID, X-Total-Count"
+    )
     assert {answer.headers["access-control-expose-headers"] for answer in seen} == {exposed}
 
 

@@ -1,8 +1,10 @@
 """Refuses what could hold the server up or be read in two ways, before anything else looks at the request."""
 
 import asyncio
+import sys
 from typing import Any
 
+from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backend.app import problems
@@ -24,6 +26,10 @@ class Deadlines:
         self._ends: dict[asyncio.Task[Any], float] = {}
         self._cancelled: set[asyncio.Task[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        """How many tasks have a time that passes; those that pause are not among them."""
+        return len(self._ends)
 
     def start(self) -> asyncio.Task[Any]:
         """The running task, which has `seconds` from now on."""
@@ -64,12 +70,25 @@ class Deadlines:
 
 
 class LimitsMiddleware:
-    """Raises HeadersTooLarge, MalformedRequest (two ways to tell where the body ends) or TooSlow."""
+    """Raises HeadersTooLarge, MalformedRequest (two ways to tell where the body ends), Busy or TooSlow."""
 
-    def __init__(self, app: ASGIApp, *, max_header_bytes: int, request_timeout: float) -> None:
-        """`request_timeout` in seconds, from the request's headers to the last byte of the answer."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        max_header_bytes: int,
+        request_timeout: float,
+        max_requests: int = sys.maxsize,
+        always_answered: frozenset[str] = frozenset(),
+    ) -> None:
+        """`request_timeout` in seconds, from the request's headers to the last byte of the answer.
+
+        `max_requests` at the same time, without streams that wait; the paths in `always_answered` are never too many.
+        """
         self.app = app
         self.max_header_bytes = max_header_bytes
+        self.max_requests = max_requests
+        self.always_answered = always_answered
         self.deadlines = Deadlines(request_timeout)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,6 +96,8 @@ class LimitsMiddleware:
             await self.app(scope, receive, send)
             return
         self.check_headers(scope["headers"])
+        if len(self.deadlines) >= self.max_requests and get_route_path(scope) not in self.always_answered:
+            raise problems.Busy
         task = self.deadlines.start()
         scope[DEADLINES] = self.deadlines
         try:

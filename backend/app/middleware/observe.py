@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.app import problems
 from backend.app.config import RefusedToStart
+from backend.app.middleware.rate_limits import RATE_FIELDS
 
 ACCEPTED_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 # RFC 6455, section 7.4.1: the endpoint is refused because of a policy.
@@ -62,7 +63,12 @@ class ObserveMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode()), NO_SNIFFING]
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    (b"x-request-id", request_id.encode()),
+                    NO_SNIFFING,
+                    *scope["state"].get(RATE_FIELDS, ()),
+                ]
             await send(message)
 
         try:
