@@ -110,11 +110,13 @@ class ContractRoute(APIRoute):
                 answer: Reply = await self.endpoint(**arguments, **provided)
                 return answer
 
-            key = key_of(request)
+            key, metrics = key_of(request), request.app.state.metrics
             if key is None:
-                return await again(write, changes_nothing_twice=request.scope["method"] == "GET")
+                return await again(write, changes_nothing_twice=request.scope["method"] == "GET", metrics=metrics)
             writes: Writes = request.app.state.writes
-            return await again(lambda: writes.once(request, key, document, write), changes_nothing_twice=True)
+            return await again(
+                lambda: writes.once(request, key, document, write), changes_nothing_twice=True, metrics=metrics
+            )
 
         return handle
 
