@@ -85,6 +85,7 @@ NOT_PLAIN = (
     "test_config.py",
     "test_embedded.py",
     "test_jwks.py",
+    "test_metrics.py",
     "test_migrations.py",
     "test_ownership.py",
     "test_problems.py",
@@ -92,6 +93,8 @@ NOT_PLAIN = (
     "test_schemathesis.py",
     "test_session_cookie.py",
     "test_signatures.py",
+    "test_telemetry.py",
+    "test_watching.py",
 )
 
 

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, get_args
 
+import psycopg2
 import pytest
 from fastapi import FastAPI, Request, Response
 
@@ -19,7 +20,7 @@ from backend.app import problems
 from backend.app.config import PROJECT_ROOT, RefusedToStart
 from backend.app.main import create_app
 from backend.app.metrics import PORTS, Metrics
-from tests.conftest import SECRET, Client, client_for, database_for, new_user, running, settings_for, token
+from tests.conftest import SECRET, Client, Server, client_for, database_for, new_user, running, settings_for, token
 from tests.programs import PATIENCE_SECONDS, UVICORN, clone, environment, free_port, serving, until
 from tests.routes.test_again import KEY
 from tests.routes.test_events import listening
@@ -67,34 +68,36 @@ async def mine(measured: Measured) -> AsyncIterator[Client]:
         yield client
 
 
-async def test_requests_are_counted_by_route_and_status(measured: Measured, mine: Client) -> None:
+@pytest.mark.parametrize("lean_path", ["on", "off"])
+async def test_requests_are_counted_by_route_and_status(database_url: str, lean_path: str) -> None:
     """And timed by route, under the route's pattern; what leads nowhere is one route."""
-    await create(mine)
-    await mine.get(path(mine, 1))
-    await mine.get(path(mine, 2))
-    await mine.get("/api/somebody/tasks")
-    await mine.get(f"/api/{mine.user_id}/nothing")
-    await mine.get("/health")
+    async with measured_on(database_url, lean_path=lean_path) as measured, client_for(measured.app) as mine:
+        await create(mine)
+        await mine.get(path(mine, 1))
+        await mine.get(path(mine, 2))
+        await mine.get("/api/somebody/tasks")
+        await mine.get(f"/api/{mine.user_id}/nothing")
+        await mine.get("/health")
 
-    assert await measured.counted("tasks_requests_total") == {
-        ("POST", TASKS, "201"): 1,
-        ("GET", f"{TASKS}/{{task_id}}", "200"): 1,
-        ("GET", f"{TASKS}/{{task_id}}", "404"): 1,
-        ("GET", "none", "403"): 1,
-        ("GET", "none", "404"): 1,
-        ("GET", "/health", "200"): 1,
-    }
-    assert await measured.counted("tasks_request_duration_seconds_count") == {
-        ("POST", TASKS): 1,
-        ("GET", f"{TASKS}/{{task_id}}"): 2,
-        ("GET", "none"): 2,
-        ("GET", "/health"): 1,
-    }
-    assert await measured.counted("tasks_problems_total") == {
-        ("task-not-found",): 1,
-        ("not-yours",): 1,
-        ("no-such-route",): 1,
-    }
+        assert await measured.counted("tasks_requests_total") == {
+            ("POST", TASKS, "201"): 1,
+            ("GET", f"{TASKS}/{{task_id}}", "200"): 1,
+            ("GET", f"{TASKS}/{{task_id}}", "404"): 1,
+            ("GET", "none", "403"): 1,
+            ("GET", "none", "404"): 1,
+            ("GET", "/health", "200"): 1,
+        }
+        assert await measured.counted("tasks_request_duration_seconds_count") == {
+            ("POST", TASKS): 1,
+            ("GET", f"{TASKS}/{{task_id}}"): 2,
+            ("GET", "none"): 2,
+            ("GET", "/health"): 1,
+        }
+        assert await measured.counted("tasks_problems_total") == {
+            ("task-not-found",): 1,
+            ("not-yours",): 1,
+            ("no-such-route",): 1,
+        }
 
 
 async def test_an_unexpected_exception_is_counted(measured: Measured, mine: Client) -> None:
@@ -190,13 +193,17 @@ async def test_lost_connections_and_retries_are_counted(wired: tuple[Measured, C
     assert await measured.counted("tasks_retries_total") == {("lost",): 1}
 
 
-async def test_database_errors_are_counted_by_class(database_url: str) -> None:
-    """57014, a statement that was cancelled, is of class 57; a server that is away has no class."""
+async def test_database_errors_are_counted_by_class(server: Server, database_url: str) -> None:
+    """57014, a statement that was given up, is of class 57; a server that is away has no class."""
+    connection = psycopg2.connect(server.database_url(database_url.partition("@/")[2].partition("?")[0]))
     async with (
-        measured_on(database_url, database_statement_timeout=0.001) as measured,
+        measured_on(database_url, database_statement_timeout=0.2) as measured,
         client_for(measured.app) as mine,
     ):
-        assert (await mine.post(f"/api/{mine.user_id}/import", json=archive(1000))).status_code == 503
+        await create(mine)
+        with contextlib.closing(connection), connection.cursor() as cursor:
+            cursor.execute(f"SELECT FROM task_lists WHERE user_id = '{mine.user_id}' FOR UPDATE")
+            assert (await mine.patch(path(mine, 1), json={"title": "x"})).status_code == 503
 
         assert await measured.counted("tasks_database_errors_total") == {("57",): 1}
 
