@@ -2,13 +2,14 @@
 
 import contextlib
 import itertools
+import logging
 import secrets
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,8 +24,10 @@ from backend.app import embedded
 from backend.app.config import PROJECT_ROOT, RefusedToStart, Settings
 from backend.app.db import Database
 from backend.app.main import create_app
+from backend.app.middleware.observe import JSONLines
+from tests import leaks
 
-SECRET = secrets.token_urlsafe(48)
+SECRET = leaks.secret(secrets.token_urlsafe(48))
 
 # What `--plain` switches off: see test_both_ways.py.
 PLAIN = {"lean_path": "off", "database_prepare": "off"}
@@ -48,6 +51,55 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.basetemp = Path(config.stash[_own_folder]) / "run"
     if config.getoption("--plain"):
         _ways.update(PLAIN)
+    _lines.listen()
+
+
+class Lines:
+    """Every line that this run produced since the last look, whoever reads it besides."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+
+    def listen(self) -> None:
+        """To our own log before it is written, and to programs whose output a test takes for itself."""
+        formatted, communicated = JSONLines.format, subprocess.Popen.communicate
+
+        def format_and_keep(formatter: JSONLines, record: logging.LogRecord) -> str:
+            line = formatted(formatter, record)
+            self._lines.append(line)
+            return line
+
+        def communicate_and_keep(process: subprocess.Popen[Any], *arguments: Any, **options: Any) -> Any:
+            outputs = communicated(process, *arguments, **options)
+            for output in filter(None, outputs):
+                self.add(output if isinstance(output, str) else output.decode(errors="replace"))
+            return outputs
+
+        JSONLines.format = format_and_keep  # type: ignore[method-assign, assignment] # it formats
+        subprocess.Popen.communicate = communicate_and_keep  # type: ignore[method-assign, assignment] # likewise
+
+    def add(self, text: str) -> None:
+        self._lines += text.splitlines()
+
+    def take(self) -> list[str]:
+        lines, self._lines = self._lines, []
+        return lines
+
+
+_lines = Lines()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test fails that made anything say what must not be said (leaks.py)."""
+    report = yield
+    for heading, text in report.sections:
+        if heading.endswith(report.when):  # others were judged before
+            _lines.add(text)
+    if leaked := leaks.found(_lines.take()):
+        report.outcome = "failed"
+        report.longrepr = "\n".join(["What was written holds", *leaked])
+    return report
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -18,6 +18,7 @@ import psycopg2
 import pytest
 
 from backend.app.config import PROJECT_ROOT
+from tests import leaks
 from tests.conftest import SECRET, Server, new_user, token
 from tests.programs import free_port, serving, until
 from tests.scraping import free_ports
@@ -26,6 +27,7 @@ PROMETHEUS, PROMTOOL = shutil.which("prometheus"), shutil.which("promtool")
 README = (PROJECT_ROOT / "README.md").read_text()
 WATCHING = README[README.index("## Watching it") : README.index("## How fast")]
 WORKERS = 2
+TASK = {"title": leaks.TITLE, "description": leaks.DESCRIPTION}
 
 pytestmark = pytest.mark.skipif(PROMETHEUS is None, reason="no Prometheus here (Debian: apt-get install prometheus)")
 
@@ -102,7 +104,7 @@ class Load:
     async def round(self) -> None:
         # A connection for each, so that each worker gets some of them.
         async with httpx.AsyncClient(base_url=self.api) as client:
-            await self.ask(client, "POST", self.tasks, json={"title": "x"}, headers=self.headers)
+            await self.ask(client, "POST", self.tasks, json=TASK, headers=self.headers)
             await self.ask(client, "GET", self.tasks, headers=self.headers)
             await self.ask(client, "GET", f"{self.tasks}/1", headers=self.headers)
             await self.ask(client, "GET", self.tasks, headers={"Authorization": "Bearer x"})
@@ -114,9 +116,7 @@ class Load:
             with contextlib.closing(connection), connection.cursor() as cursor:
                 cursor.execute(f"SELECT FROM task_lists WHERE user_id = '{self.user}' FOR UPDATE")
                 headers = {**self.headers, "Idempotency-Key": secrets.token_hex(8)}
-                writing = asyncio.create_task(
-                    self.ask(client, "POST", self.tasks, json={"title": "x"}, headers=headers)
-                )
+                writing = asyncio.create_task(self.ask(client, "POST", self.tasks, json=TASK, headers=headers))
                 while not writing.done() and not self._cut():  # noqa: ASYNC110 - only the database knows
                     await asyncio.sleep(0.01)
                 await writing
