@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -98,6 +99,20 @@ async def test_requests_are_counted_by_route_and_status(database_url: str, lean_
             ("not-yours",): 1,
             ("no-such-route",): 1,
         }
+
+
+def test_durations_are_counted_up_to_each_bound() -> None:
+    """The bound included, as Prometheus has it; what takes longest is in +Inf alone."""
+    metrics = Metrics()
+    for seconds in (0.0004, 0.001, 0.0011, 0.3, 60):
+        metrics.answered("GET", TASKS, 200, seconds)
+
+    labels = {"method": "GET", "route": TASKS}
+    of = partial(metrics.registry.get_sample_value, "tasks_request_duration_seconds_bucket")
+    bounds = ("0.001", "0.0025", "0.25", "0.5", "15.0", "+Inf")
+    assert [of({**labels, "le": bound}) for bound in bounds] == [2, 3, 3, 4, 4, 5]
+    assert metrics.registry.get_sample_value("tasks_request_duration_seconds_count", labels) == 5
+    assert metrics.registry.get_sample_value("tasks_request_duration_seconds_sum", labels) == pytest.approx(60.3025)
 
 
 async def test_an_unexpected_exception_is_counted(measured: Measured, mine: Client) -> None:
