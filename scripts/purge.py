@@ -75,8 +75,8 @@ def old_enough(text: str) -> timedelta:
 
 @contextlib.contextmanager
 def database_url(settings: DatabaseSettings) -> Iterator[str]:
-    if settings.database_url is not None:
-        yield settings.database_url.get_secret_value()
+    if settings.maintenance_url is not None:
+        yield settings.maintenance_url
     else:
         with embedded.joined() as url:
             yield url

@@ -1,6 +1,7 @@
 """What every test stands on: a real PostgreSQL, real tokens, and the real middleware stack."""
 
 import contextlib
+import functools
 import itertools
 import secrets
 import shutil
@@ -8,7 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,15 +22,19 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 
 from backend.app import embedded
+from backend.app.cluster import ClusterDatabase
 from backend.app.config import PROJECT_ROOT, RefusedToStart, Settings
 from backend.app.db import Database
 from backend.app.main import create_app
+from tests.servers import Pooler, pgbouncer
 
 SECRET = secrets.token_urlsafe(48)
 
-# What `--plain` switches off: see test_both_ways.py.
+# What is set for other ways through the program: see test_both_ways.py.
 PLAIN = {"lean_path": "off", "database_prepare": "off"}
-_ways: dict[str, str] = {}
+POOLED = {"database_pool_size": 100}
+CLUSTER = {"database_cluster": "citus"}
+_ways: dict[str, Any] = {}
 _own_folder: pytest.StashKey[str] = pytest.StashKey()
 
 _numbers = itertools.count(1)
@@ -36,6 +42,8 @@ _numbers = itertools.count(1)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--plain", action="store_true", help="without the lean path and prepared statements")
+    parser.addoption("--pooled", action="store_true", help="through PgBouncer, with 5 connections to the server")
+    parser.addoption("--cluster", action="store_true", help="with DATABASE_CLUSTER=citus; see tests/test_citus.py")
     parser.addoption("--screenshots", action="store_true", help="take docs/web-*.png anew (tests/browser/test_web.py)")
 
 
@@ -46,11 +54,14 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.basetemp is None:
         config.stash[_own_folder] = tempfile.mkdtemp(prefix="tests-of-tasks-")
         config.option.basetemp = Path(config.stash[_own_folder]) / "run"
-    if config.getoption("--plain"):
-        _ways.update(PLAIN)
+    for option, settings in (("--plain", PLAIN), ("--pooled", POOLED), ("--cluster", CLUSTER)):
+        if config.getoption(option):
+            _ways.update(settings)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    if _other_runs in config.stash:
+        config.stash[_other_runs].end()
     if _own_folder in config.stash:
         shutil.rmtree(config.stash[_own_folder], ignore_errors=True)
 
@@ -71,9 +82,6 @@ def new_user() -> str:
     return f"user{next(_numbers)}-{secrets.token_hex(4)}"
 
 
-PlainRun = subprocess.Popen[str]
-_plain_run: pytest.StashKey[PlainRun] = pytest.StashKey()
-
 # What does not depend on how a request is served, and what attacks the API by its document, which takes longest.
 NOT_PLAIN = (
     "browser",
@@ -82,50 +90,98 @@ NOT_PLAIN = (
     "scripts",
     "test_auth.py",
     "test_both_ways.py",
+    "test_citus.py",
     "test_config.py",
     "test_embedded.py",
     "test_jwks.py",
     "test_migrations.py",
     "test_ownership.py",
+    "test_pooler.py",
     "test_problems.py",
     "test_row_security.py",
     "test_schemathesis.py",
     "test_session_cookie.py",
     "test_signatures.py",
+    "test_tls.py",
 )
+# What asks the database through the API or the repositories.
+ASKING = ("tests/isolation", "tests/repositories", "tests/routes")
+OTHER_RUNS = {
+    "plain": ("--plain", "tests", *(f"--ignore=tests/{name}" for name in NOT_PLAIN)),
+    "pooled": ("--pooled", *ASKING),
+    "cluster": ("--cluster", *ASKING),
+}
+
+
+class OtherRuns:
+    """The suite, or what matters of it, taken other ways: beside the main run, one after another."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._thread = ThreadPoolExecutor(1)
+        self._results = {name: self._thread.submit(self._run, *OTHER_RUNS[name]) for name in names}
+
+    def result(self, name: str, seconds: float) -> tuple[int, str]:
+        """How the run has ended, and what it printed."""
+        return self._results[name].result(seconds)
+
+    def end(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        if self._process is not None:
+            self._process.terminate()
+        self._thread.shutdown()
+
+    def _run(self, *arguments: str) -> tuple[int, str]:
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+        with subprocess.Popen(
+            command, cwd=PROJECT_ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as self._process:
+            output, _ = self._process.communicate()
+        return self._process.returncode, output
+
+
+_other_runs: pytest.StashKey[OtherRuns] = pytest.StashKey()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whoever waits for the plain run comes last."""
-    items.sort(key=_waits_for_plain_run)
+    """Whoever waits for another run comes last."""
+    items.sort(key=lambda item: _other_run_of(item) is not None)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Start the plain run (see test_both_ways.py), where a test is to wait for it, beside all the others."""
-    if any(map(_waits_for_plain_run, session.items)) and not session.config.option.collectonly:
-        command = [sys.executable, "-m", "pytest", "--plain", "-q", "-p", "no:cacheprovider", "tests"]
-        command += [f"--ignore=tests/{name}" for name in NOT_PLAIN]
-        session.config.stash[_plain_run] = subprocess.Popen(
-            command, cwd=PROJECT_ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+    """Start the other runs (see test_both_ways.py) that tests are to wait for."""
+    names = [name for item in session.items if (name := _other_run_of(item)) is not None]
+    if names and not session.config.option.collectonly:
+        session.config.stash[_other_runs] = OtherRuns(names)
 
 
-def _waits_for_plain_run(item: pytest.Item) -> bool:
-    return "plain_run" in getattr(item, "fixturenames", ())
+def _other_run_of(item: pytest.Item) -> str | None:
+    if isinstance(item, pytest.Function) and "other_run" in item.fixturenames:
+        return str(item.callspec.params["other_run"])
+    return None
+
+
+OtherRun = Callable[[float], tuple[int, str]]
 
 
 @pytest.fixture
-def plain_run(pytestconfig: pytest.Config) -> Iterator[PlainRun]:
-    """The suite with `--plain`, on its way since the tests were collected."""
-    with pytestconfig.stash[_plain_run] as run:
-        yield run
+def other_run(request: pytest.FixtureRequest) -> OtherRun:
+    """The end of a run that has been on its way since the tests were collected; takes how long to wait (seconds)."""
+    return functools.partial(request.config.stash[_other_runs].result, request.param)
 
 
 class Server:
-    """The embedded PostgreSQL of this run; `url` is a superuser's."""
+    """The embedded PostgreSQL of this run; `url` is a superuser's. The API logs in as `login`, perhaps by a pooler."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, login: str = "tasks_login", pooler: Pooler | None = None) -> None:
         self.url = url
+        self.login = login
+        self.pooler = pooler
+
+    def api_url(self, name: str) -> str:
+        """The way that the API takes to this database in this run."""
+        url = self.database_url(name, self.login)
+        return url if self.pooler is None else self.pooler.url(url)
 
     def database_url(self, name: str, user: str = "postgres") -> str:
         before, _, query = self.url.partition("?")
@@ -151,24 +207,35 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Server]:
     """PostgreSQL with a migrated template; without fsync, for what is lost in a power cut here is not missed."""
-    with embedded.joined(tmp_path_factory.mktemp("data")) as url:
-        server = Server(url)
+    with contextlib.ExitStack() as stack:
+        server = Server(stack.enter_context(embedded.joined(tmp_path_factory.mktemp("data"))))
         server.execute("ALTER SYSTEM SET fsync = off")
         server.execute("ALTER SYSTEM SET synchronous_commit = off")
         server.execute("SELECT pg_reload_conf()")
         server.execute("CREATE DATABASE migrated")
         embedded.bring_up_to_date(server.database_url("migrated"))
         server.execute("CREATE ROLE tasks_login LOGIN IN ROLE tasks_api")
+        if pytestconfig.getoption("--pooled"):
+            server.pooler = stack.enter_context(pgbouncer(server.url))
+        if pytestconfig.getoption("--cluster"):
+            confined_login(server)
+            server.login = "tasks_api"
         yield server
+
+
+def confined_login(server: Server) -> None:
+    """Let `tasks_api` log in itself, as on a cluster."""
+    server.execute("ALTER ROLE tasks_api LOGIN")
+    server.execute("ALTER ROLE tasks_api SET citus.propagate_set_commands = 'local'")
 
 
 @pytest.fixture(scope="session")
 def database_url(server: Server) -> Iterator[str]:
     """One migrated database for all tests that change nothing but their own users' rows; its user owns nothing."""
     with server.new_database() as name:
-        yield server.database_url(name, user="tasks_login")
+        yield server.api_url(name)
 
 
 def settings_for(database_url: str, **changes: Any) -> Settings:
@@ -195,7 +262,8 @@ async def database_for(url: str, **changes: Any) -> AsyncIterator[Database]:
         "on_missing_wall": _raise,
         "prepare": _ways.get("database_prepare", "auto"),
     }
-    database = Database(url, **{**options, **changes})
+    kind = ClusterDatabase if "database_cluster" in _ways else Database
+    database = kind(url, **{**options, **changes})
     try:
         yield database
     finally:

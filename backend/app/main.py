@@ -20,6 +20,7 @@ from starlette.routing import Match
 
 from backend.app import config, lean, openapi, problems
 from backend.app.auth import Parties, TokenVerifier
+from backend.app.cluster import ClusterDatabase
 from backend.app.config import RefusedToStart, Settings
 from backend.app.db import Database
 from backend.app.middleware.jwt import AuthenticationMiddleware
@@ -207,7 +208,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             stack.push_async_callback(rate_limit.close)
         stack.enter_context(app.state.streams.closed_by_signals())
         url = stack.enter_context(_database_url(settings))
-        app.state.database = database = Database(
+        app.state.database = database = (ClusterDatabase if settings.database_cluster else Database)(
             url,
             pool_size=settings.database_pool_size,
             pool_timeout=settings.database_pool_timeout,

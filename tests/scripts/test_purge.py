@@ -24,7 +24,7 @@ def name(server: Server) -> Iterator[str]:
 
 @pytest.fixture
 async def client(server: Server, name: str) -> AsyncIterator[Client]:
-    app = create_app(settings_for(server.database_url(name, "tasks_login")))
+    app = create_app(settings_for(server.api_url(name)))
     async with running(app), client_for(app) as client:
         yield client
 
