@@ -241,6 +241,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
             confined_login(server)
             server.login = "tasks_api"
         yield server
+        if server.pooler is not None:
+            assert sum(row["total_query_count"] for row in server.pooler.admin("SHOW STATS")) > 1000
 
 
 def confined_login(server: Server) -> None:

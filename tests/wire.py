@@ -2,14 +2,17 @@
 
 import asyncio
 import contextlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator
 
 HEADER_BYTES = 5
 
 
 class Wire:
-    """Forwards connections to a server's unix socket. `queries` counts what clients send to be executed."""
+    """Forwards connections to a server's unix socket. `queries` counts what clients send to be executed.
+
+    `texts` are the last of these, each a message.
+    """
 
     def __init__(self, socket_path: str) -> None:
         self._socket_path = socket_path
@@ -17,6 +20,7 @@ class Wire:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self.sent: Counter[str] = Counter()
+        self.texts: deque[str] = deque(maxlen=100)
         self.connections = 0
         self.refusing = False
         self._losing = self._once = False
@@ -74,7 +78,10 @@ class Wire:
                 self.sent[chr(header[0])] += 1
                 last = self.queries == self._last_query
                 self._losing |= last
-                server.write(header + await reader.readexactly(int.from_bytes(header[1:]) - 4))
+                body = await reader.readexactly(int.from_bytes(header[1:]) - 4)
+                if header[:1] == b"Q":
+                    self.texts.append(body.rstrip(b"\0").decode())
+                server.write(header + body)
                 await server.drain()
                 if last:
                     break
