@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import httpx
-import psycopg2
 import pytest
 from fastapi import FastAPI
 from joserfc import jwt
@@ -26,9 +25,12 @@ from backend.app.cluster import ClusterDatabase
 from backend.app.config import PROJECT_ROOT, RefusedToStart, Settings
 from backend.app.db import Database
 from backend.app.main import create_app
-from tests.servers import Pooler, pgbouncer
+from tests import cluster, postgres
+from tests.cluster import ClusterServer
+from tests.servers import pgbouncer
 
 SECRET = secrets.token_urlsafe(48)
+Server = postgres.Server
 
 # What is set for other ways through the program: see test_both_ways.py.
 PLAIN = {"lean_path": "off", "database_prepare": "off"}
@@ -36,6 +38,7 @@ POOLED = {"database_pool_size": 100}
 CLUSTER = {"database_cluster": "citus"}
 _ways: dict[str, Any] = {}
 _own_folder: pytest.StashKey[str] = pytest.StashKey()
+_through_pooler: pytest.StashKey[int] = pytest.StashKey()
 
 _numbers = itertools.count(1)
 
@@ -57,6 +60,14 @@ def pytest_configure(config: pytest.Config) -> None:
     for option, settings in (("--plain", PLAIN), ("--pooled", POOLED), ("--cluster", CLUSTER)):
         if config.getoption(option):
             _ways.update(settings)
+    if cluster.URL:
+        _ways.update(CLUSTER)
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """On a real cluster what is not about it is left out."""
+    left_out = {PROJECT_ROOT / "tests" / name for name in (*NOT_PLAIN, *cluster.LEFT_OUT)}
+    return True if cluster.URL and collection_path in left_out else None
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -102,6 +113,7 @@ NOT_PLAIN = (
     "test_both_ways.py",
     "test_citus.py",
     "test_config.py",
+    "test_distributable.py",
     "test_embedded.py",
     "test_jwks.py",
     "test_migrations.py",
@@ -184,49 +196,14 @@ def other_run(request: pytest.FixtureRequest) -> OtherRun:
     return functools.partial(request.config.stash[_other_runs].result, request.param)
 
 
-class Server:
-    """The embedded PostgreSQL of this run; `url` is a superuser's. The API logs in as `login`, perhaps by a pooler."""
-
-    def __init__(self, url: str, login: str = "tasks_login", pooler: Pooler | None = None) -> None:
-        self.url = url
-        self.login = login
-        self.pooler = pooler
-
-    def api_url(self, name: str) -> str:
-        """The way that the API takes to this database in this run."""
-        url = self.database_url(name, self.login)
-        return url if self.pooler is None else self.pooler.url(url)
-
-    def database_url(self, name: str, user: str = "postgres") -> str:
-        before, _, query = self.url.partition("?")
-        return f"{before.rpartition('/')[0].replace('postgres@', f'{user}@')}/{name}?{query}"
-
-    def execute(self, statement: str, *, database: str = "postgres") -> list[tuple[Any, ...]]:
-        """Run a statement as the superuser, in a transaction of its own."""
-        connection = psycopg2.connect(self.database_url(database))
-        connection.autocommit = True
-        with contextlib.closing(connection), connection.cursor() as cursor:
-            cursor.execute(statement)
-            return cursor.fetchall() if cursor.description else []
-
-    def end_sessions(self, name: str) -> None:
-        """End every connection to this database, also those that a pooler keeps."""
-        self.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
-
-    @contextlib.contextmanager
-    def new_database(self, *, migrated: bool = True) -> Iterator[str]:
-        """The name of a database of the test's own; it is dropped afterwards."""
-        name = f"test_{secrets.token_hex(6)}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {'migrated' if migrated else 'template0'}")
-        try:
-            yield name
-        finally:
-            self.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Server]:
     """PostgreSQL with a migrated template; without fsync, for what is lost in a power cut here is not missed."""
+    if cluster.URL:
+        real = ClusterServer(cluster.URL)
+        real.set_up()
+        yield real
+        return
     with contextlib.ExitStack() as stack:
         server = Server(stack.enter_context(embedded.joined(tmp_path_factory.mktemp("data"))))
         server.execute("ALTER SYSTEM SET fsync = off")
@@ -242,7 +219,13 @@ def server(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
             server.login = "tasks_api"
         yield server
         if server.pooler is not None:
-            assert sum(row["total_query_count"] for row in server.pooler.admin("SHOW STATS")) > 1000
+            counts = [row["total_query_count"] for row in server.pooler.admin("SHOW STATS")]
+            pytestconfig.stash[_through_pooler] = sum(counts)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if _through_pooler in config.stash:
+        terminalreporter.line(f"PgBouncer: {config.stash[_through_pooler]} queries")
 
 
 def confined_login(server: Server) -> None:
@@ -254,7 +237,7 @@ def confined_login(server: Server) -> None:
 @pytest.fixture(scope="session")
 def database_url(server: Server) -> Iterator[str]:
     """One migrated database for all tests that change nothing but their own users' rows; its user owns nothing."""
-    with server.new_database() as name:
+    with server.shared_database() as name:
         yield server.api_url(name)
 
 

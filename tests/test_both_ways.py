@@ -4,12 +4,15 @@ Speed is under the handlers, in places that can be switched off; between the API
 and on a cluster statements are sent in another way. By hand: `pytest --plain`, `--pooled`, `--cluster`.
 """
 
+import re
+
 import pytest
 
 from tests.conftest import OTHER_RUNS, OtherRun
 from tests.servers import PGBOUNCER
 
 SECONDS = 600
+MANY = 1000
 
 
 @pytest.mark.parametrize("other_run", OTHER_RUNS, indirect=True)
@@ -24,3 +27,5 @@ def test_the_suite_passes_another_way(other_run: OtherRun, request: pytest.Fixtu
 
     assert ended == 0, output[-5000:]
     assert " passed" in output
+    through_pooler = re.findall(r"PgBouncer: (\d+) queries", output)
+    assert [int(count) > MANY for count in through_pooler] == [True] * ("pooled" in request.node.name)
