@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Never
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -53,7 +53,7 @@ class ClusterServer(Server):
     def shared_database(self) -> Iterator[str]:
         yield urlsplit(self.url).path.removeprefix("/")
 
-    def new_database(self, *, migrated: bool = True) -> contextlib.AbstractContextManager[str]:  # noqa: ARG002 - none is made
+    def new_database(self, *, migrated: bool = True) -> Never:  # noqa: ARG002 - none is made
         pytest.skip("needs a database of its own, and the cluster has one")
 
 
