@@ -33,7 +33,7 @@ SECRET = secrets.token_urlsafe(48)
 Server = postgres.Server
 
 # What is set for other ways through the program: see test_both_ways.py.
-PLAIN = {"lean_path": "off", "database_prepare": "off"}
+PLAIN = {"lean_path": "off", "database_prepare": "off", "answer_cache_bytes": "0"}
 POOLED = {"database_pool_size": 100}
 CLUSTER = {"database_cluster": "citus"}
 _ways: dict[str, Any] = {}

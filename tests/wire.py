@@ -15,9 +15,10 @@ Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWrite
 
 
 class Wire:
-    """Forwards connections to a server, as `connect` makes them. `queries` counts what clients send to be executed.
+    """Forwards connections to a server, as `connect` makes them.
 
-    `texts` are the last of these, each a message.
+    `queries` counts what clients send to be executed, and `answered` the bytes that come back. `texts` are the last of
+    the queries, each a message.
     """
 
     def __init__(self, connect: Connect) -> None:
@@ -27,7 +28,7 @@ class Wire:
         self._flowing.set()
         self.sent: Counter[str] = Counter()
         self.texts: deque[str] = deque(maxlen=100)
-        self.connections = 0
+        self.connections = self.answered = 0
         self.refusing = False
         self._losing = self._once = False
         self._last_query: int | None = None
@@ -95,6 +96,7 @@ class Wire:
 
     async def _answers(self, server: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while answer := await server.read(65536):
+            self.answered += len(answer)
             if self._losing:
                 continue
             await self._flowing.wait()
