@@ -4,9 +4,9 @@ uvicorn closes its listening socket at once, and the system resets the connectio
 request on them. A proxy cannot know whether those were read; what was refused it may safely send elsewhere.
 """
 
+import array
 import asyncio
 import contextlib
-import ctypes
 import multiprocessing
 import select
 import signal
@@ -77,9 +77,8 @@ def own_doors(server: Any) -> list[int]:
 
 def shut(doors: list[int]) -> bool:
     """Have the system let no further connection begin; False where it cannot (it is not Linux, or a sandbox)."""
-    code = b"".join(struct.pack("=HBBI", *step) for step in NO_NEW_CONNECTIONS)
-    kept = ctypes.create_string_buffer(code, len(code))
-    program = struct.pack("@HP", len(NO_NEW_CONNECTIONS), ctypes.addressof(kept))
+    steps = array.array("B", b"".join(struct.pack("=HBBI", *step) for step in NO_NEW_CONNECTIONS))
+    program = struct.pack("@HP", len(NO_NEW_CONNECTIONS), steps.buffer_info()[0])
     try:
         for door in doors:
             with socket.socket(fileno=socket.dup(door)) as listening:
