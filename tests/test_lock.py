@@ -106,7 +106,7 @@ def test_every_package_has_hashes_and_no_address(file: str) -> None:
 
 
 def test_other_systems_are_locked_too() -> None:
-    """A package of compiled code has a file for each system and Python that is supported: more than there are of those."""
+    """A package of compiled code has a file for each system and Python that is supported."""
     compiled = {"psycopg2-binary", "orjson", "pydantic-core", "uvloop", "httptools", "cryptography"}
     hashes = {entry.name: entry.hashes for entry in locked(RUNTIME)}
 

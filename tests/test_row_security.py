@@ -23,6 +23,10 @@ def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 ALTER = "ALTER TABLE tasks"
 POLICY = "CREATE POLICY extra ON tasks"
+NOTES = """
+    CREATE TABLE notes (user_id text); GRANT SELECT, INSERT ON notes TO tasks_api;
+    ALTER TABLE notes ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY
+"""
 FAULTS = {
     "off": (f"{ALTER} DISABLE ROW LEVEL SECURITY", "", "row-level security is off on tasks"),
     "not forced": (f"{ALTER} NO FORCE ROW LEVEL SECURITY", "", "row-level security is not forced on tasks"),
@@ -55,9 +59,7 @@ FAULTS = {
         "row-level security is off on notes",
     ),
     "new table that is open": (
-        "CREATE TABLE notes (user_id text); GRANT SELECT ON notes TO tasks_api; "
-        "ALTER TABLE notes ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; "
-        "CREATE POLICY own_rows ON notes TO tasks_api USING (true)",
+        f"{NOTES}; CREATE POLICY own_rows ON notes TO tasks_api USING (true)",
         "",
         "no policy confines notes to its owner",
     ),
@@ -96,9 +98,7 @@ async def test_a_table_of_a_newer_release_is_no_fault_where_it_is_confined(own_s
     own = "(user_id = current_setting('app.user_id', true))"
     with own_server.new_database() as name:
         own_server.execute(
-            "CREATE TABLE notes (user_id text); GRANT SELECT, INSERT ON notes TO tasks_api; "
-            "ALTER TABLE notes ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; "
-            f"CREATE POLICY own_rows ON notes TO tasks_api USING {own} WITH CHECK {own}",
+            f"{NOTES}; CREATE POLICY own_rows ON notes TO tasks_api USING {own} WITH CHECK {own}",
             database=name,
         )
         async with database_for(own_server.database_url(name, "tasks_login")) as database:

@@ -41,7 +41,7 @@ def documented() -> list[str]:
 
 def test_every_variable_is_documented_and_no_secret_has_a_default() -> None:
     """What has to be set is refused with a sentence when it is not; the example sets nothing."""
-    used = {name: how for name, how in VARIABLE.findall(TEXT)}
+    used = dict(VARIABLE.findall(TEXT))
     example = (DEPLOY / ".env.example").read_text()
 
     assert sorted(used) == sorted(documented())
@@ -176,10 +176,12 @@ def test_the_apis_user_owns_nothing_and_nobody_else_comes_in(database: Server) -
         psycopg2.connect(database.database_url("tasks", "somebody"))
 
 
-@pytest.mark.skipif(PGBOUNCER is None, reason="pgbouncer is not installed (apt-get install pgbouncer)")
-async def test_the_api_is_served_through_the_shipped_pooler(database: Server, tmp_path: Path) -> None:
-    """With its user's password, more requests at once than PgBouncer has connections, and each in their own rows."""
-    port, folder = free_port(), database.url.rpartition("host=")[2]
+@pytest.fixture
+def pooler(database: Server, tmp_path: Path) -> Iterator[str]:
+    """PgBouncer with the shipped configuration and the users that compose gives it; the API's URL through it."""
+    if PGBOUNCER is None:
+        pytest.skip("pgbouncer is not installed (apt-get install pgbouncer)")
+    port, folder = free_port(), Path(database.url.rpartition("host=")[2])
     text = (DEPLOY / "pgbouncer.ini").read_text()
     for shipped, here in {
         "host=postgres port=5432": f"host={folder} port=5432",
@@ -193,30 +195,38 @@ async def test_the_api_is_served_through_the_shipped_pooler(database: Server, tm
     (tmp_path / "pgbouncer.ini").write_text(text)
     users = COMPOSE["configs"]["pgbouncer_users"]["content"]
     (tmp_path / "userlist.txt").write_text(VARIABLE.sub(lambda found: PASSWORDS[found[1]], users))
-    # PgBouncer does not run as root; the files are not secret here.
     options: dict[str, Any] = {}
-    if os.geteuid() == 0:
+    if os.geteuid() == 0:  # as which PgBouncer does not run
         options = {"user": "nobody"}
-        for path in (tmp_path, *tmp_path.iterdir(), *tmp_path.parents):
-            if str(path).startswith("/tmp/"):
-                path.chmod(0o755)
-        Path(folder).chmod(0o755)
-    api = Process(
-        {
-            "DATABASE_URL": f"postgresql://tasks_app:{PASSWORDS['TASKS_APP_PASSWORD']}@127.0.0.1:{port}/tasks",
-            "DATABASE_PREPARE": environment("api-1")["DATABASE_PREPARE"],
-        }
-    )
-    with subprocess.Popen([str(PGBOUNCER), "-q", str(tmp_path / "pgbouncer.ini")], cwd="/", **options) as pooler:
+        for path in (tmp_path, *tmp_path.iterdir(), folder, *tmp_path.parents[:3]):
+            path.chmod(path.stat().st_mode | 0o055)
+    url = f"postgresql://tasks_app:{PASSWORDS['TASKS_APP_PASSWORD']}@127.0.0.1:{port}/tasks"
+    with subprocess.Popen([PGBOUNCER, "-q", str(tmp_path / "pgbouncer.ini")], cwd="/", **options) as running:
         try:
-            await asyncio.to_thread(until, lambda: reachable(port, pooler))
-            await asyncio.to_thread(api.start)
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{api.port}") as client:
-                created = await asyncio.gather(*(create(client, new_user()) for _ in range(20)))
+            until(lambda: running.poll() is not None or reachable(url))
+            assert running.poll() is None
+            yield url
         finally:
-            if hasattr(api, "running"):
-                await asyncio.to_thread(api.end)
-            pooler.terminate()
+            running.terminate()
+
+
+def reachable(url: str) -> bool:
+    try:
+        psycopg2.connect(url, connect_timeout=2).close()
+    except psycopg2.OperationalError:
+        return False
+    return True
+
+
+async def test_the_api_is_served_through_the_shipped_pooler(pooler: str) -> None:
+    """With its user's password, more requests at once than PgBouncer has connections, and each in their own rows."""
+    api = Process({"DATABASE_URL": pooler, "DATABASE_PREPARE": environment("api-1")["DATABASE_PREPARE"]})
+    await asyncio.to_thread(api.start)
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{api.port}") as client:
+            created = await asyncio.gather(*(create(client, new_user()) for _ in range(20)))
+    finally:
+        await asyncio.to_thread(api.end)
 
     assert created == [(201, 1)] * 20
 
@@ -227,13 +237,3 @@ async def create(client: httpx.AsyncClient, user: str) -> tuple[int, int]:
     created = await client.post(f"/api/{user}/tasks", json={"title": "x"}, headers=headers)
     found = await client.get(f"/api/{user}/tasks", headers=headers)
     return created.status_code, len(json.loads(found.text))
-
-
-def reachable(port: int, pooler: subprocess.Popen[bytes]) -> bool:
-    assert pooler.poll() is None
-    url = f"postgresql://tasks_app:{PASSWORDS['TASKS_APP_PASSWORD']}@127.0.0.1:{port}/tasks"
-    try:
-        psycopg2.connect(url, connect_timeout=2).close()
-    except psycopg2.OperationalError:
-        return False
-    return True

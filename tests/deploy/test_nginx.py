@@ -1,4 +1,5 @@
-"""The shipped nginx configuration in front of the API: what passes, what is kept off, whom it says a request is from."""
+"""The shipped nginx configuration in front of the API: what passes, what does not, and whom
+it says a request is from."""
 
 import asyncio
 import contextlib
@@ -75,6 +76,18 @@ def head(method: str, path: str, *headers: str, user_id: str = "alice") -> bytes
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
+def answer_of(connection: socket.socket) -> tuple[bytes, bytes]:
+    """The head of one answer, and its body; nginx may go on listening for a moment after it has refused a body."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += connection.recv(65536)
+    top, _, body = received.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)content-length: (\d+)", top)
+    while length and len(body) < int(length[1]):
+        body += connection.recv(65536)
+    return top, body
+
+
 def until_end(connection: socket.socket) -> bytes:
     received = b""
     with contextlib.suppress(OSError):
@@ -107,6 +120,7 @@ async def test_ordinary_requests_pass_unchanged(client: httpx.AsyncClient) -> No
     assert answers[8].json()["request_id"] == answers[8].headers["x-request-id"]
 
 
+PREFLIGHT = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "GET"}
 EVERYWHERE = {
     "strict-transport-security": "max-age=63072000; includeSubDomains",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
@@ -123,7 +137,7 @@ EVERYWHERE = {
         ("DELETE", "/api/alice/tasks/999", {}, 404),
         ("GET", "/api/bob/tasks", {}, 403),
         ("GET", "/api/alice/tasks", {"Authorization": ""}, 401),
-        ("OPTIONS", "/api/alice/tasks", {"Origin": "https://app.example.com", "Access-Control-Request-Method": "GET"}, 200),
+        ("OPTIONS", "/api/alice/tasks", PREFLIGHT, 200),
         ("GET", "/health/ready", {}, 200),
         # nginx' own: too large by far, and malformed.
         ("POST", "/api/alice/tasks", {"Content-Length": "200000"}, 413),
@@ -142,7 +156,7 @@ def test_every_answer_has_each_header_once(
         if "Authorization" in headers:
             request = re.sub(rb"Authorization: [^\r]+\r\n", b"", request)
         connection.sendall(request)
-        top, _, body = until_end(connection).partition(b"\r\n\r\n")
+        top, body = answer_of(connection)
 
     first, *fields = top.decode().split("\r\n")
     found = [(name.lower(), value.strip()) for name, _, value in (field.partition(":") for field in fields)]
@@ -209,9 +223,7 @@ async def test_an_address_is_who_connects_and_not_what_they_say(nginx: Proxy) ->
         served = (await user.get("/api/alice/tasks")).status_code
 
     # Each of the two processes counts for itself: all of what both allow, and then no more.
-    assert {address: Counter(found) for address, found in statuses.items()} == dict.fromkeys(
-        statuses, Counter({401: 2 * REFUSALS, 429: 2})
-    )
+    assert [Counter(found) for found in statuses.values()] == [Counter({401: 2 * REFUSALS, 429: 2})] * 2
     assert (told_off, served) == (401, 200)
 
 

@@ -70,7 +70,8 @@ def test_it_runs_without_memory_that_is_written_and_executed(server: Server, mon
     assert re.search("^MemoryDenyWriteExecute=yes$", UNIT, re.MULTILINE)
     confine = (
         "import ctypes, os, sys; libc = ctypes.CDLL(None, use_errno=True); "
-        "sys.exit('not known here') if libc.prctl(65, 1, 0, 0, 0) else os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+        "libc.prctl(65, 1, 0, 0, 0) and sys.exit('not known here'); "
+        "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
     )
     if subprocess.run([sys.executable, "-c", confine, "-c", ""], check=False, stderr=subprocess.DEVNULL).returncode:
         pytest.skip("this kernel has no PR_SET_MDWE (Linux 6.3)")
