@@ -9,7 +9,10 @@ HEADER_BYTES = 5
 
 
 class Wire:
-    """Forwards connections to a server's unix socket. `queries` counts what clients send to be executed."""
+    """Forwards connections to a server's unix socket.
+
+    `queries` counts what clients send to be executed, `answered` the bytes that come back.
+    """
 
     def __init__(self, socket_path: str) -> None:
         self._socket_path = socket_path
@@ -17,7 +20,7 @@ class Wire:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self.sent: Counter[str] = Counter()
-        self.connections = 0
+        self.connections = self.answered = 0
         self.refusing = False
         self._losing = self._once = False
         self._last_query: int | None = None
@@ -82,6 +85,7 @@ class Wire:
 
     async def _answers(self, server: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while answer := await server.read(65536):
+            self.answered += len(answer)
             if self._losing:
                 continue
             await self._flowing.wait()
