@@ -362,6 +362,7 @@ class Breaking:
 
     def __init__(self) -> None:
         self.seen: list[str] = []
+        self.forwarded: set[tuple[bytes, ...]] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, OSError):
@@ -370,6 +371,7 @@ class Breaking:
             if length:
                 await reader.readexactly(int(length[1]))
             self.seen.append(top.split()[0].decode())
+            self.forwarded.add(tuple(re.findall(rb"(?i)\r\n((?:x-)?forwarded(?:-for)?: [^\r]*)", top)))
         writer.close()
 
 
@@ -385,12 +387,14 @@ async def test_nothing_is_sent_twice_that_would_be_made_twice(tmp_path: Path) ->
             running = await asyncio.to_thread(stack.enter_context, proxy(tmp_path, ports))
             breaking.seen.clear()
             async with running.client("alice") as client:
+                client.headers.update({"X-Forwarded-For": "198.51.100.1", "Forwarded": "for=198.51.100.1"})
                 answers = [
                     await client.request(method, "/api/alice/tasks/1", json={"title": "x"})
                     for method in ("GET", "PUT", "POST", "PATCH", "DELETE")
                 ]
 
     assert Counter(breaking.seen) == {"GET": 2, "PUT": 2, "POST": 1, "PATCH": 1, "DELETE": 1}
+    assert breaking.forwarded == {(b"X-Forwarded-For: 127.0.0.1",)}
     assert {answer.status_code for answer in answers} == {503}
     assert {answer.headers["retry-after"] for answer in answers} == {"1"}
     assert {answer.json()["type"] for answer in answers} == {"urn:tasks:problem:unavailable"}
