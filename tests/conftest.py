@@ -106,6 +106,7 @@ def new_user() -> str:
 # What does not depend on how a request is served, and what attacks the API by its document, which takes longest.
 NOT_PLAIN = (
     "browser",
+    "deploy",
     "examples",
     "interop",
     "scripts",
@@ -116,10 +117,13 @@ NOT_PLAIN = (
     "test_distributable.py",
     "test_embedded.py",
     "test_jwks.py",
+    "test_leaving.py",
+    "test_lock.py",
     "test_migrations.py",
     "test_ownership.py",
     "test_pooler.py",
     "test_problems.py",
+    "test_protocol.py",
     "test_row_security.py",
     "test_schemathesis.py",
     "test_session_cookie.py",

@@ -210,6 +210,7 @@ class Settings(DatabaseSettings):
     request_timeout: float = Field(default=15.0, gt=0)
     max_body_bytes: int = Field(default=64 * 1024, ge=1024)
     max_header_bytes: int = Field(default=32 * 1024, ge=1024)
+    header_timeout: float = Field(default=10.0, gt=0)
     answer_cache_bytes: int = Field(default=16 * 1024 * 1024, ge=0)
     answer_cache_max_age: float = Field(default=60, ge=0)
     max_requests: int = Field(default=1000, ge=1)
