@@ -19,8 +19,9 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Match
 
-from backend.app import config, lean, openapi, problems
+from backend.app import config, lean, leaving, openapi, problems
 from backend.app.auth import Parties, TokenVerifier
+from backend.app.cluster import ClusterDatabase
 from backend.app.config import RefusedToStart, Settings
 from backend.app.db import Database
 from backend.app.middleware.jwt import AuthenticationMiddleware
@@ -28,8 +29,10 @@ from backend.app.middleware.limits import LimitsMiddleware
 from backend.app.middleware.observe import ObserveMiddleware, configure_logging
 from backend.app.middleware.path_guard import PathGuardMiddleware
 from backend.app.middleware.rate_limits import StrangersMiddleware, UsersMiddleware
+from backend.app.protocol import HEAD_LIMITS
 from backend.app.rates import RateLimit
 from backend.app.routes import account, batch, changes, events, health, moving, tags, tasks
+from backend.app.routes.answered import Answers
 from backend.app.routes.once import BEFORE_DEADLINE, Writes
 from backend.app.session_cookie import SessionCookies
 from backend.app.signatures import PublishedKeys, Signatures
@@ -127,6 +130,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.writes = Writes(
         wait_seconds=max(settings.request_timeout - BEFORE_DEADLINE, 0), kept_seconds=settings.idempotency_ttl
     )
+    app.state.answers = Answers(max_bytes=settings.answer_cache_bytes, max_age=settings.answer_cache_max_age)
     app.state.remote_keys = remote_keys
     app.state.metrics, app.state.tracing = metrics, tracing
     app.state.rate_limits = (per_user, per_address)
@@ -225,7 +229,7 @@ def _session_cookies(settings: Settings) -> SessionCookies:
 
 
 @contextlib.asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     settings: Settings = app.state.settings
     configure_logging(settings.log_level)
     _end_with_parent()
@@ -235,7 +239,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await stack.enter_async_context(keys.kept_fresh())
         for rate_limit in app.state.rate_limits:
             stack.push_async_callback(rate_limit.close)
-        stack.enter_context(app.state.streams.closed_by_signals())
+        stack.enter_context(leaving.told_to_end(app.state.streams.close))
         url = stack.enter_context(_database_url(settings))
         app.state.database = database = _database(app, url)
         stack.enter_context(_observed(app))
@@ -244,7 +248,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             with contextlib.suppress(problems.Unavailable):
                 await database.require_walls()
             _settle_garbage()
-            yield
+            yield {HEAD_LIMITS: (settings.max_header_bytes, settings.header_timeout)}
         finally:
             gc.unfreeze()
             await database.close()
@@ -265,10 +269,11 @@ def _database(app: FastAPI, url: str) -> Database:
     }
     tracing: Tracing | None = app.state.tracing
     if tracing is None:
-        return Database(url, **options)
-    from backend.app.traced import TracedDatabase  # noqa: PLC0415 - as with what it stands on
+        return (ClusterDatabase if settings.database_cluster else Database)(url, **options)
+    from backend.app import traced  # noqa: PLC0415 - as with what it stands on
 
-    return TracedDatabase(url, tracing=tracing, **options)
+    kind = traced.TracedClusterDatabase if settings.database_cluster else traced.TracedDatabase
+    return kind(url, tracing=tracing, **options)
 
 
 @contextlib.contextmanager

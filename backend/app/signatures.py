@@ -45,19 +45,18 @@ class InvalidToken(InvalidTokenError):
     """The token is refused; `description` is one sentence for the caller and holds nothing of the token."""
 
     description: str
-    fault: TokenFault = "malformed"
+
+    def __init__(self, description: str, fault: TokenFault = "malformed") -> None:
+        super().__init__(description=description)
+        self.fault = fault
 
 
 class UnknownKey(InvalidToken):
     """The token names a key that is not among the known ones; a look at the published keys may help."""
 
-    fault = "key"
-
 
 def refuse(description: str, fault: TokenFault = "malformed") -> NoReturn:
-    refusal = InvalidToken(description=description)
-    refusal.fault = fault
-    raise refusal
+    raise InvalidToken(description, fault)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +116,7 @@ class Signatures:
             refuse("The token names no key: kid is missing.", "key")
         key = self._published.get((header["kid"], algorithm))
         if key is None:
-            raise UnknownKey(description="The token's kid names no key that Better Auth publishes for its alg.")
+            raise UnknownKey("The token's kid names no key that Better Auth publishes for its alg.", "key")
         return [key]
 
     def _algorithms(self) -> list[str]:

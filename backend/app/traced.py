@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+from backend.app.cluster import ClusterDatabase
 from backend.app.db import Database, OwnerSession, Row, Statement
 from backend.app.telemetry import Tracing
 
@@ -24,6 +25,10 @@ class TracedDatabase(Database):
         with self._tracing.asking_database("transaction"):
             async with super().transaction(owner) as session:
                 yield TracedSession(session, self._tracing)
+
+
+class TracedClusterDatabase(TracedDatabase, ClusterDatabase):
+    """The same of a cluster."""
 
 
 class TracedSession(OwnerSession):

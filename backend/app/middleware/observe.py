@@ -98,6 +98,8 @@ class ObserveMiddleware:
                 await _answer(problems.InternalError(), request_id, observed_send)
         finally:
             self._tell(scope, request_id, status, started, refusal)
+            # Its traceback holds this frame: a circle that every refusal would leave to the garbage collector.
+            refusal = None
 
     def _tell(
         self, scope: Scope, request_id: str, status: int | None, started: float, refusal: problems.Problem | None
