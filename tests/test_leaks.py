@@ -31,6 +31,7 @@ HARMLESS = {
     "a URL": "postgresql://tasks@db.example:5432/tasks?host=/tmp/x and http://127.0.0.1:8000/docs",
     "a line to paste": f'  curl -H "Authorization: Bearer {token("dev")}" http://127.0.0.1:8000/api/dev/tasks',
     "a token that was asked for": token("dev"),
+    "an answer": f'{{"user_id":"dev","id":1,"title":"{leaks.TITLE}"}}',
     "nothing": "",
 }
 

@@ -17,6 +17,7 @@ from backend.app.main import create_app
 from tests.collector import Collector, Span, collecting
 from tests.conftest import SECRET, client_for, new_user, running, settings_for
 from tests.programs import PATIENCE_SECONDS, UVICORN, environment, free_port, serving
+from tests.routes.test_again import KEY
 from tests.routes.test_tasks import create, path
 from tests.wire import wire_to
 
@@ -83,6 +84,17 @@ async def test_a_transaction_is_a_span_around_its_statements(database_url: str, 
     assert (transaction.name, transaction.parent_id) == ("transaction", request.span_id)
     assert [span.name for span in statements].count("create a task") == 2
     assert {span.parent_id for span in statements} == {transaction.span_id}
+
+
+async def test_a_keyed_write_is_one_transaction(database_url: str, collector: Collector) -> None:
+    """What its handler does in a transaction of its own is in that one."""
+    batch = {"operations": [{"op": "create", "task": {"title": "x"}}]}
+    async with traced(database_url, collector) as app, client_for(app) as mine:
+        assert (await mine.post(f"/api/{mine.user_id}/batch", json=batch, headers=KEY)).status_code == 200
+
+    *statements, transaction = of_kind(CLIENT, collector)
+    assert {span.parent_id for span in statements} == {transaction.span_id}
+    assert [span.name for span in of_kind(CLIENT, collector)].count("transaction") == 1
 
 
 async def test_errors_are_told_by_their_type(database_url: str, collector: Collector) -> None:
