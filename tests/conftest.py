@@ -36,6 +36,8 @@ _numbers = itertools.count(1)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--plain", action="store_true", help="without the lean path and prepared statements")
+    parser.addoption("--faults", action="store_true", help="all of tests/faults, as scripts/faults.sh runs it")
+    parser.addoption("--soak", type=float, default=0.0, help="so many seconds of load (tests/faults/test_soak.py)")
     parser.addoption("--screenshots", action="store_true", help="take docs/web-*.png anew (tests/browser/test_web.py)")
 
 
@@ -78,6 +80,7 @@ _plain_run: pytest.StashKey[PlainRun] = pytest.StashKey()
 NOT_PLAIN = (
     "browser",
     "examples",
+    "faults",
     "interop",
     "scripts",
     "test_auth.py",

@@ -181,7 +181,7 @@ async def test_the_start_does_not_need_better_auth(database_url: str, monkeypatc
 
 
 async def test_a_look_that_failed_is_not_the_last_one(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Better Auth was away when somebody came with a new key: it is found by itself, long before the next look may be."""
+    """Better Auth was away when somebody came with a new key: it is found by itself, long before the next look."""
     monkeypatch.setattr(jwks, "FIRST_RETRY_SECONDS", 0.05)
     old, new, user = SigningKey(), SigningKey(), new_user()
     async with key_server(old) as server, trusting(server, database_url) as app:

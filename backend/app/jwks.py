@@ -81,7 +81,7 @@ class RemoteKeys:
                 await self._until_old_or_away()
 
     async def _until_old_or_away(self) -> None:
-        """Fetch when the keys are old; sooner, a request's look for an unknown key may find that Better Auth is away."""
+        """Fetch when the keys are old, unless a request's look for an unknown key finds Better Auth away before."""
         self._failed.clear()
         try:
             async with asyncio.timeout(self._ttl):
