@@ -2,10 +2,12 @@
 
 FILE names the port and the process that is asked, or is not there while nobody is to be asked. A line per probe goes to
 standard output, until standard input ends. The machine is not the server: the time that either process was ready to run
-and waited for a processor is taken off (Linux tells it in /proc/PID/schedstat). What is left is what the server took.
+and waited for a processor is taken off (Linux tells it in /proc). What is left is what the server took.
 """
 
+import contextlib
 import json
+import os
 import select
 import socket
 import sys
@@ -18,11 +20,17 @@ TIMEOUT_SECONDS = 5.0
 
 
 def waited(pid: int | str) -> float:
-    """Seconds that the process' main thread, on which its event loop runs, has waited for a processor."""
-    try:
-        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
-    except (OSError, IndexError):
-        return 0.0
+    """Seconds that the process' threads have waited for a processor: all, for whoever holds Python's lock delays all."""
+    seconds = 0.0
+    for thread in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError, IndexError):
+            seconds += int(thread.read_text().split()[1]) / 1e9
+    return seconds
+
+
+def stolen() -> float:
+    """Seconds that the host took from this machine's processors."""
+    return int(Path("/proc/stat").read_text().split()[8]) / os.sysconf("SC_CLK_TCK")
 
 
 def ask(port: int) -> int:
@@ -51,10 +59,10 @@ def probe(file: Path) -> dict[str, Any] | None:
     asked = target(file)
     if asked is None:
         return None
-    waits, begun = waited("self") + waited(asked["pid"]), time.monotonic()
+    waits, begun = waited("self") + waited(asked["pid"]) + stolen(), time.monotonic()
     status = ask(asked["port"])
     took = time.monotonic() - begun
-    waits = waited("self") + waited(asked["pid"]) - waits
+    waits = waited("self") + waited(asked["pid"]) + stolen() - waits
     if target(file) != asked:
         return None
     return {"at": begun, "status": status, "ms": round(max(took - max(waits, 0), 0) * 1000, 1), "raw": took * 1000}

@@ -127,8 +127,10 @@ async def play(fault: Fault, stage: Stage, way: str) -> Row:
             strikes, ended = await _under_traffic(fault, stage, writers, reader)
         finally:
             probes = prober.end()
+        recovered = [actor.first_good(ended) for actor in actors]
+        worst = None if None in recovered else max(moment for moment in recovered if moment is not None)
         findings = Findings(wrong=tally.wrong)
-        for user in stage.users:
+        for user in stage.users if worst is not None else ():  # else nothing can be looked at
             of_user = [writer for writer in writers if writer.user_id == user]
             found = await _found(of_user[0], stage, first[user])
             of_this = audit(user, [writer.journal for writer in of_user], found)
@@ -140,8 +142,6 @@ async def play(fault: Fault, stage: Stage, way: str) -> Row:
     assert felt or not fault.felt, f"{fault.name} has not been felt"
     assert probes, "nobody asked for liveness"
     findings.wrong += [f"/health was answered {probe}" for probe in probes if probe["status"] != 200]
-    recovered = [actor.first_good(ended) for actor in actors]
-    worst = None if None in recovered else max(moment for moment in recovered if moment is not None)
     return Row(fault.name, way, tally, findings, max(probe["ms"] for probe in probes), worst)
 
 
