@@ -93,9 +93,9 @@ async def restart(stage: Stage) -> int:
 
 
 async def terminate(stage: Stage) -> int:
-    """All backends of the API, every 200 ms for 4 s."""
+    """All backends of the API, every 200 ms for 3 s."""
     ended = 0
-    for _ in range(20):
+    for _ in range(15):
         ended += len(await stage.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {_OURS}"))
         await asyncio.sleep(0.2)
     return ended
@@ -110,11 +110,11 @@ def _seldom(share: float, what: bytes) -> Callable[[bytes], bool]:
 
 
 async def commit_answers_lost(stage: Stage) -> int:
-    """Every third one for 4 s, and with it the connection; each twentieth answer of the other queries too."""
+    """Every third one for 3 s, and with it the connection; each twentieth answer of the other queries too."""
     assert stage.wire is not None
     commit, other = _seldom(0.33, b"COMMIT"), _seldom(0.05, b"")
     stage.wire.loses_answer_to = lambda query: commit(query) or other(query)
-    await asyncio.sleep(4)
+    await asyncio.sleep(3)
     stage.wire.loses_answer_to = lambda _: False
     return stage.wire.cuts
 

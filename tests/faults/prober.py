@@ -20,7 +20,7 @@ TIMEOUT_SECONDS = 5.0
 
 
 def waited(pid: int | str) -> float:
-    """Seconds that the process' threads have waited for a processor: all, for whoever holds Python's lock delays all."""
+    """Seconds that the process' threads have waited for a processor: who holds Python's lock delays all."""
     seconds = 0.0
     for thread in Path(f"/proc/{pid}/task").glob("*/schedstat"):
         with contextlib.suppress(OSError, IndexError):
