@@ -27,7 +27,7 @@ from backend.app.main import create_app
 SECRET = secrets.token_urlsafe(48)
 
 # What `--plain` switches off: see test_both_ways.py.
-PLAIN = {"lean_path": "off", "database_prepare": "off"}
+PLAIN = {"lean_path": "off", "database_prepare": "off", "answer_cache_bytes": "0"}
 _ways: dict[str, str] = {}
 _own_folder: pytest.StashKey[str] = pytest.StashKey()
 

@@ -15,7 +15,10 @@ def _never(_: bytes) -> bool:
 
 
 class Wire:
-    """Forwards connections to a server's unix socket. `queries` counts what clients send to be executed."""
+    """Forwards connections to a server's unix socket.
+
+    `queries` counts what clients send to be executed, `answered` the bytes that come back.
+    """
 
     def __init__(self, socket_path: str) -> None:
         self._socket_path = socket_path
@@ -23,7 +26,7 @@ class Wire:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self.sent: Counter[str] = Counter()
-        self.connections = 0
+        self.connections = self.answered = 0
         self.refusing = False
         self._losing = self._once = False
         self._last_query: int | None = None
@@ -102,6 +105,7 @@ class Wire:
 
     async def _answers(self, server: asyncio.StreamReader, writer: asyncio.StreamWriter, lost: asyncio.Event) -> None:
         while answer := await server.read(65536):
+            self.answered += len(answer)
             if self._losing or lost.is_set():
                 continue
             await self._flowing.wait()

@@ -175,6 +175,8 @@ class Settings(DatabaseSettings):
     request_timeout: float = Field(default=15.0, gt=0)
     max_body_bytes: int = Field(default=64 * 1024, ge=1024)
     max_header_bytes: int = Field(default=32 * 1024, ge=1024)
+    answer_cache_bytes: int = Field(default=16 * 1024 * 1024, ge=0)
+    answer_cache_max_age: float = Field(default=60, ge=0)
     max_requests: int = Field(default=1000, ge=1)
     max_batch_bytes: int = Field(default=512 * 1024, ge=1024)
     max_import_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)

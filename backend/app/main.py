@@ -29,6 +29,7 @@ from backend.app.middleware.path_guard import PathGuardMiddleware
 from backend.app.middleware.rate_limits import StrangersMiddleware, UsersMiddleware
 from backend.app.rates import RateLimit
 from backend.app.routes import account, batch, changes, events, health, moving, tags, tasks
+from backend.app.routes.answered import Answers
 from backend.app.routes.once import BEFORE_DEADLINE, Writes
 from backend.app.session_cookie import SessionCookies
 from backend.app.signatures import PublishedKeys, Signatures
@@ -121,6 +122,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.writes = Writes(
         wait_seconds=max(settings.request_timeout - BEFORE_DEADLINE, 0), kept_seconds=settings.idempotency_ttl
     )
+    app.state.answers = Answers(max_bytes=settings.answer_cache_bytes, max_age=settings.answer_cache_max_age)
     app.state.remote_keys = remote_keys
     app.state.rate_limits = (per_user, per_address)
     app.state.streams = Streams(

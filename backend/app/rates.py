@@ -8,8 +8,7 @@ import logging
 import math
 import time
 from collections import OrderedDict, deque
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from limits import RateLimitItem, parse
 from limits.aio.storage import RedisStorage
@@ -25,8 +24,7 @@ IPV6_NETWORK_BITS: Final = 64
 log = logging.getLogger("tasks")
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """How a request was counted, and how many more there may be; `resets_in`: seconds until the next place is free."""
 
     allowed: bool

@@ -21,7 +21,12 @@ from scripts.bench.report import Report, Start
 
 CONNECTIONS, MANY_CONNECTIONS = 16, 64
 # The floor knows two answers, and PocketBase answers strangers slowly, on purpose.
-NOT_ASKED = {"floor": set(SCENARIOS) - {"list", "refused"}, "pocketbase": {"refused"}}
+NOT_ASKED = {
+    "floor": set(SCENARIOS) - {"list", "refused"},
+    "pocketbase": {"refused"},
+    "project-anew": set(SCENARIOS) - {"list", "get", "mixed"},
+}
+ANEW = {"ANSWER_CACHE_BYTES": "0"}
 
 
 class Field:
@@ -44,6 +49,7 @@ class Field:
         own = contestants.new_database(self.url, "project", ours=True)
         self.enter(contestants.project(own))
         record_answers(self.running["project"], self.folder / "answers.json")
+        self.enter(contestants.project(own, "project-anew", "this project, all read anew", **ANEW))
         self.enter(contestants.floor(self.folder / "answers.json"))
         if shutil.which("npm"):
             contestants.node_modules()
@@ -54,7 +60,7 @@ class Field:
             self.enter(contestants.usual(contestants.new_database(self.url, "usual", ours=False)))
             self.enter(contestants.pocketbase(self.folder / "pocketbase"))
             many = contestants.new_database(self.url, "many", ours=True, more=contestants.MANY_ROWS)
-            self.enter(contestants.project(many, "project-many", "this project, 2 M rows"))
+            self.enter(contestants.project(many, "project-many", "this project, 2 M rows, all read anew", **ANEW))
             self.behind_pgbouncer()
 
     def behind_pgbouncer(self) -> None:
@@ -73,7 +79,8 @@ class Field:
 
     def matches(self, scenarios: list[str]) -> list[tuple[Case, list[Contestant]]]:
         """Which case is run by whom; neighbours are compared."""
-        peers = [c for c in self.running.values() if not c.name.startswith(("project-", "fastify-"))]
+        apart = ("project-many", "project-pooled", "fastify-pooled")
+        peers = [c for c in self.running.values() if c.name not in apart]
         found = [
             (Case(scenario, CONNECTIONS), [c for c in peers if scenario not in NOT_ASKED.get(c.name, ())])
             for scenario in scenarios
@@ -110,7 +117,7 @@ def extras(runs: Runs) -> dict[str, float]:
     )
     if pages := [one.load.rate / thousand.load.rate for one, thousand in pairs]:
         found["page 1,000 ÷ page 1, time"] = median(pages)
-    if sizes := runs.ratios("project", "project-many", Case("list", CONNECTIONS)):
+    if sizes := runs.ratios("project-anew", "project-many", Case("list", CONNECTIONS)):
         found["2 M rows ÷ 200 k rows, time"] = median(sizes)
     return found
 

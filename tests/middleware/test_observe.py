@@ -1,6 +1,7 @@
 """Observation: every request has an id, one line and one answer, and none of them tells what it should not."""
 
 import asyncio
+import gc
 import io
 import json
 import logging
@@ -400,3 +401,48 @@ def test_a_log_that_nobody_reads_stops_nothing() -> None:
     stream.close()
 
     logger.warning("lost")
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "authorization", "status"),
+    [
+        ("/api/{user_id}/tasks", b"", b"", 401),
+        ("/api/{user_id}/tasks", b"", b"Bearer a.b.c", 401),
+        ("/api/somebody-else/tasks", b"", None, 403),
+        ("/api/{user_id}/tasks/1", b"", None, 404),
+        ("/api/{user_id}/tasks", b"limit=0", None, 422),
+    ],
+)
+async def test_a_refusal_leaves_nothing_to_the_garbage_collector(
+    app: FastAPI, path: str, query: bytes, authorization: bytes | None, status: int
+) -> None:
+    """A circle in each refusal would stop the process for milliseconds whenever those of a flood are collected."""
+    user_id = new_user()
+    bearer_token = f"Bearer {token(user_id)}".encode() if authorization is None else authorization
+
+    async def refused() -> int:
+        told: list[int] = []
+
+        async def receive() -> Message:
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            told.extend([message["status"]] if "status" in message else ())
+
+        headers = [(b"authorization", bearer_token)]
+        scope = {"type": "http", "method": "GET", "path": path.format(user_id=user_id), "headers": headers}
+        await app({**scope, "query_string": query, "state": {}}, receive, send)
+        return told[0]
+
+    first = await refused()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            await refused()
+        left = gc.collect()
+    finally:
+        gc.enable()
+
+    assert first == status
+    assert left < 20

@@ -67,7 +67,7 @@ VALUES: dict[str, Any] = {
     "max_subtasks": 10,
 }
 WRITES = (tasks.UPDATE, tasks.COMPLETE, tasks.DELETE)
-STATEMENTS = [*finding.LIST.values(), finding.GET, finding.REVISION, tasks.CREATE]
+STATEMENTS = [*finding.LIST.values(), finding.GET, finding.REVISION, finding.REVISION_OF, tasks.CREATE]
 STATEMENTS += [form for write in WRITES for form in (write.plain, write.conditional)]
 STATEMENTS += [family.LOCK, family.PARTS, family.MARK, family.WRITE, family.SETTLE, family.REMOVE, family.TRASHED]
 STATEMENTS += [family.TRASHED_PARTS, family.BRING_BACK]

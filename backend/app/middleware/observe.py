@@ -84,6 +84,8 @@ class ObserveMiddleware:
         finally:
             if log.isEnabledFor(logging.INFO):
                 log.handle(_RequestRecord(_line(scope, request_id, status, started, refusal)))
+            # Its traceback holds this frame: a circle that every refusal would leave to the garbage collector.
+            refusal = None
 
     async def _refuse_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

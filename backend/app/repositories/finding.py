@@ -57,6 +57,9 @@ _my_list = LISTS.c.user_id == owner
 _SHOWN = len(shown(TASKS))
 
 REVISION = prepare("get the list's revision", select(LISTS.c.revision).where(_my_list))
+REVISION_OF = prepare(
+    "get a task's revision", select(TASKS.c.revision).where(TASKS.c.user_id == owner, TASKS.c.id == task_id)
+)
 GET = prepare("get a task", select(*shown(TASKS)).where(TASKS.c.user_id == owner, TASKS.c.id == task_id), task_of)
 
 
@@ -178,6 +181,13 @@ class TaskFinder:
         """The revision of the last change; 0 if there never was one."""
         found = await self._session.rows(REVISION)
         return found[0][0] if found else 0
+
+    async def revision_of(self, task_id: int) -> int:
+        """The task's revision. Raises TaskNotFound."""
+        found = await self._session.rows(REVISION_OF, task_id=task_id)
+        if not found:
+            raise problems.TaskNotFound
+        return int(found[0][0])
 
     async def get(self, task_id: int) -> Task:
         """Raises TaskNotFound."""

@@ -31,8 +31,6 @@ BEFORE_DEADLINE: Final = 0.5
 
 def key_of(request: Request) -> str | None:
     """The key of a write, if it has one. Raises MalformedRequest."""
-    if request.scope["method"] not in UNSAFE_METHODS:
-        return None
     sent = [value for name, value in request.scope["headers"] if name == HEADER]
     if not sent:
         return None

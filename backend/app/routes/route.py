@@ -104,25 +104,34 @@ class ContractRoute(APIRoute):
                     await asyncio.to_thread(body.validate, document) if body.is_long else body.validate(document)
                 )
 
-            async def write() -> Reply:
+            async def make() -> Reply:
                 # After everything was read: a keyed write gives the repository its own transaction.
                 provided = {name: provide(request) for name, provide in providers.items()}
                 answer: Reply = await self.endpoint(**arguments, **provided)
                 return answer
 
-            key = key_of(request)
-            if key is None:
-                return await again(write, changes_nothing_twice=request.scope["method"] == "GET")
-            writes: Writes = request.app.state.writes
-            return await again(lambda: writes.once(request, key, document, write), changes_nothing_twice=True)
+            return await _made(request, document, make)
 
         return handle
 
 
+async def _made(request: Request, document: Any, make: Callable[[], Coroutine[Any, Any, Reply]]) -> Reply:
+    """What the handler answers; tried again where that is safe, and made once where a write has a key."""
+    if request.scope["method"] == "GET":
+        return await again(make, changes_nothing_twice=True)
+    request.app.state.answers.forget(request.state.principal.user_id)
+    key = key_of(request)
+    if key is None:
+        return await again(make, changes_nothing_twice=False)
+    writes: Writes = request.app.state.writes
+    return await again(lambda: writes.once(request, key, document, make), changes_nothing_twice=True)
+
+
 def session_of_caller(request: Request) -> OwnerSession:
     """The database as whoever the token names; nothing of the path gets here. A keyed write has brought its own."""
-    known: OwnerSession | None = request.scope["state"].get("session")
-    return known or OwnerSession(request.app.state.database, request.state.principal.user_id)
+    scope = request.scope
+    known: OwnerSession | None = scope["state"].get("session")
+    return known or OwnerSession(scope["app"].state.database, scope["state"]["principal"].user_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ import orjson
 from fastapi import APIRouter, Query
 
 from backend.app.routes import cursor
-from backend.app.routes.conditions import IfNoneMatch, etag, is_known
+from backend.app.routes.answered import Before
+from backend.app.routes.conditions import IfNoneMatch, etag
 from backend.app.routes.reply import Reply
 from backend.app.routes.route import ContractRoute
 from backend.app.routes.tasks import CURSOR, INVALID, LINK, LIST_ETAG, CallersLinks, Finder
@@ -32,14 +33,20 @@ _FINGERPRINT = "tags"
     },
 )
 async def list_tags(
-    query: Annotated[PageQuery, Query()], tasks: Finder, links: CallersLinks, if_none_match: IfNoneMatch = None
+    query: Annotated[PageQuery, Query()],
+    tasks: Finder,
+    links: CallersLinks,
+    before: Before,
+    if_none_match: IfNoneMatch = None,
 ) -> Reply:
     place = ("",) if query.cursor is None else cursor.decode(query.cursor, _FINGERPRINT)
-    if if_none_match is not None and is_known(if_none_match, tag := etag(await tasks.revision())):
-        return Reply(304, etag=tag)
-    page = await tasks.tags(place, limit=query.limit)
-    headers = {"etag": etag(page.revision)}
-    if page.following is not None:
-        following = f"{links.tags}?limit={query.limit}&cursor={cursor.encode(_FINGERPRINT, page.following)}"
-        headers["link"] = f'<{following}>; rel="next"'
-    return Reply(200, orjson.dumps(page.found), **headers)
+
+    async def page() -> Reply:
+        page = await tasks.tags(place, limit=query.limit)
+        headers = {"etag": etag(page.revision)}
+        if page.following is not None:
+            following = f"{links.tags}?limit={query.limit}&cursor={cursor.encode(_FINGERPRINT, page.following)}"
+            headers["link"] = f'<{following}>; rel="next"'
+        return Reply(200, orjson.dumps(page.found), **headers)
+
+    return await before.answer(if_none_match, tasks.revision, page)

@@ -1,6 +1,6 @@
 """The tasks API: handlers validate by their signature, call one repository method, and answer."""
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
@@ -12,7 +12,8 @@ from backend.app.problems import documented
 from backend.app.repositories.finding import TaskFinder
 from backend.app.repositories.tasks import TaskRepository
 from backend.app.routes import cursor
-from backend.app.routes.conditions import IfMatch, IfNoneMatch, etag, expected_revisions, is_known
+from backend.app.routes.answered import Before
+from backend.app.routes.conditions import IfMatch, IfNoneMatch, etag, expected_revisions
 from backend.app.routes.preferences import COUNT, Prefer, asks_for
 from backend.app.routes.reply import Reply
 from backend.app.routes.route import JSON, MERGE_PATCH, ContractRoute, MediaTypes, TaskId, session_of_caller
@@ -37,7 +38,8 @@ class Links:
     """Relative references (RFC 3986, section 4.2) to the caller's tasks, as seen from outside."""
 
     def __init__(self, request: Request) -> None:
-        self._own = _own_path(request.scope.get("root_path", ""), request.state.principal.user_id)
+        scope = request.scope
+        self._own = _own_path(scope.get("root_path", ""), scope["state"]["principal"].user_id)
         self._tasks = f"{self._own}/tasks"
 
     @property
@@ -105,27 +107,27 @@ CAPPED = documented(problems.Invalid, problems.TooManyTasks)
     },
 )
 async def list_tasks(
+    *,
     query: Annotated[TaskPageQuery, Query()],
     tasks: Finder,
     links: CallersLinks,
+    before: Before,
     if_none_match: IfNoneMatch = None,
     prefer: Prefer = None,
 ) -> Reply:
     place = None if query.cursor is None else cursor.decode(query.cursor, query.fingerprint)
+
+    async def page() -> Reply:
+        page = await tasks.page(query, place)
+        headers = {"etag": etag(page.revision)} if query.follows_revision else {}
+        if page.following is not None:
+            headers["link"] = f'<{links.page(query, page.following)}>; rel="next"'
+        if asks_for(prefer, COUNT):
+            headers |= {"x_total_count": str(await tasks.count(query)), "preference_applied": COUNT}
+        return Reply(200, orjson.dumps(page.found), **headers)
+
     # What changes without a new revision has no tag to be known by.
-    if (
-        if_none_match is not None
-        and query.follows_revision
-        and is_known(if_none_match, tag := etag(await tasks.revision()))
-    ):
-        return Reply(304, etag=tag)
-    page = await tasks.page(query, place)
-    headers = {"etag": etag(page.revision)} if query.follows_revision else {}
-    if page.following is not None:
-        headers["link"] = f'<{links.page(query, page.following)}>; rel="next"'
-    if asks_for(prefer, COUNT):
-        headers |= {"x_total_count": str(await tasks.count(query)), "preference_applied": COUNT}
-    return Reply(200, orjson.dumps(page.found), **headers)
+    return await before.answer(if_none_match, tasks.revision, page) if query.follows_revision else await page()
 
 
 @router.post(
@@ -153,10 +155,11 @@ async def create_task(body: TaskCreate, tasks: Tasks, links: CallersLinks) -> Re
         **INVALID,
     },
 )
-async def get_task(task_id: TaskId, tasks: Finder, if_none_match: IfNoneMatch = None) -> Reply:
-    task = await tasks.get(task_id)
-    tag = etag(task["revision"])
-    return Reply(304, etag=tag) if is_known(if_none_match, tag) else one(task)
+async def get_task(task_id: TaskId, tasks: Finder, before: Before, if_none_match: IfNoneMatch = None) -> Reply:
+    async def task() -> Reply:
+        return one(await tasks.get(task_id))
+
+    return await before.answer(if_none_match, partial(tasks.revision_of, task_id), task)
 
 
 @router.put(
