@@ -121,11 +121,19 @@ class Writer(Actor):
                 await self._try(self._choose())
 
     async def _look(self) -> None:
-        answer = await self.ask("GET", "/tasks?limit=50")
+        """At the list, or at one task: nothing of others is there, and nothing older than what was acknowledged."""
+        task_id = self.journal.any_known(self._chance)
+        alone = task_id is not None and not self.journal.state(task_id)[2] and self._chance.random() < 0.5
+        answer = await self.ask("GET", f"/tasks/{task_id}" if alone else "/tasks?limit=50")
         if answer is None or not answer.good:
             await asyncio.sleep(PAUSE_SECONDS)
-        elif others := [task for task in answer.json() if task["user_id"] != self.user_id]:
-            self.wrong(f"a list shows tasks of others: {others}")
+            return
+        for task in [answer.json()] if alone else answer.json():
+            if task["user_id"] != self.user_id:
+                self.wrong(f"a task of others is shown: {task}")
+            known = self.journal.tasks.get(task["id"], [])
+            if len(known) == 1 and known != [(task["title"], task["completed"], False)]:
+                self.wrong(f"{task} is shown, and {known} was acknowledged")
 
     async def _once(self, write: Write, until: Callable[[], float]) -> None:
         """A write with a key, repeated until it is answered."""

@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any
 
+import orjson
 import pytest
 
 from tests.faults.actors import Reader, Tally, Writer
@@ -93,6 +94,29 @@ async def test_only_these_answers_are_right(given: Answer, wrong: bool) -> None:
     writer._http = Lying(given)  # type: ignore[assignment] # noqa: SLF001 - it has no other end
 
     await writer.ask("GET", "/tasks")
+
+    assert bool(tally.wrong) == wrong
+
+
+@pytest.mark.parametrize(
+    ("shown", "wrong"),
+    [
+        ({}, False),
+        ({"title": "older"}, True),
+        ({"completed": True}, True),
+        ({"user_id": "other"}, True),
+        ({"id": 2, "title": "of who writes beside it"}, False),
+    ],
+)
+async def test_a_writer_sees_what_was_acknowledged(shown: dict[str, Any], wrong: bool) -> None:
+    tally = Tally()
+    writer = Writer(_nowhere(), ME, str, tally, name="w", answers_lost=False)
+    writer.journal.created(1, ("a", False, False))
+    body = orjson.dumps([{**task(1, "a"), **shown}])
+    writer._http = Lying(answer(200, body))  # type: ignore[assignment] # noqa: SLF001 - it has no other end
+    writer._chance.random = lambda: 0.7  # type: ignore[method-assign] # noqa: SLF001 - looks at the list
+
+    await writer._look()  # noqa: SLF001 - one step of its run
 
     assert bool(tally.wrong) == wrong
 
