@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import math
 import statistics
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,9 @@ from tests.faults.faults import DIRECT, Fault, Stage
 from tests.faults.run import Row, play, staged
 from tests.faults.stage import Postgres
 
+BEGUN = psutil.Process().create_time()
+# For what is before and after the load; and the least that says anything.
+BESIDE_SECONDS, LEAST_SECONDS = 30.0, 10.0
 SAMPLE_SECONDS = 0.5
 POOL_SIZE = 10
 # Eight writers, a reader, listeners, those who hang up, the prober: what they may have open at one time.
@@ -116,7 +120,8 @@ async def test_nothing_grows_under_load(  # noqa: PLR0917 - fixtures
     pytestconfig: pytest.Config,
 ) -> None:
     """Neither memory nor connections nor the time that an answer takes."""
-    seconds, samples = pytestconfig.getoption("--soak"), Samples()
+    left = pytestconfig.getoption("--within") - (time.time() - BEGUN) - BESIDE_SECONDS
+    seconds, samples = max(min(pytestconfig.getoption("--soak"), left), LEAST_SECONDS), Samples()
     fault = soaking(seconds, samples)
 
     async with staged(fault, DIRECT, own_server, None, project, tmp_path) as stage:
