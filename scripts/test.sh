@@ -23,7 +23,7 @@ step ruff ruff check --quiet .
 step "ruff format" ruff format --check --quiet .
 step mypy mypy
 step imports lint-imports --no-logo --no-cache
-step shellcheck shellcheck scripts/*.sh .ci/run
+step shellcheck shellcheck scripts/*.sh deploy/*.sh .ci/run
 step "alembic check" python -m scripts.check_migrations
 echo "pytest ..."
 if [ $# -gt 0 ]; then

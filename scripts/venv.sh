@@ -16,9 +16,8 @@ find_python() {
 # What .venv has to hold, as a hash.
 wanted_packages() {
   .venv/bin/python - << 'PYTHON'
-import hashlib, sys, tomllib
-group = tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]
-print(hashlib.sha256(repr((sys.version, open("requirements.txt").read(), group)).encode()).hexdigest())
+import hashlib, sys
+print(hashlib.sha256(repr((sys.version, open("requirements-dev.lock").read())).encode()).hexdigest())
 PYTHON
 }
 
@@ -37,8 +36,8 @@ ensure_venv() {
   wanted=$(wanted_packages)
   if [ "$(cat .venv/installed 2> /dev/null)" != "$wanted" ]; then
     echo "Installing packages into .venv ..."
-    .venv/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
-    .venv/bin/python -m pip install --quiet -r requirements.txt --group dev
+    # Every version and every file's hash is in the lock file (./scripts/lock.sh renews it).
+    .venv/bin/python -m pip install --quiet --require-hashes -r requirements-dev.lock
     printf '%s\n' "$wanted" > .venv/installed
   fi
 }

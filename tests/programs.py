@@ -30,7 +30,8 @@ def clone(folder: Path) -> Path:
 
 
 def environment(**changes: str) -> dict[str, str]:
-    ours = ("BETTER_AUTH_SECRET", "DATABASE_URL", "ENVIRONMENT", "CORS_ORIGINS")
+    database = ("DATABASE_URL", "DATABASE_DIRECT_URL", "DATABASE_CLUSTER")
+    ours = ("BETTER_AUTH_SECRET", "ENVIRONMENT", "CORS_ORIGINS", *database)
     return {**{name: value for name, value in os.environ.items() if name not in ours}, **changes}
 
 

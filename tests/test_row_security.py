@@ -23,6 +23,10 @@ def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 ALTER = "ALTER TABLE tasks"
 POLICY = "CREATE POLICY extra ON tasks"
+NOTES = """
+    CREATE TABLE notes (user_id text); GRANT SELECT, INSERT ON notes TO tasks_api;
+    ALTER TABLE notes ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY
+"""
 FAULTS = {
     "off": (f"{ALTER} DISABLE ROW LEVEL SECURITY", "", "row-level security is off on tasks"),
     "not forced": (f"{ALTER} NO FORCE ROW LEVEL SECURITY", "", "row-level security is not forced on tasks"),
@@ -54,6 +58,16 @@ FAULTS = {
         "",
         "row-level security is off on notes",
     ),
+    "new table that is open": (
+        f"{NOTES}; CREATE POLICY own_rows ON notes TO tasks_api USING (true)",
+        "",
+        "no policy confines notes to its owner",
+    ),
+    "new table of nobody": (
+        "CREATE TABLE notes (title text); GRANT SELECT ON notes TO tasks_api",
+        "",
+        "tasks_api may use notes, which is not a table of this program",
+    ),
     "view": (
         "CREATE VIEW all_tasks AS SELECT * FROM tasks; GRANT SELECT ON all_tasks TO tasks_api",
         "",
@@ -75,6 +89,18 @@ FAULTS = {
 async def test_the_walls_stand_after_the_migration(own_server: Server) -> None:
     """A login that owns nothing and may become tasks_api is served."""
     with own_server.new_database() as name:
+        async with database_for(own_server.database_url(name, "tasks_login")) as database:
+            await database.require_walls()
+
+
+async def test_a_table_of_a_newer_release_is_no_fault_where_it_is_confined(own_server: Server) -> None:
+    """A migration comes before the program that needs it: the one that serves until then is not stopped by it."""
+    own = "(user_id = current_setting('app.user_id', true))"
+    with own_server.new_database() as name:
+        own_server.execute(
+            f"{NOTES}; CREATE POLICY own_rows ON notes TO tasks_api USING {own} WITH CHECK {own}",
+            database=name,
+        )
         async with database_for(own_server.database_url(name, "tasks_login")) as database:
             await database.require_walls()
 

@@ -2,11 +2,16 @@
 
 import asyncio
 import contextlib
-from collections import Counter
-from collections.abc import AsyncIterator, Callable
+import functools
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from urllib.parse import quote
+
+from psycopg2.extensions import parse_dsn
 
 HEADER_BYTES = 5
 
+Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 Judge = Callable[[bytes], bool]
 
 
@@ -15,17 +20,19 @@ def _never(_: bytes) -> bool:
 
 
 class Wire:
-    """Forwards connections to a server's unix socket.
+    """Forwards connections to a server, as `connect` makes them.
 
-    `queries` counts what clients send to be executed, `answered` the bytes that come back.
+    `queries` counts what clients send to be executed, and `answered` the bytes that come back. `texts` are the last of
+    the queries, each a message.
     """
 
-    def __init__(self, socket_path: str) -> None:
-        self._socket_path = socket_path
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
         self._writers: set[asyncio.StreamWriter] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
         self.sent: Counter[str] = Counter()
+        self.texts: deque[str] = deque(maxlen=100)
         self.connections = self.answered = 0
         self.refusing = False
         self._losing = self._once = False
@@ -69,7 +76,7 @@ class Wire:
             writer.close()
             return
         self.connections += 1
-        server_reader, server_writer = await asyncio.open_unix_connection(self._socket_path)
+        server_reader, server_writer = await self._connect()
         ends = {writer, server_writer}
         self._writers |= ends
         lost = asyncio.Event()
@@ -90,14 +97,16 @@ class Wire:
                 self.sent[chr(header[0])] += 1
                 last = self.queries == self._last_query
                 self._losing |= last
-                query = await reader.readexactly(int.from_bytes(header[1:]) - 4)
-                if self.cuts_before(query):
+                body = await reader.readexactly(int.from_bytes(header[1:]) - 4)
+                if header[:1] == b"Q":
+                    self.texts.append(body.rstrip(b"\0").decode())
+                if self.cuts_before(body):
                     self.cuts += 1
                     break
-                if self.loses_answer_to(query):
+                if self.loses_answer_to(body):
                     self.cuts += 1
                     lost.set()
-                server.write(header + query)
+                server.write(header + body)
                 await server.drain()
                 if last or lost.is_set():
                     break
@@ -118,13 +127,17 @@ class Wire:
 
 @contextlib.asynccontextmanager
 async def wire_to(database_url: str) -> AsyncIterator[tuple[Wire, str]]:
-    """A wire to the embedded server behind this URL, and the URL that leads through the wire."""
-    before, _, folder = database_url.partition("?host=")
-    wire = Wire(f"{folder}/.s.PGSQL.5432")
+    """A wire to the server behind this URL, on a socket in a folder or on a port; and the URL that leads through it."""
+    target = parse_dsn(database_url)
+    host, behind = target["host"], int(target.get("port", 5432))
+    if host.startswith("/"):
+        wire = Wire(functools.partial(asyncio.open_unix_connection, f"{host}/.s.PGSQL.{behind}"))
+    else:
+        wire = Wire(functools.partial(asyncio.open_connection, host, behind))
     listening = await asyncio.start_server(wire.serve, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
-    user, _, name = before.removeprefix("postgresql://").partition("@/")
+    user = ":".join(quote(target[name], safe="") for name in ("user", "password") if name in target)
     async with listening:
-        yield wire, f"postgresql://{user}@localhost:{port}/{name}?sslmode=disable&gssencmode=disable"
+        yield wire, f"postgresql://{user}@localhost:{port}/{target['dbname']}?sslmode=disable&gssencmode=disable"
         wire.flow()
         await wire.cut()

@@ -12,7 +12,7 @@ import select
 import socket
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ import psycopg2
 from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE, UNICODE, make_dsn, parse_dsn
 
 from backend.app import problems, row_security
-from backend.app.config import Prepare, RefusedToStart
+from backend.app.config import Prepare, RefusedToStart, names_pooler
 
 # The parameter that every statement on user-owned tables carries.
 OWNER = "owner"
@@ -46,8 +46,6 @@ PREPARED_IN_DOUBT = frozenset({NO_SUCH_STATEMENT, STATEMENT_EXISTS, PLAN_OUTDATE
 # So many of those in so many seconds: a transaction pooler, which the URL did not tell of, hands our connections on.
 PREPARED_DOUBTS_MAX = 10
 PREPARED_DOUBTS_SECONDS = 60.0
-# How the URL of a transaction pooler looks: Neon's and Supabase's hosts, and the port that PgBouncer comes with.
-_POOLER_HOST, _POOLER_PORT = re.compile("pooler|bouncer"), "6432"
 
 TIMESTAMP_OID = 1114
 
@@ -294,6 +292,8 @@ def _give_up(turn: asyncio.Future[None]) -> None:
 class Database:
     """The database behind the API. It may be away when the program starts; it must be walled before it is used."""
 
+    _wall_parameters: Mapping[str, Any] = row_security.PARAMETERS
+
     def __init__(
         self,
         url: str,
@@ -337,7 +337,8 @@ class Database:
             wait_timeout=pool_timeout,
             abandoned_timeout=statement_timeout + ABANDONED_GRACE,
         )
-        self._preparing = prepare == "on" or (prepare == "auto" and not _names_pooler(self._dsn))
+        pooled = names_pooler(self._dsn.get("host", ""), self._dsn.get("port", ""))
+        self._preparing = prepare == "on" or (prepare == "auto" and not pooled)
         self._doubts: deque[float] = deque(maxlen=PREPARED_DOUBTS_MAX)
         self._walls_stand = False
         self._walls_check: asyncio.Task[None] | None = None
@@ -354,18 +355,22 @@ class Database:
             return await self._execute(self._prelude, values, statement)
         return await self._execute(self._prelude + statement.text, values)
 
-    @contextlib.asynccontextmanager
-    async def transaction(self, owner: str) -> AsyncIterator["OwnerSession"]:
+    def transaction(self, owner: str) -> contextlib.AbstractAsyncContextManager["OwnerSession"]:
         """Statements of one owner that are made together, or not at all if anything is raised inside.
 
         Holds a connection meanwhile, and the place of the owner's transactions, of which there is one at a time.
         Statements are sent in full: a prepared one in doubt would undo what was done.
         Raises Unavailable (or a kind of it); when that happens at the end, the transaction may have been committed.
         """
+        return self._together(owner, self._begin)
+
+    @contextlib.asynccontextmanager
+    async def _together(self, owner: str, begin: str, *before: str) -> AsyncIterator["OwnerSession"]:
+        """A transaction that `begin` opens, in front of its first statement; `before` goes ahead in messages alone."""
         if not self._walls_stand:
             await self.check()
         connection = await self._pool.acquire()
-        transaction = Transaction(connection, self._begin, self._raise_problem)
+        transaction = Transaction(connection, begin, before, self._raise_problem)
         try:
             try:
                 yield OwnerSession(transaction, owner)
@@ -409,7 +414,7 @@ class Database:
         self._walls_stand = not look.cancelled() and look.exception() is None
 
     async def _look_at_walls(self) -> None:
-        faults = await self._execute(row_security.FAULTS, row_security.PARAMETERS)
+        faults = await self._execute(row_security.FAULTS, self._wall_parameters)
         sentences = {kind: "; ".join(s for k, s in faults if k == kind) for kind, _ in faults}
         if row_security.NOT_MIGRATED in sentences:
             reason = sentences[row_security.NOT_MIGRATED]
@@ -493,17 +498,28 @@ class Database:
 class Transaction:
     """One transaction on one connection, begun with its first statement."""
 
-    def __init__(self, connection: Connection, begin: str, raise_problem: Callable[[psycopg2.Error], None]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        begin: str,
+        before: Sequence[str],
+        raise_problem: Callable[[psycopg2.Error], None],
+    ) -> None:
         self._connection = connection
         self._begin = begin
+        self._before = before
         self._raise_problem = raise_problem
         self._begun = False
 
     async def run(self, statement: Statement, owner: str, parameters: Mapping[str, Any]) -> list[Row]:
         """As `Database.run`, in this transaction."""
-        text = statement.text if self._begun else self._begin + statement.text
+        values = {**parameters, OWNER: owner}
+        if self._begun:
+            return await self._execute(statement.text, values)
         self._begun = True
-        return await self._execute(text, {**parameters, OWNER: owner})
+        for message in self._before:
+            await self._execute(message, values)
+        return await self._execute(self._begin + statement.text, values)
 
     @contextlib.asynccontextmanager
     async def transaction(self, owner: str) -> AsyncIterator["OwnerSession"]:
@@ -543,10 +559,6 @@ class OwnerSession:
     async def rows(self, statement: Statement, **parameters: Any) -> list[Row]:
         """The rows as the driver hands them out. Raises Unavailable."""
         return await self._database.run(statement, self.owner, parameters)
-
-
-def _names_pooler(dsn: Mapping[str, str]) -> bool:
-    return bool(_POOLER_HOST.search(dsn.get("host", ""))) or dsn.get("port") == _POOLER_PORT
 
 
 def _close(raw: Any) -> None:

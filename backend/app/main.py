@@ -18,8 +18,9 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Match
 
-from backend.app import config, lean, openapi, problems
+from backend.app import config, lean, leaving, openapi, problems
 from backend.app.auth import Parties, TokenVerifier
+from backend.app.cluster import ClusterDatabase
 from backend.app.config import RefusedToStart, Settings
 from backend.app.db import Database
 from backend.app.middleware.jwt import AuthenticationMiddleware
@@ -27,6 +28,7 @@ from backend.app.middleware.limits import LimitsMiddleware
 from backend.app.middleware.observe import ObserveMiddleware, configure_logging
 from backend.app.middleware.path_guard import PathGuardMiddleware
 from backend.app.middleware.rate_limits import StrangersMiddleware, UsersMiddleware
+from backend.app.protocol import HEAD_LIMITS
 from backend.app.rates import RateLimit
 from backend.app.routes import account, batch, changes, events, health, moving, tags, tasks
 from backend.app.routes.answered import Answers
@@ -197,7 +199,7 @@ def _session_cookies(settings: Settings) -> SessionCookies:
 
 
 @contextlib.asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     settings: Settings = app.state.settings
     configure_logging(settings.log_level)
     _end_with_parent()
@@ -207,9 +209,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await stack.enter_async_context(keys.kept_fresh())
         for rate_limit in app.state.rate_limits:
             stack.push_async_callback(rate_limit.close)
-        stack.enter_context(app.state.streams.closed_by_signals())
+        stack.enter_context(leaving.told_to_end(app.state.streams.close))
         url = stack.enter_context(_database_url(settings))
-        app.state.database = database = Database(
+        app.state.database = database = (ClusterDatabase if settings.database_cluster else Database)(
             url,
             pool_size=settings.database_pool_size,
             pool_timeout=settings.database_pool_timeout,
@@ -223,7 +225,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             with contextlib.suppress(problems.Unavailable):
                 await database.require_walls()
             _settle_garbage()
-            yield
+            yield {HEAD_LIMITS: (settings.max_header_bytes, settings.header_timeout)}
         finally:
             gc.unfreeze()
             await database.close()

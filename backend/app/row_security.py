@@ -23,10 +23,14 @@ PARAMETERS = {
     "confined": _CONFINED,
     "not_migrated": NOT_MIGRATED,
     "wall_missing": WALL_MISSING,
+    "itself": False,
 }
+# Where the login is the role itself, and Citus has to hand its settings on to the nodes that hold the rows.
+PARAMETERS_OF_A_CLUSTER = {**PARAMETERS, "itself": True}
 
 # Rows of (kind, sentence); no row means that everything stands. A table must be guarded when the models declare it, or
-# when it has a user_id and the role may use it in any way.
+# when it has a user_id and the role may use it in any way: one that a newer release has added is no fault if it is, so
+# that this one goes on serving, and can be gone back to.
 FAULTS = """
 WITH role AS (SELECT * FROM pg_roles WHERE rolname = %(role)s),
 declared AS (SELECT DISTINCT t AS name, to_regclass(t) AS oid FROM unnest(%(tables)s) AS t),
@@ -70,9 +74,17 @@ SELECT %(wall_missing)s, format('user %%I may not SET ROLE %%s; an administrator
   FROM role WHERE NOT pg_has_role(
     current_user, role.oid, CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END)
 UNION ALL
+SELECT %(wall_missing)s, format('the user of DATABASE_URL is %%I, and on a cluster must be %%s', session_user, rolname)
+  FROM role WHERE %(itself)s AND session_user <> rolname
+UNION ALL
+SELECT %(wall_missing)s, format('the nodes would not be told whose rows are meant; an administrator runs: '
+                                'ALTER ROLE %%s SET citus.propagate_set_commands = ''local''', rolname)
+  FROM role WHERE %(itself)s AND current_setting('citus.propagate_set_commands', true) IS DISTINCT FROM 'local'
+UNION ALL
 SELECT %(wall_missing)s, format('role %%s may use %%s, which is not a table of this program', role.rolname, r.name)
   FROM role, relation r, aclexplode(r.relacl) AS granted
   WHERE granted.grantee = role.oid AND r.oid NOT IN (SELECT oid FROM declared WHERE oid IS NOT NULL)
+    AND r.oid NOT IN (SELECT oid FROM reachable)
 UNION ALL
 SELECT %(wall_missing)s, format('row-level security is off on %%s', name) FROM reachable WHERE NOT relrowsecurity
 UNION ALL

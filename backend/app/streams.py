@@ -6,9 +6,7 @@ to the database, and what it has to be told is never more than the newest revisi
 
 import asyncio
 import contextlib
-import signal
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
 
 from backend.app import problems
 
@@ -109,26 +107,3 @@ class Streams:
         for watch in self._watches.values():
             for listener in watch.listeners:
                 listener.end()
-
-    @contextlib.contextmanager
-    def closed_by_signals(self) -> Iterator[None]:
-        """Close when uvicorn is told to end: it waits for open answers before it lets the application end itself."""
-        loop = asyncio.get_running_loop()
-        installed: dict[signal.Signals, tuple[Any, Any]] = {}
-        for number in (signal.SIGTERM, signal.SIGINT):
-            before: Any = signal.getsignal(number)
-            # Nobody else's handlers: a test runner's, say, are its own affair.
-            if hasattr(getattr(before, "__self__", None), "should_exit"):
-
-                def close_first(received: int, frame: Any, before: Any = before) -> None:
-                    loop.call_soon_threadsafe(self.close)
-                    before(received, frame)
-
-                installed[number] = (before, close_first)
-                signal.signal(number, close_first)
-        try:
-            yield
-        finally:
-            for number, (before, ours) in installed.items():
-                if signal.getsignal(number) is ours:
-                    signal.signal(number, before)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -221,7 +222,7 @@ class Prober:
 @contextlib.asynccontextmanager
 async def wire_before(socket: str, database: str) -> AsyncIterator[tuple[Wire, str]]:
     """A wire to the server or PgBouncer that listens on this socket, and the URL that leads through it."""
-    wire = Wire(socket)
+    wire = Wire(functools.partial(asyncio.open_unix_connection, socket))
     listening = await asyncio.start_server(wire.serve, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
     async with listening:

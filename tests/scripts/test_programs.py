@@ -156,7 +156,7 @@ def test_production_refuses_a_database_without_walls(project: Path, server: Serv
 
 def installed(project: Path) -> None:
     """A .venv as dev.sh makes it, without its minute: it borrows the packages of this one."""
-    shutil.copy(PROJECT_ROOT / "requirements.txt", project)
+    shutil.copy(PROJECT_ROOT / "requirements-dev.lock", project)
     venv.create(project / ".venv", symlinks=True)
     packages = sysconfig.get_path("purelib", vars={"base": str(project / ".venv")})
     Path(packages, "borrowed.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")

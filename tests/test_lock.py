@@ -1,0 +1,125 @@
+"""The lock files held against what they lock: requirements.txt and the development group."""
+
+import re
+import tomllib
+from dataclasses import dataclass
+from importlib import metadata
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from backend.app.config import PROJECT_ROOT
+
+RUNTIME, DEVELOPMENT = "requirements.lock", "requirements-dev.lock"
+FILES = {name: (PROJECT_ROOT / name).read_text() for name in (RUNTIME, DEVELOPMENT)}
+ENTRY = re.compile(
+    r"^([a-z0-9-]+)==(\S+)(?: ; ([^\\\n]+?))? \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", re.MULTILINE
+)
+
+
+@dataclass(frozen=True)
+class Locked:
+    name: str
+    version: str
+    marker: str
+    hashes: int
+
+
+def locked(file: str) -> list[Locked]:
+    return [
+        Locked(found[1], found[2], found[3] or "", found[4].count("--hash")) for found in ENTRY.finditer(FILES[file])
+    ]
+
+
+def wanted(file: str) -> list[Requirement]:
+    lines = [line.partition(" #")[0].strip() for line in (PROJECT_ROOT / "requirements.txt").read_text().splitlines()]
+    found = [line for line in lines if line and not line.startswith("#")]
+    if file == DEVELOPMENT:
+        found += tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["dependency-groups"]["dev"]
+    return [Requirement(line) for line in found]
+
+
+def misfits(file: str, requirements: list[Requirement]) -> list[str]:
+    versions: dict[str, list[str]] = {}
+    for entry in locked(file):
+        versions.setdefault(entry.name, []).append(entry.version)
+    return [
+        str(requirement)
+        for requirement in requirements
+        if not any(
+            requirement.specifier.contains(version, prereleases=True)
+            for version in versions.get(canonicalize_name(requirement.name), [])
+        )
+    ]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_all_that_is_asked_for_is_locked(file: str) -> None:
+    """In a version that fits. Where this fails: ./scripts/lock.sh"""
+    assert misfits(file, wanted(file)) == []
+    assert misfits(file, [Requirement("fastapi<0.1"), Requirement("not-there")]) == ["fastapi<0.1", "not-there"]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_all_below_that_is_locked_too(file: str) -> None:
+    """pip refuses to install what has no hash; here it is said which package that would be."""
+    names = {entry.name for entry in locked(file)}
+    missing = set()
+    for requirement in wanted(file):
+        missing |= below(requirement, set(), names)
+
+    assert missing == set()
+    assert below(Requirement("fastapi"), set(), names - {"starlette"}) == {"starlette"}
+
+
+def below(requirement: Requirement, seen: set[str], names: set[str]) -> set[str]:
+    """What this requirement needs here and is not among the names."""
+    missing: set[str] = set()
+    for needed in metadata.requires(requirement.name) or []:
+        each = Requirement(needed)
+        name = canonicalize_name(each.name)
+        extras = requirement.extras or {""}
+        if name in seen or not (each.marker is None or any(each.marker.evaluate({"extra": extra}) for extra in extras)):
+            continue
+        seen.add(name)
+        missing |= ({name} if name not in names else set()) | below(each, seen, names)
+    return missing
+
+
+def test_production_and_development_have_the_same_versions() -> None:
+    """What is tested is what is served."""
+    development = {(entry.name, entry.version, entry.marker) for entry in locked(DEVELOPMENT)}
+
+    assert {(entry.name, entry.version, entry.marker) for entry in locked(RUNTIME)} <= development
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_package_has_hashes_and_no_address(file: str) -> None:
+    """It can be had from any index, and nothing but the file that was locked."""
+    entries = locked(file)
+    lines = [line for line in FILES[file].splitlines() if re.match(r"[a-z0-9]", line)]
+
+    assert len(entries) == len(lines) > 40
+    assert not re.search(r"https?://|--(extra-)?index-url|--find-links|@ file", FILES[file])
+
+
+def test_other_systems_are_locked_too() -> None:
+    """A package of compiled code has a file for each system and Python that is supported."""
+    compiled = {"psycopg2-binary", "orjson", "pydantic-core", "uvloop", "httptools", "cryptography"}
+    hashes = {entry.name: entry.hashes for entry in locked(RUNTIME)}
+
+    assert {name: hashes[name] for name in compiled if hashes[name] < 12} == {}
+    # CPython from 3.11 on: nothing is locked for the Python that happens to run here alone.
+    assert "python_full_version == " not in FILES[RUNTIME]
+    assert SpecifierSet(">=3.11") == SpecifierSet(
+        tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    )
+
+
+def test_what_runs_here_is_what_is_locked() -> None:
+    """.venv is installed from the lock file, whose hashes pip checks."""
+    installed = {entry.name: metadata.version(entry.name) for entry in locked(DEVELOPMENT) if not entry.marker}
+
+    assert installed == {entry.name: entry.version for entry in locked(DEVELOPMENT) if not entry.marker}
