@@ -3,13 +3,14 @@
 import contextlib
 import functools
 import itertools
+import logging
 import secrets
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
@@ -25,11 +26,12 @@ from backend.app.cluster import ClusterDatabase
 from backend.app.config import PROJECT_ROOT, RefusedToStart, Settings
 from backend.app.db import Database
 from backend.app.main import create_app
-from tests import cluster, postgres
+from backend.app.middleware.observe import JSONLines
+from tests import cluster, leaks, postgres
 from tests.cluster import ClusterServer
 from tests.servers import pgbouncer
 
-SECRET = secrets.token_urlsafe(48)
+SECRET = leaks.secret(secrets.token_urlsafe(48))
 Server = postgres.Server
 
 # What is set for other ways through the program: see test_both_ways.py.
@@ -65,12 +67,61 @@ def pytest_configure(config: pytest.Config) -> None:
             _ways.update(settings)
     if cluster.URL:
         _ways.update(CLUSTER)
+    _lines.listen()
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
     """On a real cluster what is not about it is left out."""
     left_out = {PROJECT_ROOT / "tests" / name for name in (*NOT_PLAIN, *cluster.LEFT_OUT)}
     return True if cluster.URL and collection_path in left_out else None
+
+
+class Lines:
+    """Every line that this run produced since the last look, whoever reads it besides."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+
+    def listen(self) -> None:
+        """To our own log before it is written, and to programs whose output a test takes for itself."""
+        formatted, communicated = JSONLines.format, subprocess.Popen.communicate
+
+        def format_and_keep(formatter: JSONLines, record: logging.LogRecord) -> str:
+            line = formatted(formatter, record)
+            self._lines.append(line)
+            return line
+
+        def communicate_and_keep(process: subprocess.Popen[Any], *arguments: Any, **options: Any) -> Any:
+            outputs = communicated(process, *arguments, **options)
+            for output in filter(None, outputs):
+                self.add(output if isinstance(output, str) else output.decode(errors="replace"))
+            return outputs
+
+        JSONLines.format = format_and_keep  # type: ignore[method-assign, assignment] # it formats
+        subprocess.Popen.communicate = communicate_and_keep  # type: ignore[method-assign, assignment] # likewise
+
+    def add(self, text: str) -> None:
+        self._lines += text.splitlines()
+
+    def take(self) -> list[str]:
+        lines, self._lines = self._lines, []
+        return lines
+
+
+_lines = Lines()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test fails that made anything say what must not be said (leaks.py)."""
+    report = yield
+    for heading, text in report.sections:
+        if heading.endswith(report.when):  # others were judged before
+            _lines.add(text)
+    if leaked := leaks.found(_lines.take()):
+        report.outcome = "failed"
+        report.longrepr = "\n".join(["What was written holds", *leaked])
+    return report
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -121,6 +172,7 @@ NOT_PLAIN = (
     "test_distributable.py",
     "test_embedded.py",
     "test_jwks.py",
+    "test_metrics.py",
     "test_leaving.py",
     "test_lock.py",
     "test_migrations.py",
@@ -132,6 +184,8 @@ NOT_PLAIN = (
     "test_schemathesis.py",
     "test_session_cookie.py",
     "test_signatures.py",
+    "test_telemetry.py",
+    "test_watching.py",
     "test_tls.py",
 )
 # What asks the database through the API or the repositories; not how it plans, and not what starts programs.

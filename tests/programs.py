@@ -14,8 +14,9 @@ from pathlib import Path
 import psutil
 
 from backend.app.config import PROJECT_ROOT
+from tests import leaks
 
-SECRET = "a-secret-of-the-tests-that-is-long-enough"
+SECRET = leaks.secret("a-secret-of-the-tests-that-is-long-enough")
 UVICORN = [sys.executable, "-m", "uvicorn", "backend.app.main:app"]
 PATIENCE_SECONDS = 30.0
 

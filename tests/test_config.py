@@ -84,6 +84,10 @@ PRODUCTION = {"ENVIRONMENT": "production", "DATABASE_URL": URL, "BETTER_AUTH_SEC
         ({"BETTER_AUTH_SECRET": SECRET, "RATE_LIMIT_PER_USER": "1/minute;9/day"}, "such as 1200/minute"),
         ({"BETTER_AUTH_SECRET": SECRET, "RATE_LIMIT_PER_ADDRESS": "many"}, "such as 1200/minute"),
         ({"BETTER_AUTH_SECRET": SECRET, "RATE_LIMIT_STORAGE": "http://:pa55word@host"}, "the URL of a Redis"),
+        ({"BETTER_AUTH_SECRET": SECRET, "METRICS_PORT": "0"}, "METRICS_PORT"),
+        ({"BETTER_AUTH_SECRET": SECRET, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "'http/protobuf'"),
+        ({"BETTER_AUTH_SECRET": SECRET, "OTEL_TRACES_EXPORTER": "console"}, "'otlp' or 'none'"),
+        ({"BETTER_AUTH_SECRET": SECRET, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://u:pa55word@host"}, "http or https URL"),
     ],
 )
 def test_unsafe_settings_are_refused(

@@ -138,6 +138,18 @@ RULES = [
         ("import httpx",),
     ),
     Rule(
+        "measures for Prometheus",
+        brings("prometheus_client"),
+        ("metrics.py",),
+        ("from prometheus_client import Counter",),
+    ),
+    Rule(
+        "knows OpenTelemetry",
+        brings("opentelemetry"),
+        ("telemetry.py",),
+        ("from opentelemetry import trace", "import opentelemetry.sdk.trace"),
+    ),
+    Rule(
         "reads cookies",
         lambda node: text_of(node).lower() == "cookie",
         ("middleware/jwt.py",),

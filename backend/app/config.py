@@ -23,6 +23,8 @@ PROJECT_ROOT = Path(__file__).resolve().parents[2]
 BETTER_AUTH_PUBLIC_SECRET = "better-auth-secret-12345678901234567890"  # noqa: S105 - refused below, not used
 SECRET_MIN_CHARACTERS = 32
 PORT_MAX = 65535
+# Where OpenTelemetry's specification looks for a collector that nobody has named.
+OTLP_COLLECTOR = "http://localhost:4318"
 
 _ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:\d{1,5})?")
 _URL = re.compile(r"https?://(\[[0-9a-f:.]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?(/[A-Za-z0-9._~/-]*)?")
@@ -229,6 +231,18 @@ class Settings(DatabaseSettings):
     max_streams: int = Field(default=1000, ge=0)
     max_streams_per_user: int = Field(default=10, ge=0)
 
+    metrics_port: int | None = Field(default=None, ge=1, le=PORT_MAX)
+    metrics_host: str = "127.0.0.1"
+
+    # OpenTelemetry's own names; its SDK reads more of them, and from the environment alone.
+    otel_sdk_disabled: bool = False
+    otel_traces_exporter: Literal["otlp", "none"] | None = None
+    otel_exporter_otlp_endpoint: Annotated[str, AfterValidator(_origin_with_path)] | None = None
+    otel_exporter_otlp_traces_endpoint: Annotated[str, AfterValidator(_origin_with_path)] | None = None
+    otel_exporter_otlp_protocol: Literal["http/protobuf"] = "http/protobuf"
+    otel_exporter_otlp_headers: SecretStr | None = None
+    otel_service_name: str | None = None
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property
@@ -244,6 +258,14 @@ class Settings(DatabaseSettings):
             return self.better_auth_jwks_url
         api = self.better_auth_url if urlsplit(self.better_auth_url).path else f"{self.better_auth_url}/api/auth"
         return f"{api}/jwks"
+
+    @property
+    def traces_url(self) -> str | None:
+        """Where spans are sent; None where there are none."""
+        given = self.otel_exporter_otlp_traces_endpoint or self.otel_exporter_otlp_endpoint
+        if self.otel_sdk_disabled or self.otel_traces_exporter == "none" or not (given or self.otel_traces_exporter):
+            return None
+        return self.otel_exporter_otlp_traces_endpoint or f"{given or OTLP_COLLECTOR}/v1/traces"
 
     @property
     def better_auth_origin(self) -> str | None:

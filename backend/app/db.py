@@ -14,13 +14,16 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg2
 from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE, UNICODE, make_dsn, parse_dsn
 
 from backend.app import problems, row_security
 from backend.app.config import Prepare, RefusedToStart, names_pooler
+
+if TYPE_CHECKING:
+    from backend.app.metrics import Metrics
 
 # The parameter that every statement on user-owned tables carries.
 OWNER = "owner"
@@ -49,6 +52,8 @@ PREPARED_DOUBTS_SECONDS = 60.0
 
 TIMESTAMP_OID = 1114
 
+# Statements that give a list its next revision.
+_MOVED_ON = re.compile(r"revision ?= ?\(task_lists\.revision \+|UPDATE task_lists SET .* revision=%\(revision\)s")
 _PLACEHOLDER = re.compile(r"%\((?P<name>\w+)\)s")
 
 log = logging.getLogger("tasks")
@@ -72,6 +77,7 @@ class Statement:
     shape: Callable[[Row], dict[str, Any]] | None = None
     preparation: str = field(init=False)
     execution: str = field(init=False)
+    moves_on: bool = field(init=False)
 
     def __post_init__(self) -> None:
         # Named after its text: whoever has prepared this name before has prepared the same.
@@ -81,6 +87,11 @@ class Statement:
         values = ", ".join(f"%({parameter})s" for parameter in self.types)
         object.__setattr__(self, "preparation", f"PREPARE {name} ({', '.join(self.types.values())}) AS {body}; ")
         object.__setattr__(self, "execution", f"EXECUTE {name} ({values})")
+        object.__setattr__(self, "moves_on", bool(_MOVED_ON.search(self.text)))
+
+    def has_moved_on(self, rows: list[Row]) -> bool:
+        """Whether it gave the list a new revision: what was not written comes without a row, or as one of nulls."""
+        return self.moves_on and bool(rows) and rows[0][0] is not None
 
     def shaped(self, rows: list[Row]) -> list[dict[str, Any]]:
         if self.shape is not None:
@@ -207,10 +218,20 @@ class Pool:
         self._connect = connect
         self._wait_timeout = wait_timeout
         self._abandoned_timeout = abandoned_timeout
-        self._places = size
+        self.size = self._places = size
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._idle: list[Connection] = []
         self._draining: set[asyncio.Task[None]] = set()
+
+    @property
+    def in_use(self) -> int:
+        """Connections that are at work or being made, also for requests that were given up."""
+        return self.size - self._places
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for one."""
+        return len(self._waiting)
 
     async def acquire(self) -> Connection:
         """Raises Overloaded when no place becomes free in time, and whatever connecting raises."""
@@ -304,6 +325,7 @@ class Database:
         statement_timeout: float,
         on_missing_wall: Callable[[RefusedToStart], None],
         prepare: Prepare = "auto",
+        metrics: "Metrics | None" = None,
     ) -> None:
         """Timeouts in seconds. `on_missing_wall` is called when a wall turns out to be missing while serving.
 
@@ -318,6 +340,7 @@ class Database:
             raise RefusedToStart("DATABASE_URL cannot be read. Paste it as your provider shows it.") from None
         self._connect_timeout = connect_timeout
         self._on_missing_wall = on_missing_wall
+        self._metrics = metrics
         # app.user_id is what the policies compare with; SET LOCAL ends with the transaction, so a pooler hands on
         # nothing.
         self._prelude = (
@@ -352,8 +375,12 @@ class Database:
             await self.check()
         values = {**parameters, OWNER: owner}
         if self._preparing and statement.types:
-            return await self._execute(self._prelude, values, statement)
-        return await self._execute(self._prelude + statement.text, values)
+            rows = await self._execute(self._prelude, values, statement)
+        else:
+            rows = await self._execute(self._prelude + statement.text, values)
+        if self._metrics is not None and statement.has_moved_on(rows):
+            self._metrics.list_moved_on(statement.name)
+        return rows
 
     def transaction(self, owner: str) -> contextlib.AbstractAsyncContextManager["OwnerSession"]:
         """Statements of one owner that are made together, or not at all if anything is raised inside.
@@ -385,6 +412,13 @@ class Database:
             self._pool.abandon(connection)
             raise
         self._pool.release(connection)
+        if self._metrics is not None:
+            for name in transaction.moved_on:
+                self._metrics.list_moved_on(name)
+
+    @property
+    def pool(self) -> Pool:
+        return self._pool
 
     async def check(self) -> None:
         """Look whether the database is there, migrated and walled; callers at the same time share one look.
@@ -460,6 +494,8 @@ class Database:
     def _raise_problem(self, error: psycopg2.Error) -> None:
         """Raise the problem that a database error means to the caller; return if it means a fault of ours."""
         code = error.pgcode
+        if self._metrics is not None:
+            self._metrics.database_failed(code)
         if code == QUERY_CANCELED:
             raise problems.TooSlow from None
         if code in SCHEMA_GONE:
@@ -488,6 +524,8 @@ class Database:
         except (TimeoutError, OSError, psycopg2.Error) as error:
             fields = {"error": type(error).__name__, "reason": str(error).partition("\n")[0]}
             log.warning("database: cannot connect", extra={"fields": fields})
+            if self._metrics is not None:
+                self._metrics.database_failed(None)
             _close(raw)
             raise problems.DatabaseUnavailable from None
         except BaseException:
@@ -510,16 +548,21 @@ class Transaction:
         self._before = before
         self._raise_problem = raise_problem
         self._begun = False
+        self.moved_on: list[str] = []
 
     async def run(self, statement: Statement, owner: str, parameters: Mapping[str, Any]) -> list[Row]:
         """As `Database.run`, in this transaction."""
         values = {**parameters, OWNER: owner}
-        if self._begun:
-            return await self._execute(statement.text, values)
-        self._begun = True
-        for message in self._before:
-            await self._execute(message, values)
-        return await self._execute(self._begin + statement.text, values)
+        text = statement.text
+        if not self._begun:
+            self._begun = True
+            for message in self._before:
+                await self._execute(message, values)
+            text = self._begin + text
+        rows = await self._execute(text, values)
+        if statement.has_moved_on(rows):
+            self.moved_on.append(statement.name)
+        return rows
 
     @contextlib.asynccontextmanager
     async def transaction(self, owner: str) -> AsyncIterator["OwnerSession"]:

@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 from backend.app.main import create_app
+from tests import leaks
 from tests.conftest import Client, Server, client_for, running, settings_for
 
 MERGE_PATCH = {"content-type": "application/merge-patch+json"}
 
 
 async def create(client: Client, **members: Any) -> dict[str, Any]:
-    answer = await client.post(f"/api/{client.user_id}/tasks", json={"title": "Buy milk", **members})
+    answer = await client.post(f"/api/{client.user_id}/tasks", json={"title": leaks.TITLE, **members})
     assert answer.status_code == 201, answer.text
     task: dict[str, Any] = answer.json()
     return task
