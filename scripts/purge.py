@@ -5,6 +5,7 @@ Works in small batches and may run beside everything else, from cron, and twice 
 
 import argparse
 import contextlib
+import functools
 import re
 import sys
 from collections.abc import Iterator
@@ -21,41 +22,53 @@ ROLE = "tasks_purge"
 FORGET_AT_LEAST = timedelta(days=1)
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
+# For all users, or for one: a cluster takes only statements that say for every table whose rows they mean.
 # What is locked by a write that is under way is left for the next run.
 PURGE = """
 WITH old AS (
   SELECT user_id, id FROM deleted_tasks WHERE NOT purged AND deleted_at < now() - %(age)s
+  AND (%(user)s IS NULL OR user_id = %(user)s)
   LIMIT %(batch)s FOR UPDATE SKIP LOCKED
 )
 UPDATE deleted_tasks AS gone SET purged = true, title = '', title_key = '', description = NULL, completed = false,
   completed_at = NULL, priority = 0, due_date = NULL, due_at = 'infinity', time_zone = NULL, recurrence = NULL,
   after_completion = false, tags = '{}', tag_keys = '{}', parent_id = NULL, deleted_with = NULL, compound = false
-FROM old WHERE gone.user_id = old.user_id AND gone.id = old.id
+FROM old WHERE gone.user_id = old.user_id AND gone.id = old.id AND (%(user)s IS NULL OR gone.user_id = %(user)s)
 """
 # A client that has not heard of these has to start again: its list says so from the same moment on. The list is locked
 # first, as every write of the API does.
 FORGET = """
 WITH old AS (
-  SELECT user_id, id FROM deleted_tasks WHERE purged AND deleted_at < now() - %(age)s LIMIT %(batch)s
+  SELECT user_id, id FROM deleted_tasks WHERE purged AND deleted_at < now() - %(age)s
+  AND (%(user)s IS NULL OR user_id = %(user)s) LIMIT %(batch)s
 ), lists AS (
-  SELECT user_id FROM task_lists WHERE user_id IN (SELECT user_id FROM old) FOR NO KEY UPDATE SKIP LOCKED
+  SELECT user_id FROM task_lists WHERE user_id IN (SELECT user_id FROM old)
+  AND (%(user)s IS NULL OR user_id = %(user)s) FOR NO KEY UPDATE SKIP LOCKED
 ), forgotten AS (
   DELETE FROM deleted_tasks AS gone USING old, lists
   WHERE gone.user_id = old.user_id AND gone.id = old.id AND lists.user_id = old.user_id
+  AND (%(user)s IS NULL OR gone.user_id = %(user)s)
   RETURNING gone.user_id, gone.revision
 ), last AS (
   SELECT user_id, max(revision) AS revision FROM forgotten GROUP BY user_id
 ), told AS (
   UPDATE task_lists AS list SET horizon = greatest(list.horizon, last.revision) FROM last
-  WHERE list.user_id = last.user_id AND list.horizon IS NOT NULL
+  WHERE list.user_id = last.user_id AND list.horizon IS NOT NULL AND (%(user)s IS NULL OR list.user_id = %(user)s)
 )
 SELECT count(*) FROM forgotten
 """
 KEYS = """
 DELETE FROM idempotency_keys AS known USING (
-  SELECT user_id, key FROM idempotency_keys WHERE created_at < now() - %(age)s LIMIT %(batch)s
-) AS old WHERE known.user_id = old.user_id AND known.key = old.key
+  SELECT user_id, key FROM idempotency_keys WHERE created_at < now() - %(age)s
+  AND (%(user)s IS NULL OR user_id = %(user)s) LIMIT %(batch)s
+) AS old WHERE known.user_id = old.user_id AND known.key = old.key AND (%(user)s IS NULL OR known.user_id = %(user)s)
 """
+# On a cluster the only question to all nodes: whose turn it is.
+USERS = {
+    PURGE: "SELECT DISTINCT user_id FROM deleted_tasks WHERE NOT purged AND deleted_at < now() - %(age)s",
+    FORGET: "SELECT DISTINCT user_id FROM deleted_tasks WHERE purged AND deleted_at < now() - %(age)s",
+    KEYS: "SELECT DISTINCT user_id FROM idempotency_keys WHERE created_at < now() - %(age)s",
+}
 
 
 def age(text: str) -> timedelta:
@@ -75,24 +88,44 @@ def old_enough(text: str) -> timedelta:
 
 @contextlib.contextmanager
 def database_url(settings: DatabaseSettings) -> Iterator[str]:
-    if settings.database_url is not None:
-        yield settings.database_url.get_secret_value()
+    if settings.maintenance_url is not None:
+        yield settings.maintenance_url
     else:
         with embedded.joined() as url:
             yield url
 
 
-def in_batches(connection: Any, statement: str, older_than: timedelta) -> int:
+def in_batches(connection: Any, statement: str, older_than: timedelta, *, cluster: bool) -> int:
     """How many rows the statement was about, in as many transactions as it takes."""
+    values = {"age": older_than, "batch": BATCH}
+    if not cluster:
+        return of_user(connection, statement, {**values, "user": None}, first=f"SET LOCAL ROLE {ROLE}")
+    with connection, connection.cursor() as cursor:
+        cursor.execute(USERS[statement], values)
+        users = [user for (user,) in cursor]
+    return sum(of_user(connection, statement, {**values, "user": user}) for user in users)
+
+
+def of_user(connection: Any, statement: str, values: dict[str, Any], *, first: str = "") -> int:
     total = 0
     while True:
         with connection, connection.cursor() as cursor:
-            cursor.execute(f"SET LOCAL ROLE {ROLE}; SET LOCAL lock_timeout = '5s'")
-            cursor.execute(statement, {"age": older_than, "batch": BATCH})
+            # One for each message, or a cluster would not hand it on.
+            for setting in filter(None, (first, "SET LOCAL lock_timeout = '5s'")):
+                cursor.execute(setting)
+            cursor.execute(statement, values)
             done: int = cursor.fetchone()[0] if cursor.description else cursor.rowcount
         total += done
         if done < BATCH:
             return total
+
+
+def require_login(connection: Any) -> None:
+    """On a cluster nobody can become another role; and whoever is another sees no row, which would look like none."""
+    with connection, connection.cursor() as cursor:
+        cursor.execute("SELECT session_user")
+        if cursor.fetchone() != (ROLE,):
+            raise RefusedToStart(f"on a cluster it logs in as {ROLE} itself: set DATABASE_DIRECT_URL to such a URL.")
 
 
 def main() -> None:
@@ -111,9 +144,13 @@ def main() -> None:
     try:
         settings = config.load(DatabaseSettings)
         with database_url(settings) as url, contextlib.closing(psycopg2.connect(url)) as connection:
-            purged = in_batches(connection, PURGE, options.older_than)
-            forgotten = in_batches(connection, FORGET, options.forget_older_than) if options.forget_older_than else 0
-            keys = in_batches(connection, KEYS, timedelta(seconds=settings.idempotency_ttl))
+            cluster = settings.database_cluster is not None
+            if cluster:
+                require_login(connection)
+            run = functools.partial(in_batches, connection, cluster=cluster)
+            purged = run(PURGE, options.older_than)
+            forgotten = run(FORGET, options.forget_older_than) if options.forget_older_than else 0
+            keys = run(KEYS, timedelta(seconds=settings.idempotency_ttl))
     except (RefusedToStart, psycopg2.Error) as error:
         sys.exit(f"Nothing more is purged: {str(error).strip()}")
     print(f"Purged {purged} deleted tasks, forgot {forgotten}, removed {keys} old idempotency keys.")

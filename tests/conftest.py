@@ -1,41 +1,57 @@
 """What every test stands on: a real PostgreSQL, real tokens, and the real middleware stack."""
 
 import contextlib
+import functools
 import itertools
+import logging
 import secrets
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
 
 import httpx
-import psycopg2
 import pytest
 from fastapi import FastAPI
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
 from backend.app import embedded
+from backend.app.cluster import ClusterDatabase
 from backend.app.config import PROJECT_ROOT, RefusedToStart, Settings
 from backend.app.db import Database
 from backend.app.main import create_app
+from backend.app.middleware.observe import JSONLines
+from tests import cluster, leaks, postgres
+from tests.cluster import ClusterServer
+from tests.servers import pgbouncer
 
-SECRET = secrets.token_urlsafe(48)
+SECRET = leaks.secret(secrets.token_urlsafe(48))
+Server = postgres.Server
 
-# What `--plain` switches off: see test_both_ways.py.
+# What is set for other ways through the program: see test_both_ways.py.
 PLAIN = {"lean_path": "off", "database_prepare": "off", "answer_cache_bytes": "0"}
-_ways: dict[str, str] = {}
+POOLED = {"database_pool_size": 100}
+CLUSTER = {"database_cluster": "citus"}
+_ways: dict[str, Any] = {}
 _own_folder: pytest.StashKey[str] = pytest.StashKey()
+_through_pooler: pytest.StashKey[int] = pytest.StashKey()
 
 _numbers = itertools.count(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--plain", action="store_true", help="without the lean path and prepared statements")
+    parser.addoption("--faults", action="store_true", help="all of tests/faults, as scripts/faults.sh runs it")
+    parser.addoption("--soak", type=float, default=0.0, help="so many seconds of load (tests/faults/test_soak.py)")
+    parser.addoption("--within", type=float, default=600.0, help="seconds for the whole run: the soak is cut to fit")
+    parser.addoption("--pooled", action="store_true", help="through PgBouncer, with 5 connections to the server")
+    parser.addoption("--cluster", action="store_true", help="with DATABASE_CLUSTER=citus; see tests/test_citus.py")
     parser.addoption("--screenshots", action="store_true", help="take docs/web-*.png anew (tests/browser/test_web.py)")
 
 
@@ -46,13 +62,83 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.basetemp is None:
         config.stash[_own_folder] = tempfile.mkdtemp(prefix="tests-of-tasks-")
         config.option.basetemp = Path(config.stash[_own_folder]) / "run"
-    if config.getoption("--plain"):
-        _ways.update(PLAIN)
+    for option, settings in (("--plain", PLAIN), ("--pooled", POOLED), ("--cluster", CLUSTER)):
+        if config.getoption(option):
+            _ways.update(settings)
+    if cluster.URL:
+        _ways.update(CLUSTER)
+    _lines.listen()
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """On a real cluster what is not about it is left out."""
+    left_out = {PROJECT_ROOT / "tests" / name for name in (*NOT_PLAIN, *cluster.LEFT_OUT)}
+    return True if cluster.URL and collection_path in left_out else None
+
+
+class Lines:
+    """Every line that this run produced since the last look, whoever reads it besides."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+
+    def listen(self) -> None:
+        """To our own log before it is written, and to programs whose output a test takes for itself."""
+        formatted, communicated = JSONLines.format, subprocess.Popen.communicate
+
+        def format_and_keep(formatter: JSONLines, record: logging.LogRecord) -> str:
+            line = formatted(formatter, record)
+            self._lines.append(line)
+            return line
+
+        def communicate_and_keep(process: subprocess.Popen[Any], *arguments: Any, **options: Any) -> Any:
+            outputs = communicated(process, *arguments, **options)
+            for output in filter(None, outputs):
+                self.add(output if isinstance(output, str) else output.decode(errors="replace"))
+            return outputs
+
+        JSONLines.format = format_and_keep  # type: ignore[method-assign, assignment] # it formats
+        subprocess.Popen.communicate = communicate_and_keep  # type: ignore[method-assign, assignment] # likewise
+
+    def add(self, text: str) -> None:
+        self._lines += text.splitlines()
+
+    def take(self) -> list[str]:
+        lines, self._lines = self._lines, []
+        return lines
+
+
+_lines = Lines()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test fails that made anything say what must not be said (leaks.py)."""
+    report = yield
+    for heading, text in report.sections:
+        if heading.endswith(report.when):  # others were judged before
+            _lines.add(text)
+    if leaked := leaks.found(_lines.take()):
+        report.outcome = "failed"
+        report.longrepr = "\n".join(["What was written holds", *leaked])
+    return report
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    if _other_runs in config.stash:
+        config.stash[_other_runs].end()
     if _own_folder in config.stash:
         shutil.rmtree(config.stash[_own_folder], ignore_errors=True)
+
+
+def examples(number: int) -> int:
+    """How many of so many examples Hypothesis tries in this run: on another way less of what is long."""
+    return number // 3 if _ways else number
+
+
+def messages_ahead() -> int:
+    """How many messages a transaction sends in this run before the first that has a statement of ours."""
+    return 5 if "database_cluster" in _ways else 0
 
 
 def token(
@@ -71,108 +157,150 @@ def new_user() -> str:
     return f"user{next(_numbers)}-{secrets.token_hex(4)}"
 
 
-PlainRun = subprocess.Popen[str]
-_plain_run: pytest.StashKey[PlainRun] = pytest.StashKey()
-
 # What does not depend on how a request is served, and what attacks the API by its document, which takes longest.
 NOT_PLAIN = (
     "browser",
     "deploy",
     "examples",
+    "faults",
     "interop",
     "scripts",
     "test_auth.py",
     "test_both_ways.py",
+    "test_citus.py",
     "test_config.py",
+    "test_distributable.py",
     "test_embedded.py",
     "test_jwks.py",
+    "test_metrics.py",
     "test_leaving.py",
     "test_lock.py",
     "test_migrations.py",
     "test_ownership.py",
+    "test_pooler.py",
     "test_problems.py",
     "test_protocol.py",
     "test_row_security.py",
     "test_schemathesis.py",
     "test_session_cookie.py",
     "test_signatures.py",
+    "test_telemetry.py",
+    "test_watching.py",
+    "test_tls.py",
 )
+# What asks the database through the API or the repositories; not how it plans, and not what starts programs.
+ASKING = (
+    *("tests/isolation", "tests/repositories", "tests/routes"),
+    *("--ignore=tests/repositories/test_owned.py", "--ignore=tests/repositories/test_plans.py"),
+    *("--ignore=tests/routes/test_docs.py", "-k=not test_a_program_ends and not test_a_reload"),
+)
+OTHER_RUNS = {
+    "plain": ("--plain", "tests", *(f"--ignore=tests/{name}" for name in NOT_PLAIN)),
+    "pooled": ("--pooled", *ASKING),
+    "cluster": ("--cluster", *ASKING),
+}
+
+
+class OtherRuns:
+    """The suite, or what matters of it, taken other ways: beside the main run, one after another."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._thread = ThreadPoolExecutor(1)
+        self._results = {name: self._thread.submit(self._run, *OTHER_RUNS[name]) for name in names}
+
+    def result(self, name: str, seconds: float) -> tuple[int, str]:
+        """How the run has ended, and what it printed."""
+        return self._results[name].result(seconds)
+
+    def end(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        if self._process is not None:
+            self._process.terminate()
+        self._thread.shutdown()
+
+    def _run(self, *arguments: str) -> tuple[int, str]:
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+        with subprocess.Popen(
+            command, cwd=PROJECT_ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as self._process:
+            output, _ = self._process.communicate()
+        return self._process.returncode, output
+
+
+_other_runs: pytest.StashKey[OtherRuns] = pytest.StashKey()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whoever waits for the plain run comes last."""
-    items.sort(key=_waits_for_plain_run)
+    """Whoever waits for another run comes last."""
+    items.sort(key=lambda item: _other_run_of(item) is not None)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Start the plain run (see test_both_ways.py), where a test is to wait for it, beside all the others."""
-    if any(map(_waits_for_plain_run, session.items)) and not session.config.option.collectonly:
-        command = [sys.executable, "-m", "pytest", "--plain", "-q", "-p", "no:cacheprovider", "tests"]
-        command += [f"--ignore=tests/{name}" for name in NOT_PLAIN]
-        session.config.stash[_plain_run] = subprocess.Popen(
-            command, cwd=PROJECT_ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+    """Start the other runs (see test_both_ways.py) that tests are to wait for."""
+    names = [name for item in session.items if (name := _other_run_of(item)) is not None]
+    if names and not session.config.option.collectonly:
+        session.config.stash[_other_runs] = OtherRuns(names)
 
 
-def _waits_for_plain_run(item: pytest.Item) -> bool:
-    return "plain_run" in getattr(item, "fixturenames", ())
+def _other_run_of(item: pytest.Item) -> str | None:
+    if isinstance(item, pytest.Function) and "other_run" in item.fixturenames:
+        return str(item.callspec.params["other_run"])
+    return None
+
+
+OtherRun = Callable[[float], tuple[int, str]]
 
 
 @pytest.fixture
-def plain_run(pytestconfig: pytest.Config) -> Iterator[PlainRun]:
-    """The suite with `--plain`, on its way since the tests were collected."""
-    with pytestconfig.stash[_plain_run] as run:
-        yield run
-
-
-class Server:
-    """The embedded PostgreSQL of this run; `url` is a superuser's."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def database_url(self, name: str, user: str = "postgres") -> str:
-        before, _, query = self.url.partition("?")
-        return f"{before.rpartition('/')[0].replace('postgres@', f'{user}@')}/{name}?{query}"
-
-    def execute(self, statement: str, *, database: str = "postgres") -> list[tuple[Any, ...]]:
-        """Run a statement as the superuser, in a transaction of its own."""
-        connection = psycopg2.connect(self.database_url(database))
-        connection.autocommit = True
-        with contextlib.closing(connection), connection.cursor() as cursor:
-            cursor.execute(statement)
-            return cursor.fetchall() if cursor.description else []
-
-    @contextlib.contextmanager
-    def new_database(self, *, migrated: bool = True) -> Iterator[str]:
-        """The name of a database of the test's own; it is dropped afterwards."""
-        name = f"test_{secrets.token_hex(6)}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {'migrated' if migrated else 'template0'}")
-        try:
-            yield name
-        finally:
-            self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+def other_run(request: pytest.FixtureRequest) -> OtherRun:
+    """The end of a run that has been on its way since the tests were collected; takes how long to wait (seconds)."""
+    return functools.partial(request.config.stash[_other_runs].result, request.param)
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Server]:
     """PostgreSQL with a migrated template; without fsync, for what is lost in a power cut here is not missed."""
-    with embedded.joined(tmp_path_factory.mktemp("data")) as url:
-        server = Server(url)
+    if cluster.URL:
+        real = ClusterServer(cluster.URL)
+        real.set_up()
+        yield real
+        return
+    with contextlib.ExitStack() as stack:
+        server = Server(stack.enter_context(embedded.joined(tmp_path_factory.mktemp("data"))))
         server.execute("ALTER SYSTEM SET fsync = off")
         server.execute("ALTER SYSTEM SET synchronous_commit = off")
         server.execute("SELECT pg_reload_conf()")
         server.execute("CREATE DATABASE migrated")
         embedded.bring_up_to_date(server.database_url("migrated"))
         server.execute("CREATE ROLE tasks_login LOGIN IN ROLE tasks_api")
+        if pytestconfig.getoption("--pooled"):
+            server.pooler = stack.enter_context(pgbouncer(server.url))
+        if pytestconfig.getoption("--cluster"):
+            confined_login(server)
+            server.login = "tasks_api"
         yield server
+        if server.pooler is not None:
+            counts = [row["total_query_count"] for row in server.pooler.admin("SHOW STATS")]
+            pytestconfig.stash[_through_pooler] = sum(counts)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if _through_pooler in config.stash:
+        terminalreporter.line(f"PgBouncer: {config.stash[_through_pooler]} queries")
+
+
+def confined_login(server: Server) -> None:
+    """Let `tasks_api` log in itself, as on a cluster."""
+    server.execute("ALTER ROLE tasks_api LOGIN")
+    server.execute("ALTER ROLE tasks_api SET citus.propagate_set_commands = 'local'")
 
 
 @pytest.fixture(scope="session")
 def database_url(server: Server) -> Iterator[str]:
     """One migrated database for all tests that change nothing but their own users' rows; its user owns nothing."""
-    with server.new_database() as name:
-        yield server.database_url(name, user="tasks_login")
+    with server.shared_database() as name:
+        yield server.api_url(name)
 
 
 def settings_for(database_url: str, **changes: Any) -> Settings:
@@ -199,7 +327,8 @@ async def database_for(url: str, **changes: Any) -> AsyncIterator[Database]:
         "on_missing_wall": _raise,
         "prepare": _ways.get("database_prepare", "auto"),
     }
-    database = Database(url, **{**options, **changes})
+    kind = ClusterDatabase if "database_cluster" in _ways else Database
+    database = kind(url, **{**options, **changes})
     try:
         yield database
     finally:

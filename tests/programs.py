@@ -14,8 +14,9 @@ from pathlib import Path
 import psutil
 
 from backend.app.config import PROJECT_ROOT
+from tests import leaks
 
-SECRET = "a-secret-of-the-tests-that-is-long-enough"
+SECRET = leaks.secret("a-secret-of-the-tests-that-is-long-enough")
 UVICORN = [sys.executable, "-m", "uvicorn", "backend.app.main:app"]
 PATIENCE_SECONDS = 30.0
 
@@ -30,7 +31,8 @@ def clone(folder: Path) -> Path:
 
 
 def environment(**changes: str) -> dict[str, str]:
-    ours = ("BETTER_AUTH_SECRET", "DATABASE_URL", "ENVIRONMENT", "CORS_ORIGINS")
+    database = ("DATABASE_URL", "DATABASE_DIRECT_URL", "DATABASE_CLUSTER")
+    ours = ("BETTER_AUTH_SECRET", "ENVIRONMENT", "CORS_ORIGINS", *database)
     return {**{name: value for name, value in os.environ.items() if name not in ours}, **changes}
 
 

@@ -65,6 +65,13 @@ PRODUCTION = {"ENVIRONMENT": "production", "DATABASE_URL": URL, "BETTER_AUTH_SEC
             {"BETTER_AUTH_SECRET": SECRET, "DATABASE_URL": "mysql://user:pa55word@host/db"},
             "must start with postgresql://",
         ),
+        ({"BETTER_AUTH_SECRET": SECRET, "DATABASE_DIRECT_URL": URL}, "DATABASE_DIRECT_URL needs DATABASE_URL"),
+        ({"BETTER_AUTH_SECRET": SECRET, "DATABASE_CLUSTER": "citus"}, "DATABASE_CLUSTER needs DATABASE_URL"),
+        ({"BETTER_AUTH_SECRET": SECRET, "DATABASE_URL": URL, "DATABASE_CLUSTER": "mysql"}, "DATABASE_CLUSTER"),
+        (
+            {"BETTER_AUTH_SECRET": SECRET, "DATABASE_URL": URL, "DATABASE_DIRECT_URL": "mysql://user:pa55word@host/db"},
+            "DATABASE_DIRECT_URL must start with postgresql://",
+        ),
         ({"BETTER_AUTH_SECRET": SECRET, "CORS_ORIGINS": "*"}, "must not be `*`"),
         ({"BETTER_AUTH_SECRET": SECRET, "CORS_ORIGINS": "https://a.example, *"}, "must not be `*`"),
         ({"BETTER_AUTH_SECRET": SECRET, "CORS_ORIGINS": "https://a.example/"}, "exact origins"),
@@ -77,6 +84,10 @@ PRODUCTION = {"ENVIRONMENT": "production", "DATABASE_URL": URL, "BETTER_AUTH_SEC
         ({"BETTER_AUTH_SECRET": SECRET, "RATE_LIMIT_PER_USER": "1/minute;9/day"}, "such as 1200/minute"),
         ({"BETTER_AUTH_SECRET": SECRET, "RATE_LIMIT_PER_ADDRESS": "many"}, "such as 1200/minute"),
         ({"BETTER_AUTH_SECRET": SECRET, "RATE_LIMIT_STORAGE": "http://:pa55word@host"}, "the URL of a Redis"),
+        ({"BETTER_AUTH_SECRET": SECRET, "METRICS_PORT": "0"}, "METRICS_PORT"),
+        ({"BETTER_AUTH_SECRET": SECRET, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "'http/protobuf'"),
+        ({"BETTER_AUTH_SECRET": SECRET, "OTEL_TRACES_EXPORTER": "console"}, "'otlp' or 'none'"),
+        ({"BETTER_AUTH_SECRET": SECRET, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://u:pa55word@host"}, "http or https URL"),
     ],
 )
 def test_unsafe_settings_are_refused(
@@ -109,6 +120,54 @@ def test_database_urls_are_taken_as_pasted(monkeypatch: pytest.MonkeyPatch, past
 
     assert settings.database_url is not None
     assert settings.database_url.get_secret_value() == read
+
+
+NEON = "ep-x-123.eu-central-1.aws.neon.tech/neondb?sslmode=require&channel_binding=require"
+
+
+@pytest.mark.parametrize(
+    ("urls", "direct"),
+    [
+        ({}, None),
+        ({"DATABASE_URL": URL}, URL),
+        ({"DATABASE_URL": URL, "DATABASE_DIRECT_URL": f"postgres://u:p@{NEON}"}, f"postgresql://u:p@{NEON}"),
+        ({"DATABASE_URL": URL, "DATABASE_DIRECT_URL": ""}, URL),
+    ],
+)
+def test_maintenance_takes_the_direct_way(
+    monkeypatch: pytest.MonkeyPatch, urls: dict[str, str], direct: str | None
+) -> None:
+    """Where there is one; migrations and the purge need nothing else."""
+    for name, value in urls.items():
+        monkeypatch.setenv(name, value)
+
+    settings = config.load(DatabaseSettings)
+
+    assert settings.maintenance_url == direct
+    assert "pa55word" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("place", "pooled"),
+    [
+        ("u:p@ep-x-pooler.eu.aws.neon.tech/d?sslmode=require&channel_binding=require", True),
+        (f"u:p@{NEON}", False),
+        ("postgres.ref:p@aws-0-eu-central-1.pooler.supabase.com:6543/postgres", True),
+        ("u:p@localhost:6432/d", True),
+        ("u:p@pgbouncer/d", True),
+        ("u@/d?host=/run/pgbouncer", True),
+        ("u@/d?host=/run/postgresql&port=6432", True),
+        ("u@/d?host=/run/postgresql", False),
+        ("u:p@localhost:5432/d", False),
+        ("u:p@localhost/d", False),
+        ("u:p@[::1]:6432/d", True),
+        ("pooler:bouncer@localhost:5432/pooler?application_name=pooler", False),
+        ("u:p:6432@localhost/d", False),
+    ],
+)
+def test_a_pooler_is_known_by_its_url(place: str, pooled: bool) -> None:
+    """By where the URL leads, whoever goes there."""
+    assert config.leads_through_pooler(f"postgresql://{place}") is pooled
 
 
 def test_a_redis_is_named_by_its_url(monkeypatch: pytest.MonkeyPatch) -> None:

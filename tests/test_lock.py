@@ -37,7 +37,8 @@ def wanted(file: str) -> list[Requirement]:
     lines = [line.partition(" #")[0].strip() for line in (PROJECT_ROOT / "requirements.txt").read_text().splitlines()]
     found = [line for line in lines if line and not line.startswith("#")]
     if file == DEVELOPMENT:
-        found += tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["dependency-groups"]["dev"]
+        groups = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["dependency-groups"]
+        found += [entry for entry in groups["dev"] if isinstance(entry, str)] + groups["tracing"]
     return [Requirement(line) for line in found]
 
 

@@ -64,7 +64,7 @@ async def test_a_refusal_to_start_is_one_sentence(server: Server) -> None:
     """The server is told the reason and no traceback."""
     with server.new_database() as name:
         server.execute("ALTER TABLE tasks DISABLE ROW LEVEL SECURITY", database=name)
-        answers = await started(create_app(settings_for(server.database_url(name, "tasks_login"))))
+        answers = await started(create_app(settings_for(server.api_url(name))))
 
     assert answers[0]["type"] == "lifespan.startup.failed"
     assert answers[0]["message"].startswith("Refusing to serve: the database would not confine a user")

@@ -1,13 +1,10 @@
 """The migrations, forwards and backwards, on every PostgreSQL that is there."""
 
 import contextlib
-import os
-import pwd
 import re
 import runpy
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,33 +17,16 @@ from alembic import command
 from backend.app import embedded
 from backend.app.config import PROJECT_ROOT
 from tests.conftest import Server
+from tests.servers import debian_postgres
 
-DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 VERSIONS = PROJECT_ROOT / "backend/app/migrations/versions"
 
 
 @pytest.fixture(scope="module")
 def debian_server() -> Iterator[Server]:
     """Debian's PostgreSQL in a folder of its own, on a unix socket only."""
-    if not DEBIAN:
-        pytest.skip("Debian's PostgreSQL is not installed (apt-get install postgresql)")
-    as_postgres = {} if os.geteuid() else {"user": "postgres", "group": pwd.getpwnam("postgres").pw_gid}
-    with tempfile.TemporaryDirectory() as folder:
-        if as_postgres:
-            os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
-
-        def run(program: str, *arguments: str) -> None:
-            subprocess.run(
-                [DEBIAN[-1] / program, "-D", f"{folder}/data", *arguments],
-                check=True, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **as_postgres,  # type: ignore[call-overload] # user and group
-            )  # fmt: skip
-
-        run("initdb", "-A", "trust", "-U", "postgres")
-        run("pg_ctl", "-w", "-l", f"{folder}/log", "-o", f"-h '' -k {folder} -F", "start")
-        try:
-            yield Server(f"postgresql://postgres@/postgres?host={folder}")
-        finally:
-            run("pg_ctl", "-m", "immediate", "stop")
+    with debian_postgres() as (folder, _):
+        yield Server(f"postgresql://postgres@/postgres?host={folder}")
 
 
 @pytest.mark.parametrize("fixture", ["server", "debian_server"], ids=["embedded", "debian"])

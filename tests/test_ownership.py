@@ -138,6 +138,18 @@ RULES = [
         ("import httpx",),
     ),
     Rule(
+        "measures for Prometheus",
+        brings("prometheus_client"),
+        ("metrics.py",),
+        ("from prometheus_client import Counter",),
+    ),
+    Rule(
+        "knows OpenTelemetry",
+        brings("opentelemetry"),
+        ("telemetry.py",),
+        ("from opentelemetry import trace", "import opentelemetry.sdk.trace"),
+    ),
+    Rule(
         "reads cookies",
         lambda node: text_of(node).lower() == "cookie",
         ("middleware/jwt.py",),
@@ -167,8 +179,12 @@ RULES = [
     Rule(
         "writes statements",
         builds_a_statement,
-        # row_security.py reads the catalog, which is nobody's; this migration fills a column in.
-        owners=("repositories/", "row_security.py", "migrations/versions/0004_finding.py"),
+        # row_security.py and distribution.py read the catalog, which is nobody's; cluster.py waits for its turn; this
+        # migration fills a column in.
+        owners=(
+            *("repositories/", "row_security.py", "distribution.py", "cluster.py"),
+            "migrations/versions/0004_finding.py",
+        ),
         samples=(
             "from sqlalchemy import select",
             "from sqlmodel import delete",
@@ -185,8 +201,9 @@ RULES = [
     Rule(
         "opens connections, begins and commits",
         lambda node: called(node) in CONNECTING or bool(CONTROL.match(text_of(node))),
-        # embedded.py knocks at the server's socket; migrations have SQLAlchemy's ordinary engine.
-        owners=("db.py", "embedded.py", "migrations/env.py"),
+        # cluster.py has another beginning; embedded.py knocks at the server's socket; migrations have SQLAlchemy's
+        # ordinary engine.
+        owners=("db.py", "cluster.py", "embedded.py", "migrations/env.py"),
         samples=(
             "connection.commit()",
             'await connection.execute("COMMIT", {})',

@@ -53,10 +53,10 @@ class Parties:
     def check(self, claims: dict[str, Any]) -> None:
         """Raises InvalidToken, with what was expected and never what came."""
         if self.issuer is not None and claims.get("iss") != self.issuer:
-            refuse(f"The token's iss must be {self.issuer}.")
+            refuse(f"The token's iss must be {self.issuer}.", "issuer")
         audience = claims.get("aud")
         if self.audience is not None and self.audience not in (audience if isinstance(audience, list) else [audience]):
-            refuse(f"The token's aud must be {self.audience}.")
+            refuse(f"The token's aud must be {self.audience}.", "audience")
 
 
 ANYONE = Parties()
@@ -132,11 +132,11 @@ class TokenVerifier(BearerTokenValidator):
         try:
             self._times.validate(token.claims)
         except ExpiredTokenError:
-            refuse("The token has expired.")
+            refuse("The token has expired.", "expired")
         except JoseError as error:
-            refuse(_claim_sentence(error))
+            refuse(_claim_sentence(error), "times")
         if token.claims["exp"] > self._clock() + self._max_lifetime + self._leeway:
-            refuse("The token would live longer than this service allows.")
+            refuse("The token would live longer than this service allows.", "times")
 
     def principal(self, token_string: str) -> Principal:
         """Who is calling. Raises InvalidToken, or UnknownKey where a look at the published keys may help."""
@@ -146,7 +146,10 @@ class TokenVerifier(BearerTokenValidator):
 
     def _verify(self, token: str) -> VerifiedToken:
         if _SESSION_TOKEN.fullmatch(token):
-            refuse("This is a session token, which only Better Auth can read. Send the JWT from authClient.token().")
+            refuse(
+                "This is a session token, which only Better Auth can read. Send the JWT from authClient.token().",
+                "kind",
+            )
         signed = self._signatures.open(token)
         claims = signed.claims
         (self._shared if signed.is_shared else self._published).check(claims)
@@ -171,13 +174,14 @@ def _user_id(claims: dict[str, Any]) -> str:
     """
     named = [claims[name] for name in ("sub", "user_id") if name in claims]
     if not named:
-        refuse("The token names no user: sub is missing.")
+        refuse("The token names no user: sub is missing.", "user")
     user_id = named[0]
     if not all(other == user_id for other in named):
-        refuse("The token names two users: sub and user_id differ.")
+        refuse("The token names two users: sub and user_id differ.", "user")
     if not isinstance(user_id, str) or not is_user_id(user_id):
         refuse(
-            f"The token's sub must be 1 to {USER_ID_MAX_CHARACTERS} characters without a slash or control characters."
+            f"The token's sub must be 1 to {USER_ID_MAX_CHARACTERS} characters without a slash or control characters.",
+            "user",
         )
     return user_id
 

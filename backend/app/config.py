@@ -7,13 +7,15 @@ do.
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 # Whether each connection prepares its statements: auto is "unless the URL names a transaction pooler".
 Prepare = Literal["auto", "on", "off"]
+# What the tables are spread over, beside one PostgreSQL.
+Cluster = Literal["citus"]
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,12 +23,16 @@ PROJECT_ROOT = Path(__file__).resolve().parents[2]
 BETTER_AUTH_PUBLIC_SECRET = "better-auth-secret-12345678901234567890"  # noqa: S105 - refused below, not used
 SECRET_MIN_CHARACTERS = 32
 PORT_MAX = 65535
+# Where OpenTelemetry's specification looks for a collector that nobody has named.
+OTLP_COLLECTOR = "http://localhost:4318"
 
 _ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:\d{1,5})?")
 _URL = re.compile(r"https?://(\[[0-9a-f:.]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?(/[A-Za-z0-9._~/-]*)?")
 _QUOTABLE = re.compile(r"[ !#-\[\]-~]+")
 _RATE = re.compile(r"[1-9]\d{0,8} ?(/|per) ?([1-9]\d{0,4} ?)?(second|minute|hour|day)s?")
 _LOOPBACK = re.compile(r"http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
+# How the URL of a transaction pooler looks: Neon's and Supabase's hosts, and the port that PgBouncer comes with.
+_POOLER_HOST, _POOLER_PORT = re.compile("pooler|bouncer"), "6432"
 
 
 def _safe_secret(secret: SecretStr) -> SecretStr:
@@ -78,6 +84,19 @@ def _postgres_url(url: SecretStr) -> SecretStr:
     return SecretStr(f"postgresql://{rest}")
 
 
+def names_pooler(host: str, port: str) -> bool:
+    """Whether these look like a transaction pooler's, which hands connections on between transactions."""
+    return bool(_POOLER_HOST.search(host)) or port == _POOLER_PORT
+
+
+def leads_through_pooler(url: str) -> bool:
+    """Whether a database's URL names a pooler, as far as can be seen."""
+    place, _, query = url.partition("://")[2].partition("?")
+    host, _, port = place.rpartition("@")[2].partition("/")[0].rpartition(":")
+    options = dict(parse_qsl(query))
+    return names_pooler(options.get("host", host or port), options.get("port", port))
+
+
 def _rate(text: str) -> str:
     if not _RATE.fullmatch(text):
         raise ValueError("must be a number of requests and a time, such as 1200/minute or 100/10 seconds")
@@ -124,7 +143,25 @@ class DatabaseSettings(BaseSettings):
 
     environment: Literal["development", "staging", "production"] = "development"
     database_url: Annotated[SecretStr, AfterValidator(_postgres_url)] | None = None
+    database_direct_url: Annotated[SecretStr, AfterValidator(_postgres_url)] | None = None
+    database_cluster: Cluster | None = None
     idempotency_ttl: float = Field(default=24 * 3600.0, ge=1)
+
+    @property
+    def maintenance_url(self) -> str | None:
+        """Where migrations and the purge connect: past a pooler, and as a user who may do more than serve."""
+        url = self.database_direct_url or self.database_url
+        return None if url is None else url.get_secret_value()
+
+    @model_validator(mode="after")
+    def _database_beside_its_direct_url(self) -> Self:
+        for name, value in (
+            ("DATABASE_DIRECT_URL", self.database_direct_url),
+            ("DATABASE_CLUSTER", self.database_cluster),
+        ):
+            if value is not None and self.database_url is None:
+                raise ValueError(f"{name} needs DATABASE_URL: the database that requests are answered from")
+        return self
 
     @model_validator(mode="after")
     def _database_outside_development(self) -> Self:
@@ -194,6 +231,18 @@ class Settings(DatabaseSettings):
     max_streams: int = Field(default=1000, ge=0)
     max_streams_per_user: int = Field(default=10, ge=0)
 
+    metrics_port: int | None = Field(default=None, ge=1, le=PORT_MAX)
+    metrics_host: str = "127.0.0.1"
+
+    # OpenTelemetry's own names; its SDK reads more of them, and from the environment alone.
+    otel_sdk_disabled: bool = False
+    otel_traces_exporter: Literal["otlp", "none"] | None = None
+    otel_exporter_otlp_endpoint: Annotated[str, AfterValidator(_origin_with_path)] | None = None
+    otel_exporter_otlp_traces_endpoint: Annotated[str, AfterValidator(_origin_with_path)] | None = None
+    otel_exporter_otlp_protocol: Literal["http/protobuf"] = "http/protobuf"
+    otel_exporter_otlp_headers: SecretStr | None = None
+    otel_service_name: str | None = None
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property
@@ -209,6 +258,14 @@ class Settings(DatabaseSettings):
             return self.better_auth_jwks_url
         api = self.better_auth_url if urlsplit(self.better_auth_url).path else f"{self.better_auth_url}/api/auth"
         return f"{api}/jwks"
+
+    @property
+    def traces_url(self) -> str | None:
+        """Where spans are sent; None where there are none."""
+        given = self.otel_exporter_otlp_traces_endpoint or self.otel_exporter_otlp_endpoint
+        if self.otel_sdk_disabled or self.otel_traces_exporter == "none" or not (given or self.otel_traces_exporter):
+            return None
+        return self.otel_exporter_otlp_traces_endpoint or f"{given or OTLP_COLLECTOR}/v1/traces"
 
     @property
     def better_auth_origin(self) -> str | None:

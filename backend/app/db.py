@@ -8,18 +8,22 @@ import contextlib
 import hashlib
 import logging
 import re
+import select
 import socket
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg2
 from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE, UNICODE, make_dsn, parse_dsn
 
 from backend.app import problems, row_security
-from backend.app.config import Prepare, RefusedToStart
+from backend.app.config import Prepare, RefusedToStart, names_pooler
+
+if TYPE_CHECKING:
+    from backend.app.metrics import Metrics
 
 # The parameter that every statement on user-owned tables carries.
 OWNER = "owner"
@@ -45,11 +49,11 @@ PREPARED_IN_DOUBT = frozenset({NO_SUCH_STATEMENT, STATEMENT_EXISTS, PLAN_OUTDATE
 # So many of those in so many seconds: a transaction pooler, which the URL did not tell of, hands our connections on.
 PREPARED_DOUBTS_MAX = 10
 PREPARED_DOUBTS_SECONDS = 60.0
-# How the URL of a transaction pooler looks: Neon's and Supabase's hosts, and the port that PgBouncer comes with.
-_POOLER_HOST, _POOLER_PORT = re.compile("pooler|bouncer"), "6432"
 
 TIMESTAMP_OID = 1114
 
+# Statements that give a list its next revision.
+_MOVED_ON = re.compile(r"revision ?= ?\(task_lists\.revision \+|UPDATE task_lists SET .* revision=%\(revision\)s")
 _PLACEHOLDER = re.compile(r"%\((?P<name>\w+)\)s")
 
 log = logging.getLogger("tasks")
@@ -73,6 +77,7 @@ class Statement:
     shape: Callable[[Row], dict[str, Any]] | None = None
     preparation: str = field(init=False)
     execution: str = field(init=False)
+    moves_on: bool = field(init=False)
 
     def __post_init__(self) -> None:
         # Named after its text: whoever has prepared this name before has prepared the same.
@@ -82,6 +87,11 @@ class Statement:
         values = ", ".join(f"%({parameter})s" for parameter in self.types)
         object.__setattr__(self, "preparation", f"PREPARE {name} ({', '.join(self.types.values())}) AS {body}; ")
         object.__setattr__(self, "execution", f"EXECUTE {name} ({values})")
+        object.__setattr__(self, "moves_on", bool(_MOVED_ON.search(self.text)))
+
+    def has_moved_on(self, rows: list[Row]) -> bool:
+        """Whether it gave the list a new revision: what was not written comes without a row, or as one of nulls."""
+        return self.moves_on and bool(rows) and rows[0][0] is not None
 
     def shaped(self, rows: list[Row]) -> list[dict[str, Any]]:
         if self.shape is not None:
@@ -100,7 +110,7 @@ class Connection:
         self._fd: int = raw.fileno()
         self._loop = asyncio.get_running_loop()
         self._answer: asyncio.Future[None] | None = None
-        self._loop.add_reader(self._fd, self._advance)
+        self._loop.add_reader(self._fd, self._arrived)
         self._watched = True
         self._cursor = raw.cursor()
         # Timestamps stay PostgreSQL's text: making datetimes of them and text again took a third of a list's time.
@@ -152,6 +162,15 @@ class Connection:
         self._unwatch()
         self._raw.close()
 
+    def _arrived(self) -> None:
+        """Take in all that has come, unless it was the answer.
+
+        uvloop tells of a socket's error once and never again, and the server's last words may come with it.
+        """
+        self._advance()
+        while (self._answer is None or not self._answer.done()) and not self._raw.closed and _has_more(self._fd):
+            self._advance()
+
     def _advance(self) -> None:
         try:
             state = self._raw.poll()
@@ -186,6 +205,12 @@ class Connection:
             self._loop.remove_writer(self._fd)
 
 
+def _has_more(fd: int) -> bool:
+    look = select.poll()
+    look.register(fd, select.POLLIN)
+    return bool(look.poll(0))
+
+
 class Pool:
     """At most `size` connections; who waits is served in order, and not longer than `wait_timeout` (seconds)."""
 
@@ -193,10 +218,20 @@ class Pool:
         self._connect = connect
         self._wait_timeout = wait_timeout
         self._abandoned_timeout = abandoned_timeout
-        self._places = size
+        self.size = self._places = size
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._idle: list[Connection] = []
         self._draining: set[asyncio.Task[None]] = set()
+
+    @property
+    def in_use(self) -> int:
+        """Connections that are at work or being made, also for requests that were given up."""
+        return self.size - self._places
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for one."""
+        return len(self._waiting)
 
     async def acquire(self) -> Connection:
         """Raises Overloaded when no place becomes free in time, and whatever connecting raises."""
@@ -278,6 +313,8 @@ def _give_up(turn: asyncio.Future[None]) -> None:
 class Database:
     """The database behind the API. It may be away when the program starts; it must be walled before it is used."""
 
+    _wall_parameters: Mapping[str, Any] = row_security.PARAMETERS
+
     def __init__(
         self,
         url: str,
@@ -288,6 +325,7 @@ class Database:
         statement_timeout: float,
         on_missing_wall: Callable[[RefusedToStart], None],
         prepare: Prepare = "auto",
+        metrics: "Metrics | None" = None,
     ) -> None:
         """Timeouts in seconds. `on_missing_wall` is called when a wall turns out to be missing while serving.
 
@@ -302,6 +340,7 @@ class Database:
             raise RefusedToStart("DATABASE_URL cannot be read. Paste it as your provider shows it.") from None
         self._connect_timeout = connect_timeout
         self._on_missing_wall = on_missing_wall
+        self._metrics = metrics
         # app.user_id is what the policies compare with; SET LOCAL ends with the transaction, so a pooler hands on
         # nothing.
         self._prelude = (
@@ -321,7 +360,8 @@ class Database:
             wait_timeout=pool_timeout,
             abandoned_timeout=statement_timeout + ABANDONED_GRACE,
         )
-        self._preparing = prepare == "on" or (prepare == "auto" and not _names_pooler(self._dsn))
+        pooled = names_pooler(self._dsn.get("host", ""), self._dsn.get("port", ""))
+        self._preparing = prepare == "on" or (prepare == "auto" and not pooled)
         self._doubts: deque[float] = deque(maxlen=PREPARED_DOUBTS_MAX)
         self._walls_stand = False
         self._walls_check: asyncio.Task[None] | None = None
@@ -335,21 +375,29 @@ class Database:
             await self.check()
         values = {**parameters, OWNER: owner}
         if self._preparing and statement.types:
-            return await self._execute(self._prelude, values, statement)
-        return await self._execute(self._prelude + statement.text, values)
+            rows = await self._execute(self._prelude, values, statement)
+        else:
+            rows = await self._execute(self._prelude + statement.text, values)
+        if self._metrics is not None and statement.has_moved_on(rows):
+            self._metrics.list_moved_on(statement.name)
+        return rows
 
-    @contextlib.asynccontextmanager
-    async def transaction(self, owner: str) -> AsyncIterator["OwnerSession"]:
+    def transaction(self, owner: str) -> contextlib.AbstractAsyncContextManager["OwnerSession"]:
         """Statements of one owner that are made together, or not at all if anything is raised inside.
 
         Holds a connection meanwhile, and the place of the owner's transactions, of which there is one at a time.
         Statements are sent in full: a prepared one in doubt would undo what was done.
         Raises Unavailable (or a kind of it); when that happens at the end, the transaction may have been committed.
         """
+        return self._together(owner, self._begin)
+
+    @contextlib.asynccontextmanager
+    async def _together(self, owner: str, begin: str, *before: str) -> AsyncIterator["OwnerSession"]:
+        """A transaction that `begin` opens, in front of its first statement; `before` goes ahead in messages alone."""
         if not self._walls_stand:
             await self.check()
         connection = await self._pool.acquire()
-        transaction = Transaction(connection, self._begin, self._raise_problem)
+        transaction = Transaction(connection, begin, before, self._raise_problem)
         try:
             try:
                 yield OwnerSession(transaction, owner)
@@ -364,6 +412,13 @@ class Database:
             self._pool.abandon(connection)
             raise
         self._pool.release(connection)
+        if self._metrics is not None:
+            for name in transaction.moved_on:
+                self._metrics.list_moved_on(name)
+
+    @property
+    def pool(self) -> Pool:
+        return self._pool
 
     async def check(self) -> None:
         """Look whether the database is there, migrated and walled; callers at the same time share one look.
@@ -393,7 +448,7 @@ class Database:
         self._walls_stand = not look.cancelled() and look.exception() is None
 
     async def _look_at_walls(self) -> None:
-        faults = await self._execute(row_security.FAULTS, row_security.PARAMETERS)
+        faults = await self._execute(row_security.FAULTS, self._wall_parameters)
         sentences = {kind: "; ".join(s for k, s in faults if k == kind) for kind, _ in faults}
         if row_security.NOT_MIGRATED in sentences:
             reason = sentences[row_security.NOT_MIGRATED]
@@ -439,6 +494,8 @@ class Database:
     def _raise_problem(self, error: psycopg2.Error) -> None:
         """Raise the problem that a database error means to the caller; return if it means a fault of ours."""
         code = error.pgcode
+        if self._metrics is not None:
+            self._metrics.database_failed(code)
         if code == QUERY_CANCELED:
             raise problems.TooSlow from None
         if code in SCHEMA_GONE:
@@ -467,6 +524,8 @@ class Database:
         except (TimeoutError, OSError, psycopg2.Error) as error:
             fields = {"error": type(error).__name__, "reason": str(error).partition("\n")[0]}
             log.warning("database: cannot connect", extra={"fields": fields})
+            if self._metrics is not None:
+                self._metrics.database_failed(None)
             _close(raw)
             raise problems.DatabaseUnavailable from None
         except BaseException:
@@ -477,17 +536,33 @@ class Database:
 class Transaction:
     """One transaction on one connection, begun with its first statement."""
 
-    def __init__(self, connection: Connection, begin: str, raise_problem: Callable[[psycopg2.Error], None]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        begin: str,
+        before: Sequence[str],
+        raise_problem: Callable[[psycopg2.Error], None],
+    ) -> None:
         self._connection = connection
         self._begin = begin
+        self._before = before
         self._raise_problem = raise_problem
         self._begun = False
+        self.moved_on: list[str] = []
 
     async def run(self, statement: Statement, owner: str, parameters: Mapping[str, Any]) -> list[Row]:
         """As `Database.run`, in this transaction."""
-        text = statement.text if self._begun else self._begin + statement.text
-        self._begun = True
-        return await self._execute(text, {**parameters, OWNER: owner})
+        values = {**parameters, OWNER: owner}
+        text = statement.text
+        if not self._begun:
+            self._begun = True
+            for message in self._before:
+                await self._execute(message, values)
+            text = self._begin + text
+        rows = await self._execute(text, values)
+        if statement.has_moved_on(rows):
+            self.moved_on.append(statement.name)
+        return rows
 
     @contextlib.asynccontextmanager
     async def transaction(self, owner: str) -> AsyncIterator["OwnerSession"]:
@@ -527,10 +602,6 @@ class OwnerSession:
     async def rows(self, statement: Statement, **parameters: Any) -> list[Row]:
         """The rows as the driver hands them out. Raises Unavailable."""
         return await self._database.run(statement, self.owner, parameters)
-
-
-def _names_pooler(dsn: Mapping[str, str]) -> bool:
-    return bool(_POOLER_HOST.search(dsn.get("host", ""))) or dsn.get("port") == _POOLER_PORT
 
 
 def _close(raw: Any) -> None:

@@ -9,10 +9,11 @@ import gc
 import logging
 import multiprocessing
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any, Never
 
 from fastapi import FastAPI, Request
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -20,6 +21,7 @@ from starlette.routing import Match
 
 from backend.app import config, lean, leaving, openapi, problems
 from backend.app.auth import Parties, TokenVerifier
+from backend.app.cluster import ClusterDatabase
 from backend.app.config import RefusedToStart, Settings
 from backend.app.db import Database
 from backend.app.middleware.jwt import AuthenticationMiddleware
@@ -38,13 +40,17 @@ from backend.app.streams import Streams
 
 if TYPE_CHECKING:
     from backend.app.jwks import RemoteKeys
+    from backend.app.metrics import Metrics
+    from backend.app.telemetry import Tracing
 
+VERSION = "0.1.0"
 LIVENESS_PATH = "/health"
 PUBLIC_PATHS = frozenset({LIVENESS_PATH, "/health/ready"})
 DOCUMENTATION_PATHS = frozenset(
     {"/docs", "/docs/init.js", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/openapi.json"}
 )
 
+NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 GARBAGE_THRESHOLDS = (20_000, 20, 20)
 
 log = logging.getLogger("tasks")
@@ -58,9 +64,10 @@ def create_app(settings: Settings) -> FastAPI:
     verifier = _verifier(settings, signatures)
     remote_keys = _remote_keys(settings, signatures, verifier)
     per_user, per_address = _rate_limits(settings)
+    metrics, tracing = _metrics(settings), _tracing(settings)
     app = FastAPI(
         title="Tasks",
-        version="0.1.0",
+        version=VERSION,
         summary="Tasks of many users, where each reaches only their own.",
         middleware=[
             Middleware(
@@ -91,7 +98,7 @@ def create_app(settings: Settings) -> FastAPI:
                     "X-Total-Count",
                 ),
             ),
-            Middleware(ObserveMiddleware),
+            Middleware(ObserveMiddleware, metrics=metrics, tracing=tracing),
             Middleware(
                 LimitsMiddleware,
                 max_header_bytes=settings.max_header_bytes,
@@ -116,7 +123,7 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         openapi_url="/openapi.json" if documented else None,
         redoc_url=None,
-        telemetry={"tracing": False, "metrics": False, "logs": False},
+        telemetry=NO_TELEMETRY if tracing is None else tracing.config,
         lifespan=_lifespan,
     )
     app.state.settings = settings
@@ -125,6 +132,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.answers = Answers(max_bytes=settings.answer_cache_bytes, max_age=settings.answer_cache_max_age)
     app.state.remote_keys = remote_keys
+    app.state.metrics, app.state.tracing = metrics, tracing
     app.state.rate_limits = (per_user, per_address)
     app.state.streams = Streams(
         interval=settings.events_interval, most=settings.max_streams, most_per_user=settings.max_streams_per_user
@@ -181,6 +189,29 @@ def _remote_keys(settings: Settings, signatures: Signatures, verifier: TokenVeri
     )
 
 
+def _metrics(settings: Settings) -> "Metrics | None":
+    if settings.metrics_port is None:
+        return None
+    from backend.app.metrics import Metrics  # noqa: PLC0415 - loaded only where something is measured
+
+    return Metrics()
+
+
+def _tracing(settings: Settings) -> "Tracing | None":
+    if settings.traces_url is None:
+        return None
+    from backend.app.telemetry import Tracing  # noqa: PLC0415 - OpenTelemetry's SDK is loaded only where it is asked for
+
+    headers = settings.otel_exporter_otlp_headers
+    return Tracing(
+        settings.traces_url,
+        headers=None if headers is None else headers.get_secret_value(),
+        service_name=settings.otel_service_name,
+        version=VERSION,
+        untraced=PUBLIC_PATHS,
+    )
+
+
 def _rate_limits(settings: Settings) -> tuple[RateLimit, RateLimit]:
     storage = None if settings.rate_limit_storage is None else settings.rate_limit_storage.get_secret_value()
     return RateLimit(settings.rate_limit_per_user, storage), RateLimit(settings.rate_limit_per_address, storage)
@@ -210,15 +241,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
             stack.push_async_callback(rate_limit.close)
         stack.enter_context(leaving.told_to_end(app.state.streams.close))
         url = stack.enter_context(_database_url(settings))
-        app.state.database = database = Database(
-            url,
-            pool_size=settings.database_pool_size,
-            pool_timeout=settings.database_pool_timeout,
-            connect_timeout=settings.database_connect_timeout,
-            statement_timeout=settings.database_statement_timeout,
-            prepare=settings.database_prepare,
-            on_missing_wall=_end_program,
-        )
+        app.state.database = database = _database(app, url)
+        stack.enter_context(_observed(app))
         try:
             # A database that is away does not keep the program from starting; a wall that is missing does.
             with contextlib.suppress(problems.Unavailable):
@@ -230,6 +254,44 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
             await database.close()
             for handler in log.handlers:
                 handler.flush()
+
+
+def _database(app: FastAPI, url: str) -> Database:
+    settings: Settings = app.state.settings
+    options: dict[str, Any] = {
+        "pool_size": settings.database_pool_size,
+        "pool_timeout": settings.database_pool_timeout,
+        "connect_timeout": settings.database_connect_timeout,
+        "statement_timeout": settings.database_statement_timeout,
+        "prepare": settings.database_prepare,
+        "on_missing_wall": _end_program,
+        "metrics": app.state.metrics,
+    }
+    tracing: Tracing | None = app.state.tracing
+    if tracing is None:
+        return (ClusterDatabase if settings.database_cluster else Database)(url, **options)
+    from backend.app import traced  # noqa: PLC0415 - as with what it stands on
+
+    kind = traced.TracedClusterDatabase if settings.database_cluster else traced.TracedDatabase
+    return kind(url, tracing=tracing, **options)
+
+
+@contextlib.contextmanager
+def _observed(app: FastAPI) -> Iterator[None]:
+    """Answer Prometheus and send spans, as far as the settings ask for it."""
+    settings: Settings = app.state.settings
+    metrics: Metrics | None = app.state.metrics
+    tracing: Tracing | None = app.state.tracing
+    with contextlib.ExitStack() as stack:
+        if tracing is not None:
+            stack.enter_context(tracing.exported())
+        if metrics is not None and settings.metrics_port is not None:
+            pool, streams = app.state.database.pool, app.state.streams
+            metrics.look_at(lambda: pool.in_use, lambda: pool.waiting, lambda: pool.size, lambda: streams.count)
+            parent = multiprocessing.parent_process()
+            supervisor = None if parent is None else parent.pid
+            stack.enter_context(metrics.served(settings.metrics_host, settings.metrics_port, supervisor=supervisor))
+        yield
 
 
 def _settle_garbage() -> None:

@@ -11,6 +11,22 @@ import orjson
 MEDIA_TYPE = "application/problem+json"
 REALM = "tasks"
 
+# Why there is no good token, for who counts them; few, and fixed.
+TokenFault = Literal[
+    "missing",
+    "malformed",
+    "kind",
+    "algorithm",
+    "key",
+    "signature",
+    "issuer",
+    "audience",
+    "expired",
+    "times",
+    "user",
+    "session",
+]
+
 
 class Problem(Exception):
     """An answer with status 4xx or 5xx.
@@ -73,6 +89,7 @@ class Unauthenticated(Problem):
 
     status, slug, title = 401, "unauthenticated", "Who is calling?"
     detail = "Send `Authorization: Bearer <token>` with a token from Better Auth."
+    fault: TokenFault = "missing"
 
     def headers(self) -> dict[str, str]:
         return {"WWW-Authenticate": f'Bearer realm="{REALM}"'}
@@ -83,6 +100,10 @@ class InvalidToken(Unauthenticated):
 
     slug, title = "invalid-token", "The token is not valid"
     detail = "The token is not valid."
+
+    def __init__(self, detail: str | None = None, fault: TokenFault = "malformed") -> None:
+        self.fault = fault
+        super().__init__(detail)
 
     def headers(self) -> dict[str, str]:
         challenge = f'Bearer realm="{REALM}", error="invalid_token", error_description="{self.detail}"'

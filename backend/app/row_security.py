@@ -23,7 +23,10 @@ PARAMETERS = {
     "confined": _CONFINED,
     "not_migrated": NOT_MIGRATED,
     "wall_missing": WALL_MISSING,
+    "itself": False,
 }
+# Where the login is the role itself, and Citus has to hand its settings on to the nodes that hold the rows.
+PARAMETERS_OF_A_CLUSTER = {**PARAMETERS, "itself": True}
 
 # Rows of (kind, sentence); no row means that everything stands. A table must be guarded when the models declare it, or
 # when it has a user_id and the role may use it in any way: one that a newer release has added is no fault if it is, so
@@ -70,6 +73,13 @@ SELECT %(wall_missing)s, format('user %%I may not SET ROLE %%s; an administrator
                                 current_user, role.rolname, role.rolname, current_user)
   FROM role WHERE NOT pg_has_role(
     current_user, role.oid, CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END)
+UNION ALL
+SELECT %(wall_missing)s, format('the user of DATABASE_URL is %%I, and on a cluster must be %%s', session_user, rolname)
+  FROM role WHERE %(itself)s AND session_user <> rolname
+UNION ALL
+SELECT %(wall_missing)s, format('the nodes would not be told whose rows are meant; an administrator runs: '
+                                'ALTER ROLE %%s SET citus.propagate_set_commands = ''local''', rolname)
+  FROM role WHERE %(itself)s AND current_setting('citus.propagate_set_commands', true) IS DISTINCT FROM 'local'
 UNION ALL
 SELECT %(wall_missing)s, format('role %%s may use %%s, which is not a table of this program', role.rolname, r.name)
   FROM role, relation r, aclexplode(r.relacl) AS granted

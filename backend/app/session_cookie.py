@@ -64,36 +64,36 @@ class SessionCookies:
             return None
         data = _joined(cookies, f"{name}session_data")
         if not data:
-            refuse(EXPIRED)
+            refuse(EXPIRED, "expired")
         try:
             principal, good_until = self._verified(unquote(cookies[f"{name}session_token"]), data)
         except InvalidToken:
             raise
         except Exception:  # noqa: BLE001 - as with tokens: hostile ones make the library raise anything
-            refuse("The session cookie cannot be read.")
+            refuse("The session cookie cannot be read.", "session")
         if self._clock() >= good_until:
-            refuse(EXPIRED)
+            refuse(EXPIRED, "expired")
         return principal
 
     def _verify(self, session_token: str, data: str) -> tuple[Principal, float]:
         """The principal, and until when both the cookie and its session are good (seconds)."""
         token, _, signature = session_token.rpartition(".")
         if not any(hmac.compare_digest(signature.encode(), _signature(secret, token)) for secret in self._secrets):
-            refuse("The session cookie's signature does not match.")
+            refuse("The session cookie's signature does not match.", "session")
         try:
             claims = self._signatures.open(data).claims
         except InvalidToken:
-            refuse(UNREADABLE)
+            refuse(UNREADABLE, "session")
         session, user = claims.get("session"), claims.get("user")
         if not isinstance(session, dict) or not isinstance(user, dict):
-            refuse(UNREADABLE)
+            refuse(UNREADABLE, "session")
         if not token or session.get("token") != token:
-            refuse("The two session cookies are of different sessions.")
+            refuse("The two session cookies are of different sessions.", "session")
         user_id = user.get("id")
         if not isinstance(user_id, str) or not is_user_id(user_id) or session.get("userId") != user_id:
-            refuse("The session cookie names no user, or two.")
+            refuse("The session cookie names no user, or two.", "session")
         if claims.get("version", "1") != self._version:
-            refuse(EXPIRED)
+            refuse(EXPIRED, "expired")
         good_until = min(_seconds(claims["exp"]) + self._leeway, _timestamp(session["expiresAt"]))
         return Principal(user_id, good_until), good_until
 

@@ -16,6 +16,8 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
+from backend.app.problems import TokenFault
+
 SHARED_ALGORITHM = "HS256"
 # RFC 7517: what a published key is, and the algorithms that it may verify where it does not name one itself.
 PUBLISHED_KEYS: dict[tuple[str, str | None], tuple[type[Key], tuple[str, ...]]] = {
@@ -44,13 +46,17 @@ class InvalidToken(InvalidTokenError):
 
     description: str
 
+    def __init__(self, description: str, fault: TokenFault = "malformed") -> None:
+        super().__init__(description=description)
+        self.fault = fault
+
 
 class UnknownKey(InvalidToken):
     """The token names a key that is not among the known ones; a look at the published keys may help."""
 
 
-def refuse(description: str) -> NoReturn:
-    raise InvalidToken(description=description)
+def refuse(description: str, fault: TokenFault = "malformed") -> NoReturn:
+    raise InvalidToken(description, fault)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,23 +94,29 @@ class Signatures:
         _check_header(members)
         algorithm = members["alg"]
         if not any(_is_signed(token, key) for key in self._keys(algorithm, members)):
-            refuse("The token's signature does not match.")
+            refuse("The token's signature does not match.", "signature")
         return SignedToken(algorithm, json_object(payload))
 
     def _keys(self, algorithm: str, header: dict[str, Any]) -> Sequence[Key]:
         if algorithm == SHARED_ALGORITHM:
             if not self._secrets:
-                refuse(f"The token is signed with {SHARED_ALGORITHM}, which needs the secret: set BETTER_AUTH_SECRET.")
+                refuse(
+                    f"The token is signed with {SHARED_ALGORITHM}, which needs the secret: set BETTER_AUTH_SECRET.",
+                    "key",
+                )
             return self._secrets
         if algorithm not in PUBLISHED_ALGORITHMS:
-            refuse(f"The token must be signed with {' or '.join(self._algorithms())}.")
+            refuse(f"The token must be signed with {' or '.join(self._algorithms())}.", "algorithm")
         if self._published is None:
-            refuse(f"The token is signed with {algorithm}, which needs Better Auth's public keys: set BETTER_AUTH_URL.")
+            refuse(
+                f"The token is signed with {algorithm}, which needs Better Auth's public keys: set BETTER_AUTH_URL.",
+                "key",
+            )
         if "kid" not in header:
-            refuse("The token names no key: kid is missing.")
+            refuse("The token names no key: kid is missing.", "key")
         key = self._published.get((header["kid"], algorithm))
         if key is None:
-            raise UnknownKey(description="The token's kid names no key that Better Auth publishes for its alg.")
+            raise UnknownKey("The token's kid names no key that Better Auth publishes for its alg.", "key")
         return [key]
 
     def _algorithms(self) -> list[str]:
@@ -182,11 +194,11 @@ def _published_key(jwk: dict[str, Any]) -> tuple[str, tuple[str, ...], Key]:
 
 def _check_header(header: dict[str, Any]) -> None:
     if not isinstance(header.get("alg"), str):
-        refuse("The token names no algorithm: alg is missing.")
+        refuse("The token names no algorithm: alg is missing.", "algorithm")
     if not REFUSED_HEADERS.isdisjoint(header):
         refuse("The token's header asks for a key or an extension that is not accepted.")
     if str(header.get("typ", "JWT")).lower() not in ACCEPTED_TYPES:
-        refuse("The token is of another type: typ must be JWT or at+jwt.")
+        refuse("The token is of another type: typ must be JWT or at+jwt.", "kind")
     if not isinstance(header.get("kid", ""), str):
         refuse("The token's kid must be a string.")
 

@@ -75,6 +75,11 @@ class Streams:
         self._watches: dict[str, Watch] = {}
         self._closed = False
 
+    @property
+    def count(self) -> int:
+        """How many are open."""
+        return self._count
+
     @contextlib.contextmanager
     def listening(self, user_id: str, look: Look, revision: int) -> Iterator[Listener]:
         """A place for one more stream of a user, whose revision has just been looked at.

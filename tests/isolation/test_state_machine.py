@@ -17,12 +17,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from backend.app import recurrence
 from backend.app.main import create_app
 from backend.app.middleware.path_guard import PathGuardMiddleware
-from tests.conftest import Client, client_for, running, settings_for
+from tests.conftest import Client, client_for, examples, running, settings_for
 
 Task = dict[str, Any]
 
 BOUNDED = settings(
-    max_examples=30,
+    max_examples=examples(30),
     stateful_step_count=40,
     derandomize=True,
     database=None,

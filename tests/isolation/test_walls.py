@@ -116,7 +116,7 @@ async def test_row_security_alone_lets_nobody_write_for_another(database_url: st
 async def test_without_row_security_the_planted_bug_would_be_seen(server: Server) -> None:
     """The counter-proof: with wall 4 off, the same forgotten filter does meet the foreign row."""
     with server.new_database() as name:
-        async with database_for(server.database_url(name, "tasks_login")) as database:
+        async with database_for(server.api_url(name)) as database:
             await repository(database, "victim").create(TaskCreate(title="mine"))
             server.execute("ALTER TABLE tasks DISABLE ROW LEVEL SECURITY", database=name)
 

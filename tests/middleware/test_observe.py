@@ -146,6 +146,34 @@ async def test_a_request_is_one_line_with_just_these_members(lines: Lines) -> No
     assert 0 <= line["ms"] < 10_000
 
 
+TRACE, PARENT = b"4bf92f3577b34da6a3ce929d0e0e4736", b"00f067aa0ba902b7"
+
+
+@pytest.mark.parametrize(
+    ("sent", "followed"),
+    [
+        (b"00-%b-%b-01" % (TRACE, PARENT), True),
+        (b"00-%b-%b-00" % (TRACE, PARENT), True),
+        (b"cc-%b-%b-01-what-comes-later" % (TRACE, PARENT), True),
+        (b"ff-%b-%b-01" % (TRACE, PARENT), False),
+        (b"00-%b-%b-01" % (b"0" * 32, PARENT), False),
+        (b"00-%b-%b-01" % (TRACE, b"0" * 16), False),
+        (b"00-%b-%b-01" % (TRACE.upper(), PARENT), False),
+        (b"00-%b-%b-01\n" % (TRACE, PARENT), False),
+        (b"00-%b-%b" % (TRACE, PARENT), False),
+        (b"eyJhbGciOiJIUzI1NiJ9.e30.x", False),
+        (b"", False),
+    ],
+)
+async def test_a_line_names_the_callers_trace(lines: Lines, sent: bytes, followed: bool) -> None:
+    """As the W3C's Trace Context has it, also where no spans are made; anything else is left out."""
+    await ask(fine, (b"traceparent", sent))
+
+    (line,) = lines()
+    assert line.get("trace_id") == (TRACE.decode() if followed else None)
+    assert set(line) - set(MEMBERS) <= {"trace_id"}
+
+
 async def test_a_refusal_is_told_apart_in_the_log(database_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The sentence that the caller was told, which holds nothing of the request."""
     async with running(create_app(settings_for(database_url))) as app, client_for(app) as client:

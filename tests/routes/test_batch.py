@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from backend.app.main import create_app
-from tests.conftest import Client, client_for, running, settings_for
+from tests.conftest import Client, client_for, messages_ahead, running, settings_for
 from tests.routes.test_tasks import create, path
 from tests.wire import wire_to
 
@@ -141,7 +141,7 @@ async def test_a_database_that_goes_away_is_nobodys_fault(database_url: str) -> 
         app = await stack.enter_async_context(running(create_app(settings_for(url, database_connect_timeout=0.5))))
         client = await stack.enter_async_context(client_for(app))
         await create(client)
-        wire.lose_after(2)
+        wire.lose_after(messages_ahead() + 2)
 
         answer = await batch(client, GOOD, GOOD, GOOD)
         wire.mend()

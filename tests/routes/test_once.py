@@ -12,7 +12,17 @@ from backend.app import problems
 from backend.app.main import create_app
 from backend.app.repositories.tasks import TaskRepository
 from backend.app.schemas.task import TaskCreate
-from tests.conftest import Client, MakeClient, Server, client_for, database_for, new_user, running, settings_for
+from tests.conftest import (
+    Client,
+    MakeClient,
+    Server,
+    client_for,
+    database_for,
+    messages_ahead,
+    new_user,
+    running,
+    settings_for,
+)
 from tests.wire import wire_to
 
 KEY = {"Idempotency-Key": "k-1"}
@@ -226,7 +236,7 @@ async def test_a_lost_answer_is_had_by_asking_again(queries: int, database_url: 
         client_for(app, user) as client,
     ):
         await client.post(tasks(client), json={"title": "before"})
-        wire.lose_after(queries)
+        wire.lose_after(messages_ahead() + queries)
         broken = await client.post(tasks(client), json={"title": "x"}, headers=KEY)
         wire.mend()
         again = await client.post(tasks(client), json={"title": "x"}, headers=KEY)

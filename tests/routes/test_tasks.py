@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 from backend.app.main import create_app
-from tests.conftest import Client, client_for, running, settings_for
+from tests import leaks
+from tests.conftest import Client, Server, client_for, running, settings_for
 
 MERGE_PATCH = {"content-type": "application/merge-patch+json"}
 
 
 async def create(client: Client, **members: Any) -> dict[str, Any]:
-    answer = await client.post(f"/api/{client.user_id}/tasks", json={"title": "Buy milk", **members})
+    answer = await client.post(f"/api/{client.user_id}/tasks", json={"title": leaks.TITLE, **members})
     assert answer.status_code == 201, answer.text
     task: dict[str, Any] = answer.json()
     return task
@@ -60,15 +61,22 @@ async def test_a_task_has_just_these_members(client: Client) -> None:
     assert task["created_at"].endswith("Z")
 
 
-async def test_the_session_time_zone_does_not_show(database_url: str) -> None:
+async def test_the_session_time_zone_does_not_show(server: Server) -> None:
     """Timestamps are in UTC also on a server whose sessions are not."""
-    elsewhere = f"{database_url}&options=-c%20timezone%3DAsia/Tokyo%20-c%20datestyle%3DGerman"
-    async with running(create_app(settings_for(elsewhere))) as app, client_for(app) as client:
-        in_tokyo = await create(client)
-    async with running(create_app(settings_for(database_url))) as app, client_for(app, client.user_id) as client:
-        task = (await client.get(path(client, 1))).json()
+    with server.new_database() as name:
+        settings = settings_for(server.api_url(name))
+        async with running(create_app(settings)) as app, client_for(app) as client:
+            task = await create(client)
+        server.execute(f"ALTER DATABASE {name} SET timezone = 'Asia/Tokyo'")
+        server.execute(f"ALTER DATABASE {name} SET datestyle = 'German'")
+        server.end_sessions(name)
+        async with running(create_app(settings)) as app, client_for(app, client.user_id) as client:
+            in_tokyo = (await client.get(path(client, 1))).json()
+            made_there = await create(client)
 
     assert task == in_tokyo
+    assert made_there["created_at"][10] == "T"
+    assert made_there["created_at"] > task["created_at"]
 
 
 async def test_location_names_the_path_as_the_client_sees_it(app: Any) -> None:

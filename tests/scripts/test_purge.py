@@ -24,15 +24,16 @@ def name(server: Server) -> Iterator[str]:
 
 @pytest.fixture
 async def client(server: Server, name: str) -> AsyncIterator[Client]:
-    app = create_app(settings_for(server.database_url(name, "tasks_login")))
+    app = create_app(settings_for(server.api_url(name)))
     async with running(app), client_for(app) as client:
         yield client
 
 
-def purge(url: str, *options: str) -> subprocess.CompletedProcess[str]:
+def purge(url: str, *options: str, **settings: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "scripts.purge", *options],
-        cwd=PROJECT_ROOT, env=environment(DATABASE_URL=url), capture_output=True, text=True, check=False, timeout=60,
+        cwd=PROJECT_ROOT, env=environment(DATABASE_URL=url, **settings),
+        capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
 
 
@@ -134,6 +135,46 @@ async def test_who_may_purge(client: Client, server: Server, name: str, user: st
         assert done.returncode == 1
         assert done.stderr.startswith("Nothing more is purged: permission denied to set role")
         assert await trash(client) == [1]
+
+
+@pytest.fixture
+def purger(server: Server) -> Iterator[str]:
+    """The role itself, which logs in on a cluster."""
+    server.execute("ALTER ROLE tasks_purge LOGIN")
+    yield "tasks_purge"
+    server.execute("ALTER ROLE tasks_purge NOLOGIN")
+
+
+async def test_on_a_cluster_it_works_user_by_user(server: Server, name: str, purger: str) -> None:
+    """As its own login, on the direct way: all users' trash, traces and keys, and of each only what is old."""
+    for user in ("alice", "bob", "carol"):
+        server.execute(
+            f"INSERT INTO task_lists VALUES ('{user}', 2000, 0, 9000, 0); "
+            f"INSERT INTO deleted_tasks (user_id, id, title, revision, deleted_at) "
+            f"SELECT '{user}', n, 't', n, now() - n * interval '1 day' FROM generate_series(1, 700) n; "
+            f"INSERT INTO idempotency_keys VALUES ('{user}', 'old', '', now() - interval '2 days'), "
+            f"('{user}', 'new', '', now())",
+            database=name,
+        )
+    ways = {"DATABASE_DIRECT_URL": server.database_url(name, purger), "DATABASE_CLUSTER": "citus"}
+    options = ("--older-than", "30d", "--forget-older-than", "400d")
+
+    done = purge("postgresql://tasks_api@127.0.0.1:1/none", *options, **ways)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "Purged 2013 deleted tasks, forgot 903, removed 3 old idempotency keys.\n"
+    assert server.execute("SELECT count(*) FROM deleted_tasks WHERE NOT purged", database=name) == [(3 * 29,)]
+    assert server.execute("SELECT user_id, horizon FROM task_lists ORDER BY 1", database=name) == [
+        (user, 700) for user in ("alice", "bob", "carol")
+    ]
+
+
+async def test_on_a_cluster_another_login_is_refused(server: Server, name: str) -> None:
+    """It would see nobody's rows, and say that there was nothing to do."""
+    done = purge(server.database_url(name, "tasks_login"), "--older-than", "30d", DATABASE_CLUSTER="citus")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("Nothing more is purged: on a cluster it logs in as tasks_purge itself")
 
 
 def test_the_purging_role_reaches_no_task(server: Server, name: str) -> None:

@@ -55,7 +55,7 @@ class AuthenticationMiddleware:
             try:
                 principal = await self.authenticate(scope)
             except InvalidToken as error:
-                raise problems.InvalidToken(error.description) from None
+                raise problems.InvalidToken(error.description, error.fault) from None
             scope["user"], scope["auth"] = principal, CREDENTIALS
             state = scope.setdefault("state", {})
             state["principal"], state["user_id"] = principal, principal.user_id

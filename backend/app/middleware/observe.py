@@ -15,7 +15,7 @@ import time
 import traceback
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,11 +24,20 @@ from backend.app import problems
 from backend.app.config import RefusedToStart
 from backend.app.middleware.rate_limits import RATE_FIELDS
 
+if TYPE_CHECKING:
+    from backend.app.metrics import Metrics
+    from backend.app.telemetry import Tracing
+
 ACCEPTED_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+# W3C Trace Context, section 3.2.2: version, trace id, parent id, flags.
+TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
 # RFC 6455, section 7.4.1: the endpoint is refused because of a policy.
 POLICY_VIOLATION: Final = 1008
 # Browsers take an answer for what it says it is (Fetch standard, section 3.6), whoever wrote what is in it.
 NO_SNIFFING: Final = (b"x-content-type-options", b"nosniff")
+
+# What nginx logs for a request whose client was gone before it was answered.
+CUT_SHORT: Final = 499
 
 # Request ids are names and no secrets: the operating system's random numbers cost a system call each.
 _ids = random.Random()  # noqa: S311 - as said
@@ -40,8 +49,10 @@ log = logging.getLogger("tasks")
 class ObserveMiddleware:
     """Names, answers and logs every request; logs carry no token, no body, no path and no exception's message."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: "Metrics | None" = None, tracing: "Tracing | None" = None) -> None:
         self.app = app
+        self.metrics = metrics
+        self.tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"]:
@@ -63,6 +74,8 @@ class ObserveMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if self.tracing is not None:
+                    self.tracing.routed(scope)
                 message["headers"] = [
                     *message.get("headers", ()),
                     (b"x-request-id", request_id.encode()),
@@ -79,13 +92,23 @@ class ObserveMiddleware:
                 await _answer(problem, request_id, observed_send)
         except Exception as error:  # noqa: BLE001 - the last resort
             _report(error, request_id)
+            if self.metrics is not None:
+                self.metrics.refused(problems.InternalError.slug)
             if status is None:
                 await _answer(problems.InternalError(), request_id, observed_send)
         finally:
-            if log.isEnabledFor(logging.INFO):
-                log.handle(_RequestRecord(_line(scope, request_id, status, started, refusal)))
+            self._tell(scope, request_id, status, started, refusal)
             # Its traceback holds this frame: a circle that every refusal would leave to the garbage collector.
             refusal = None
+
+    def _tell(
+        self, scope: Scope, request_id: str, status: int | None, started: float, refusal: problems.Problem | None
+    ) -> None:
+        if self.metrics is not None:
+            _measure(self.metrics, scope, status, time.perf_counter() - started, refusal)
+        if log.isEnabledFor(logging.INFO):
+            trace = _trace(scope) if self.tracing is None else self.tracing.ids()
+            log.handle(_RequestRecord(_line(scope, request_id, status, started, refusal) | trace))
 
     async def _refuse_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -123,6 +146,14 @@ def _request_id(scope: Scope) -> str:
     return f"{_ids.getrandbits(64):016x}"
 
 
+def _trace(scope: Scope) -> dict[str, str]:
+    """The caller's trace, where there are no spans of ours in it."""
+    for name, value in scope["headers"]:
+        if name == b"traceparent" and (found := TRACEPARENT.fullmatch(value)):
+            return {"trace_id": str(found[1], "ascii")}
+    return {}
+
+
 def _line(
     scope: Scope, request_id: str, status: int | None, started: float, refusal: problems.Problem | None
 ) -> dict[str, Any]:
@@ -138,6 +169,19 @@ def _line(
     if refusal is not None:
         line["reason"] = refusal.detail
     return line
+
+
+def _measure(
+    metrics: "Metrics", scope: Scope, status: int | None, seconds: float, refusal: problems.Problem | None
+) -> None:
+    metrics.answered(scope["method"], getattr(scope.get("route"), "path", None), status or CUT_SHORT, seconds)
+    if refusal is None:
+        return
+    metrics.refused(refusal.slug)
+    if isinstance(refusal, problems.Unauthenticated):
+        metrics.token_rejected(refusal.fault)
+    elif isinstance(refusal, problems.TooManyRequests):
+        metrics.rate_limited("address" if scope["state"].get("user_id") is None else "user")
 
 
 def _report(error: Exception, request_id: str) -> None:
@@ -219,5 +263,7 @@ def configure_logging(level: str) -> None:
     log.handlers = [handler]
     log.propagate = False
     log.setLevel(level.upper())
+    exporting = logging.getLogger("opentelemetry")
+    exporting.handlers, exporting.propagate = [handler], False
     access = logging.getLogger("uvicorn.access")
     access.handlers, access.propagate = [], False

@@ -1,37 +1,76 @@
-"""How Alembic reaches the database: the same URL as the app, over SQLAlchemy's ordinary engine."""
+"""How Alembic reaches the database: as the app does, but past a pooler, over SQLAlchemy's ordinary engine."""
 
 from alembic import context
+from alembic.util import CommandError
 from sqlalchemy import create_engine, pool
 
-from backend.app import config, embedded
+from backend.app import config, distribution, embedded
+from backend.app.config import Cluster, DatabaseSettings, RefusedToStart
 from backend.app.models import metadata
 
 
-def run(url: str) -> None:
-    """Migrate over one connection, every revision in a transaction of its own."""
+def run(url: str, cluster: Cluster | None) -> None:
+    """Migrate over one connection, every revision in a transaction of its own; then distribute, on a cluster."""
     # SQLAlchemy reads postgresql:// as psycopg 3; this project's driver is psycopg2.
     engine = create_engine(
         url.replace("postgresql://", "postgresql+psycopg2://", 1),
         poolclass=pool.NullPool,
         hide_parameters=True,
     )
+    distributing = cluster is not None and migrates()
+    if distributing:
+        with engine.connect() as connection:
+            distribution.require_citus(connection)
     with engine.connect() as connection:
         context.configure(connection=connection, target_metadata=metadata, transaction_per_migration=True)
         with context.begin_transaction():
             context.run_migrations()
+        distributing &= context.get_context().get_current_heads() == (context.get_head_revision(),)
+    if distributing:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            distribution.distribute(connection, list(metadata.tables))
     engine.dispose()
+
+
+def migrates() -> bool:
+    """Whether the command changes the schema; `alembic current` and `alembic check` only look at it."""
+    try:
+        context.get_revision_argument()
+    except KeyError:
+        return False
+    return True
+
+
+def url_of(settings: DatabaseSettings) -> str | None:
+    """Raises CommandError for a pooler, on whose connections a migration would leave its settings to others."""
+    url = settings.maintenance_url
+    if url is not None and settings.database_direct_url is None and config.leads_through_pooler(url):
+        raise CommandError(
+            "DATABASE_URL leads through a pooler, and a migration needs a connection of its own. Set "
+            "DATABASE_DIRECT_URL to the URL of the database itself (Neon: the same without `-pooler` in the host; "
+            "where the pooler is in session mode: the same URL)."
+        )
+    return url
+
+
+def run_as_set() -> None:
+    """Migrate the database that the settings name. Raises CommandError, which Alembic prints without a traceback."""
+    try:
+        settings = config.load(DatabaseSettings)
+    except RefusedToStart as refusal:
+        raise CommandError(str(refusal)) from None
+    if url := url_of(settings):
+        run(url, settings.database_cluster)
+    else:
+        with embedded.joined() as url:
+            run(url, None)
 
 
 if context.is_offline_mode():
     context.configure(dialect_name="postgresql", target_metadata=metadata, literal_binds=True)
     with context.begin_transaction():
         context.run_migrations()
-elif url := context.config.attributes.get("url"):
-    run(url)
+elif given := context.config.attributes.get("url"):
+    run(given, context.config.attributes.get("cluster"))
 else:
-    settings = config.load(config.DatabaseSettings)
-    if settings.database_url is not None:
-        run(settings.database_url.get_secret_value())
-    else:
-        with embedded.joined() as url:
-            run(url)
+    run_as_set()

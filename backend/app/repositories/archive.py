@@ -89,7 +89,8 @@ FINISH = prepare(
         task_count=LISTS.c.task_count + bindparam("created", type_=BigInteger),
         last_task_id=func.greatest(LISTS.c.last_task_id, bindparam("last_task_id", type_=BigInteger)),
     )
-    .where(LISTS.c.user_id == owner),
+    .where(LISTS.c.user_id == owner)
+    .returning(LISTS.c.revision),
 )
 
 

@@ -7,9 +7,12 @@ then a read may be repeated, and a write with an Idempotency-Key, which finds it
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from backend.app import problems
+
+if TYPE_CHECKING:
+    from backend.app.metrics import Metrics
 
 # The longest pauses before another try (seconds); half of each is left to chance, so that two do not meet again.
 PAUSES: Final = (0.02, 0.05, 0.1)
@@ -17,7 +20,9 @@ PAUSES: Final = (0.02, 0.05, 0.1)
 Answer = TypeVar("Answer")
 
 
-async def again(make: Callable[[], Awaitable[Answer]], *, changes_nothing_twice: bool) -> Answer:
+async def again(
+    make: Callable[[], Awaitable[Answer]], *, changes_nothing_twice: bool, metrics: "Metrics | None" = None
+) -> Answer:
     """What `make` answers, at the first try or at a later one; the request's deadline ends all of them."""
     lost = False
     for pause in PAUSES:
@@ -30,5 +35,7 @@ async def again(make: Callable[[], Awaitable[Answer]], *, changes_nothing_twice:
                 if lost or not changes_nothing_twice:
                     raise
                 lost = True
+            if metrics is not None:
+                metrics.tried_again("undone" if away.trying_again == "safe" else "lost")
         await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - no secret
     return await make()

@@ -117,14 +117,15 @@ class ContractRoute(APIRoute):
 
 async def _made(request: Request, document: Any, make: Callable[[], Coroutine[Any, Any, Reply]]) -> Reply:
     """What the handler answers; tried again where that is safe, and made once where a write has a key."""
+    metrics = request.app.state.metrics
     if request.scope["method"] == "GET":
-        return await again(make, changes_nothing_twice=True)
+        return await again(make, changes_nothing_twice=True, metrics=metrics)
     request.app.state.answers.forget(request.state.principal.user_id)
     key = key_of(request)
     if key is None:
-        return await again(make, changes_nothing_twice=False)
+        return await again(make, changes_nothing_twice=False, metrics=metrics)
     writes: Writes = request.app.state.writes
-    return await again(lambda: writes.once(request, key, document, make), changes_nothing_twice=True)
+    return await again(lambda: writes.once(request, key, document, make), changes_nothing_twice=True, metrics=metrics)
 
 
 def session_of_caller(request: Request) -> OwnerSession:

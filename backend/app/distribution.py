@@ -1,0 +1,53 @@
+"""How the tables become those of a Citus cluster: spread over its nodes by `user_id`, all rows of a user on one.
+
+Alembic calls this after a migration; what is distributed already is left as it is, so it may be run again.
+"""
+
+from collections.abc import Sequence
+
+from alembic.util import CommandError
+from sqlalchemy import Connection, text
+
+# The others refer to it.
+FIRST = "task_lists"
+COLUMN = "user_id"
+
+CITUS = text("SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')")
+DISTRIBUTED = text("SELECT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = to_regclass(:name))")
+
+
+def require_citus(connection: Connection) -> None:
+    """Raises CommandError where the database is no cluster: a migration must not do half of its work."""
+    if not connection.execute(CITUS).scalar():
+        raise CommandError(
+            "DATABASE_CLUSTER is citus, and this database has no extension citus. Make it on the coordinator and on "
+            "every node (CREATE EXTENSION citus), or unset DATABASE_CLUSTER."
+        )
+
+
+def distribute(connection: Connection, tables: Sequence[str]) -> None:
+    """Distribute what is not yet, with the rows that are there, on a connection that commits each statement.
+
+    The API does not start meanwhile: row-level security is not forced on the owner while a table's rows are copied,
+    for COPY takes none where it is.
+    """
+    moved = []
+    for table in sorted(tables, key=lambda name: name != FIRST):
+        if not connection.execute(DISTRIBUTED, {"name": table}).scalar():
+            for statement in statements(table):
+                connection.execute(text(statement))
+            moved.append(table)
+        # Also where a run before this one was cut short.
+        connection.execute(text(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY"))
+    for table in moved:
+        # The rows that were there stay behind where they were, out of sight.
+        connection.execute(text(f"SELECT truncate_local_data_after_distributing_table('{table}')"))
+
+
+def statements(table: str) -> list[str]:
+    """What distributes a table, one statement for each message, as a cluster takes DDL."""
+    beside = "" if table == FIRST else f", colocate_with => '{FIRST}'"
+    return [
+        f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY",
+        f"SELECT create_distributed_table('{table}', '{COLUMN}'{beside})",
+    ]
