@@ -47,6 +47,9 @@ _numbers = itertools.count(1)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--plain", action="store_true", help="without the lean path and prepared statements")
+    parser.addoption("--faults", action="store_true", help="all of tests/faults, as scripts/faults.sh runs it")
+    parser.addoption("--soak", type=float, default=0.0, help="so many seconds of load (tests/faults/test_soak.py)")
+    parser.addoption("--within", type=float, default=600.0, help="seconds for the whole run: the soak is cut to fit")
     parser.addoption("--pooled", action="store_true", help="through PgBouncer, with 5 connections to the server")
     parser.addoption("--cluster", action="store_true", help="with DATABASE_CLUSTER=citus; see tests/test_citus.py")
     parser.addoption("--screenshots", action="store_true", help="take docs/web-*.png anew (tests/browser/test_web.py)")
@@ -138,6 +141,11 @@ def messages_ahead() -> int:
     return 5 if "database_cluster" in _ways else 0
 
 
+def messages(statements: int) -> int:
+    """How many messages so many statements are in this run that are sent alone: on a cluster each has six."""
+    return statements * 6 if "database_cluster" in _ways else statements
+
+
 def token(
     user_id: str | None = None, *, secret: str = SECRET, header: dict[str, Any] | None = None, **claims: Any
 ) -> str:
@@ -159,6 +167,7 @@ NOT_PLAIN = (
     "browser",
     "deploy",
     "examples",
+    "faults",
     "interop",
     "scripts",
     "test_auth.py",

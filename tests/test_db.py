@@ -2,11 +2,15 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg2
 import pytest
+import uvloop
 
 from backend.app import problems
 from backend.app.config import RefusedToStart
@@ -279,6 +283,33 @@ async def test_a_backend_ended_by_its_administrator_is_a_503(database_url: str, 
         with pytest.raises(problems.DatabaseUnavailable):
             await ended
         assert await session.run(WHO)
+
+
+def test_an_end_that_uvloop_tells_of_once_is_noticed(database_url: str, server: Server) -> None:
+    """A backend that ends with a query unread: its last words and the socket's error come together, and nothing after
+    them. Whoever waits is told at once, and not by their deadline."""
+
+    async def ended() -> str:
+        async with (
+            database_for(database_url, pool_size=1) as database,
+            database.transaction(new_user()) as session,
+        ):
+            [pid] = await session.rows(Statement("pid", "SELECT pg_backend_pid()", ("pid",)))
+            os.kill(pid[0], signal.SIGSTOP)
+            waiting = asyncio.ensure_future(session.rows(Statement("one", "SELECT 1", ("one",))))
+            await asyncio.sleep(0)  # sent
+            server.execute(f"SELECT pg_terminate_backend({pid[0]})")
+            os.kill(pid[0], signal.SIGCONT)
+            server.execute(
+                f"SELECT pg_terminate_backend({pid[0]}, 5000)"
+            )  # waits until it is gone, and the loop with it
+            async with asyncio.timeout(5):
+                await waiting
+        return "not ended"
+
+    # In a thread, for this one has another event loop.
+    with ThreadPoolExecutor(1) as thread, pytest.raises(problems.DatabaseUnavailable):
+        thread.submit(uvloop.run, ended()).result()
 
 
 async def test_a_database_that_is_away_is_a_503_and_comes_back(database_url: str) -> None:

@@ -180,6 +180,21 @@ async def test_the_start_does_not_need_better_auth(database_url: str, monkeypatc
             assert await status(app, key.token(user, server.url), user) == 200
 
 
+async def test_a_look_that_failed_is_not_the_last_one(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Better Auth was away when somebody came with a new key: it is found by itself, long before the next look."""
+    monkeypatch.setattr(jwks, "FIRST_RETRY_SECONDS", 0.05)
+    old, new, user = SigningKey(), SigningKey(), new_user()
+    async with key_server(old) as server, trusting(server, database_url) as app:
+        assert await status(app, old.token(user, server.url), user) == 200
+        await server.stop()
+        assert await status(app, new.token(user, server.url), user) == 503
+
+        server.publish(old, new)
+        await server.start()
+        await server.until_asked(2)
+        assert await status(app, new.token(user, server.url), user) == 200
+
+
 async def test_keys_are_renewed_outside_of_requests(database_url: str) -> None:
     """After the TTL they are fetched again though nobody asks for an unknown one."""
     old, new, user = SigningKey(), SigningKey(), new_user()

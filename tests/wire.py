@@ -12,6 +12,11 @@ from psycopg2.extensions import parse_dsn
 HEADER_BYTES = 5
 
 Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
+Judge = Callable[[bytes], bool]
+
+
+def _never(_: bytes) -> bool:
+    return False
 
 
 class Wire:
@@ -32,6 +37,12 @@ class Wire:
         self.refusing = False
         self._losing = self._once = False
         self._last_query: int | None = None
+        self.cuts_before: Judge = _never
+        """Of a query: it never comes to the server, and its connection is cut."""
+        self.loses_answer_to: Judge = _never
+        """Of a query: the server gets it, and the answer, and the connection with it, is lost."""
+        self.cuts = 0
+        """How often either has happened."""
 
     @property
     def queries(self) -> int:
@@ -68,15 +79,16 @@ class Wire:
         server_reader, server_writer = await self._connect()
         ends = {writer, server_writer}
         self._writers |= ends
+        lost = asyncio.Event()
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             async with asyncio.TaskGroup() as both_ways:
-                both_ways.create_task(self._requests(reader, server_writer))
-                both_ways.create_task(self._answers(server_reader, writer))
+                both_ways.create_task(self._requests(reader, server_writer, lost))
+                both_ways.create_task(self._answers(server_reader, writer, lost))
         for end in ends:
             end.close()
         self._writers -= ends
 
-    async def _requests(self, reader: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
+    async def _requests(self, reader: asyncio.StreamReader, server: asyncio.StreamWriter, lost: asyncio.Event) -> None:
         startup = await reader.readexactly(4)
         server.write(startup + await reader.readexactly(int.from_bytes(startup) - 4))
         with contextlib.suppress(asyncio.IncompleteReadError):
@@ -88,16 +100,22 @@ class Wire:
                 body = await reader.readexactly(int.from_bytes(header[1:]) - 4)
                 if header[:1] == b"Q":
                     self.texts.append(body.rstrip(b"\0").decode())
+                if self.cuts_before(body):
+                    self.cuts += 1
+                    break
+                if self.loses_answer_to(body):
+                    self.cuts += 1
+                    lost.set()
                 server.write(header + body)
                 await server.drain()
-                if last:
+                if last or lost.is_set():
                     break
         server.close()
 
-    async def _answers(self, server: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _answers(self, server: asyncio.StreamReader, writer: asyncio.StreamWriter, lost: asyncio.Event) -> None:
         while answer := await server.read(65536):
             self.answered += len(answer)
-            if self._losing:
+            if self._losing or lost.is_set():
                 continue
             await self._flowing.wait()
             writer.write(answer)

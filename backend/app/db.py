@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import logging
 import re
+import select
 import socket
 import time
 from collections import deque
@@ -109,7 +110,7 @@ class Connection:
         self._fd: int = raw.fileno()
         self._loop = asyncio.get_running_loop()
         self._answer: asyncio.Future[None] | None = None
-        self._loop.add_reader(self._fd, self._advance)
+        self._loop.add_reader(self._fd, self._arrived)
         self._watched = True
         self._cursor = raw.cursor()
         # Timestamps stay PostgreSQL's text: making datetimes of them and text again took a third of a list's time.
@@ -161,6 +162,15 @@ class Connection:
         self._unwatch()
         self._raw.close()
 
+    def _arrived(self) -> None:
+        """Take in all that has come, unless it was the answer.
+
+        uvloop tells of a socket's error once and never again, and the server's last words may come with it.
+        """
+        self._advance()
+        while (self._answer is None or not self._answer.done()) and not self._raw.closed and _has_more(self._fd):
+            self._advance()
+
     def _advance(self) -> None:
         try:
             state = self._raw.poll()
@@ -193,6 +203,12 @@ class Connection:
             self._watched = False
             self._loop.remove_reader(self._fd)
             self._loop.remove_writer(self._fd)
+
+
+def _has_more(fd: int) -> bool:
+    look = select.poll()
+    look.register(fd, select.POLLIN)
+    return bool(look.poll(0))
 
 
 class Pool:

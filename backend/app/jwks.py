@@ -14,8 +14,9 @@ import httpx
 from backend.app import problems
 from backend.app.signatures import PublishedKeys, Unusable, read_published
 
-# The first wait after a fetch that failed (seconds); it doubles until it is the cooldown.
-FIRST_RETRY_SECONDS = 1.0
+# The waits after a fetch that failed (seconds): each is twice the one before. Short to the end, so that tokens of a new
+# key are good within seconds of Better Auth's return.
+FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 1.0, 4.0
 
 log = logging.getLogger("tasks")
 
@@ -49,6 +50,7 @@ class RemoteKeys:
         self._client: httpx.AsyncClient | None = None
         self._document = b""
         self._away = True  # nothing was fetched yet
+        self._failed = asyncio.Event()
         self._looked = -cooldown
         self._fetching: asyncio.Task[None] | None = None
 
@@ -68,10 +70,24 @@ class RemoteKeys:
 
     async def _keep_fresh(self) -> None:
         retry = FIRST_RETRY_SECONDS
+        await self._fetched()
         while True:
+            if self._away:
+                await asyncio.sleep(retry)
+                retry = min(retry * 2, LONGEST_RETRY_SECONDS)
+                await self._fetched()
+            else:
+                retry = FIRST_RETRY_SECONDS
+                await self._until_old_or_away()
+
+    async def _until_old_or_away(self) -> None:
+        """Fetch when the keys are old, unless a request's look for an unknown key finds Better Auth away before."""
+        self._failed.clear()
+        try:
+            async with asyncio.timeout(self._ttl):
+                await self._failed.wait()
+        except TimeoutError:
             await self._fetched()
-            retry = min(retry * 2, self._cooldown) if self._away else FIRST_RETRY_SECONDS
-            await asyncio.sleep(retry if self._away else self._ttl)
 
     async def look_again(self) -> None:
         """Called for a key that is not known: when it returns, the keys are as Better Auth last told.
@@ -108,6 +124,7 @@ class RemoteKeys:
                 self._document = document
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the next try is on its way
             self._away = True
+            self._failed.set()
             known = isinstance(error, httpx.HTTPError | TimeoutError | Unusable)
             fields = {"error": type(error).__name__, "reason": str(error).partition("\n")[0] if known else None}
             log.warning("jwks: cannot fetch the keys", extra={"fields": fields})
