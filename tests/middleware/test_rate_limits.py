@@ -15,6 +15,7 @@ from backend.app.middleware.rate_limits import RATE_FIELDS, StrangersMiddleware,
 from backend.app.rates import RateLimit
 from tests import programs
 from tests.conftest import Server, client_for, new_user, running, settings_for, token
+from tests.wire import wire_to
 
 LIMITED = {"rate_limit_per_user": "3/minute", "rate_limit_per_address": "2/minute"}
 
@@ -159,14 +160,22 @@ async def test_so_many_requests_are_under_way_and_no_more() -> None:
 
 async def test_a_flood_is_answered_with_503_and_health_with_200(database_url: str) -> None:
     """On the whole stack: those over the limit are turned away before their token is read."""
-    settings = settings_for(database_url, max_requests=1, database_pool_size=1)
-    async with running(create_app(settings)) as app, client_for(app) as client:
+    async with (
+        wire_to(database_url) as (wire, url),
+        running(create_app(settings_for(url, max_requests=1, database_pool_size=1))) as app,
+        client_for(app) as client,
+    ):
         user = new_user()
+        wire.hold()
+        under_way = asyncio.ensure_future(client.get(f"/api/{client.user_id}/tasks"))
+        await asyncio.sleep(0)
         answers = await asyncio.gather(
-            *(client.get(f"/api/{client.user_id}/tasks") for _ in range(5)),
+            *(client.get(f"/api/{client.user_id}/tasks") for _ in range(4)),
             client.get("/health"),
             client.get(f"/api/{user}/tasks", headers={"Authorization": f"Bearer {token(user)}"}),
         )
+        wire.flow()
+        answers.insert(0, await under_way)
 
     assert [answer.status_code for answer in answers] == [200, 503, 503, 503, 503, 200, 503]
     assert answers[1].json()["type"] == "urn:tasks:problem:busy"
