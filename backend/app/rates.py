@@ -8,6 +8,7 @@ import logging
 import math
 import time
 from collections import OrderedDict, deque
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from limits import RateLimitItem, parse
@@ -20,6 +21,8 @@ REDIS_TIMEOUT: Final = 0.25
 REDIS_PAUSE: Final = 5.0
 # Whoever has one IPv6 address has all of its network (RFC 6177).
 IPV6_NETWORK_BITS: Final = 64
+# Addresses whose network is remembered: to read one costs more than to count it.
+KNOWN_ADDRESSES: Final = 4096
 
 log = logging.getLogger("tasks")
 
@@ -121,6 +124,7 @@ class _Redis:
         await client.aclose()
 
 
+@lru_cache(KNOWN_ADDRESSES)
 def network_of(address: str) -> str:
     """What an address is counted as: itself, or its network, of which one person has all addresses."""
     try:
