@@ -214,8 +214,9 @@ class OperationFailed(Problem):
     def __init__(self, operation: int, problem: Problem) -> None:
         self.operation = operation
         self.problem = problem
-        # As the instance has them, so that it is answered as the operation's own request would have been.
-        self.status, self.slug, self.title = problem.status, problem.slug, problem.title  # type: ignore[misc]
+        # So that it is answered as the operation's own request would have been.
+        self.status, self.slug = problem.status, problem.slug  # type: ignore[misc] # the instance's, not the class's
+        self.title = problem.title  # type: ignore[misc] # as above
         super().__init__(f"{problem.detail} Nothing of the batch was made.")
 
     def members(self) -> dict[str, Any]:

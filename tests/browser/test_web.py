@@ -354,7 +354,7 @@ async def test_what_another_tab_did_is_said_and_not_overwritten(visited: Watched
     page = visited.page
     visited.expected = ("412 (Precondition Failed)", "404 (Not Found)")
     alert = page.get_by_role("alert")
-    # This tab is not told of changes: what it does comes before that.
+    # Nobody tells this tab of changes, else it may know of them before it acts.
     await page.route("**/events", lambda _: None)
     await page.reload()
     await add(page, "Call the bank")
