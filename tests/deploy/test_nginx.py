@@ -9,7 +9,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -88,10 +87,10 @@ def answer_of(connection: socket.socket) -> tuple[bytes, bytes]:
     return top, body
 
 
-def until_end(connection: socket.socket) -> bytes:
+async def until_end(reader: asyncio.StreamReader) -> bytes:
     received = b""
     with contextlib.suppress(OSError):
-        while piece := connection.recv(65536):
+        while piece := await reader.read(65536):
             received += piece
     return received
 
@@ -227,29 +226,40 @@ async def test_an_address_is_who_connects_and_not_what_they_say(nginx: Proxy) ->
     assert (told_off, served) == (401, 200)
 
 
-@contextlib.contextmanager
-def dripping(there: Proxy, begun: bytes) -> Iterator[list[ssl.SSLSocket]]:
-    """So many clients that have begun so and send a byte every now and then."""
-    stopped = threading.Event()
-    connections = [opened(there) for _ in range(SLOW)]
-
-    def drip() -> None:
-        for connection in connections:
-            connection.sendall(begun)
-        while not stopped.wait(0.2):
-            for connection in connections:
-                with contextlib.suppress(OSError):
-                    connection.sendall(b"x")
-
-    thread = threading.Thread(target=drip)
-    thread.start()
+@contextlib.asynccontextmanager
+async def connected(there: Proxy) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """For who sends and listens at once; a TLS socket that two threads use at once may crash the interpreter."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", there.port, ssl=there.tls, server_hostname="127.0.0.1")
     try:
-        yield connections
+        yield reader, writer
     finally:
-        stopped.set()
-        thread.join()
-        for connection in connections:
-            connection.close()
+        writer.transport.abort()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
+@contextlib.asynccontextmanager
+async def dripping(there: Proxy, begun: bytes) -> AsyncIterator[list[asyncio.Task[bytes]]]:
+    """So many clients that have begun so and send a byte every now and then; what each hears until the end."""
+
+    async def drip() -> None:
+        while (await asyncio.wait(heard, timeout=0.2))[1]:
+            for _, writer in connections:
+                if not writer.is_closing():
+                    writer.write(b"x")
+
+    async with contextlib.AsyncExitStack() as stack:
+        connections = [await stack.enter_async_context(connected(there)) for _ in range(SLOW)]
+        for _, writer in connections:
+            writer.write(begun)
+        heard = [asyncio.create_task(until_end(reader)) for reader, _ in connections]
+        tasks = [*heard, asyncio.create_task(drip())]
+        try:
+            yield heard
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def served_meanwhile(there: Proxy) -> list[int]:
@@ -265,9 +275,10 @@ async def served_meanwhile(there: Proxy) -> list[int]:
 
 async def test_slow_heads_hold_nobody_up_and_are_cut(nginx: Proxy) -> None:
     """A byte now and then is no reason to wait: the time is that of the whole head."""
-    with dripping(nginx, b"GET /api/alice/tasks HTTP/1.1\r\nHost: api\r\nX-Slow: ") as connections:
+    async with dripping(nginx, b"GET /api/alice/tasks HTTP/1.1\r\nHost: api\r\nX-Slow: ") as heard:
         statuses = await served_meanwhile(nginx)
-        answers = await asyncio.to_thread(lambda: [until_end(connection) for connection in connections])
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            answers = await asyncio.gather(*heard)
 
     assert statuses == [200] * 5 * PLACES
     assert set(answers) == {b""}
@@ -277,7 +288,7 @@ async def test_slow_bodies_take_no_place_in_the_api(nginx: Proxy) -> None:
     """More of them than the API has places: nginx waits for all of a body before it asks."""
     begun = head("POST", "/api/alice/tasks", "Content-Type: application/json", "Content-Length: 1000")
     assert SLOW > 2 * PLACES
-    with dripping(nginx, begun):
+    async with dripping(nginx, begun):
         statuses = await served_meanwhile(nginx)
 
     assert statuses == [200] * 5 * PLACES
@@ -293,17 +304,17 @@ async def test_64_mb_of_headers_are_not_kept(nginx: Proxy) -> None:
     """They are refused after what is allowed, nothing of the rest is kept, and others are served meanwhile."""
     with opened(nginx) as greedy:
 
-        def send() -> None:
+        def send() -> bytes:
             greedy.sendall(b"GET /api/alice/tasks HTTP/1.1\r\nHost: api\r\n")
             with contextlib.suppress(OSError):
                 for number in range(64 * 1024):
                     greedy.sendall(b"X-Field-%d: %s\r\n" % (number, b"x" * 1000))
+            return greedy.recv(4096)
 
         before = memory(nginx)
         sending = asyncio.create_task(asyncio.to_thread(send))
         statuses = await served_meanwhile(nginx)
-        answer = await asyncio.to_thread(greedy.recv, 4096)
-        await sending
+        answer = await sending
         grown = memory(nginx) - before
 
     assert answer.startswith(b"HTTP/1.1 431")
