@@ -335,11 +335,12 @@ async def test_what_is_sent_makes_no_series_of_its_own(measured: Measured) -> No
 
 
 def test_off_is_not_even_loaded() -> None:
-    """Neither Prometheus' library nor OpenTelemetry's SDK."""
+    """Neither Prometheus' library nor OpenTelemetry's SDK, nor what speaks to Redis."""
     program = (
         "import sys; from backend.app.main import create_app; from tests.conftest import settings_for; "
         "app = create_app(settings_for('postgresql://h/d')); "
-        "print([n for n in sys.modules if n.startswith(('prometheus_client', 'opentelemetry.sdk', 'requests'))])"
+        "off = ('prometheus_client', 'opentelemetry.sdk', 'requests', 'limits', 'redis'); "
+        "print([name for name in sys.modules if name.startswith(off)])"
     )
     ended = subprocess.run(
         [sys.executable, "-c", program], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True

@@ -9,10 +9,9 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from limits import parse
 
-from backend.app import rates
-from backend.app.rates import RateLimit, Standing, Window, network_of
+from backend.app import rates, shared_rates
+from backend.app.rates import Limit, RateLimit, Standing, Window, limit_of, network_of
 from tests.programs import end, free_port, until
 
 
@@ -33,9 +32,35 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("1200/minute", Limit(1200, 60)),
+        ("1/second", Limit(1, 1)),
+        ("100/10 seconds", Limit(100, 10)),
+        ("100 per 2 hours", Limit(100, 7200)),
+        ("5 / day", Limit(5, 86400)),
+        ("999999999/99999days", Limit(999_999_999, 8_639_913_600)),
+    ],
+)
+def test_a_limit_is_read(text: str, limit: Limit) -> None:
+    """As people write it."""
+    assert limit_of(text) == limit
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "many", "0/minute", "1/0 minutes", "-1/minute", "1.5/minute", "1/month", "1/minute;9/day", "1/minute\n"],
+)
+def test_what_is_no_limit_is_refused(text: str) -> None:
+    """With a sentence that says how one looks."""
+    with pytest.raises(ValueError, match="such as 1200/minute"):
+        limit_of(text)
+
+
 def test_a_window_moves(clock: Clock) -> None:
     """A place is free again as soon as the request that had it is older than the window, and not before."""
-    window = Window(parse("3/10 seconds"))
+    window = Window(limit_of("3/10 seconds"))
     taken = []
     for moment in (0, 4, 5, 9, 9.9, 10, 13.9, 14, 14, 15, 60):
         clock.now = 1000.0 + moment
@@ -50,14 +75,14 @@ def test_a_window_moves(clock: Clock) -> None:
 
 def test_names_have_windows_of_their_own(clock: Clock) -> None:
     """What one has used up is not the other's."""
-    window = Window(parse("1/minute"))
+    window = Window(limit_of("1/minute"))
 
     assert [window.hit(name).allowed for name in ("a", "b", "a", "b", "c")] == [True, True, False, False, True]
 
 
 def test_who_is_quiet_is_forgotten(clock: Clock) -> None:
     """A hundred thousand names leave nothing behind; who asks is remembered."""
-    window = Window(parse("5/minute"))
+    window = Window(limit_of("5/minute"))
     for number in range(100_000):
         window.hit(str(number))
     clock.now += 30
@@ -72,7 +97,7 @@ def test_who_is_quiet_is_forgotten(clock: Clock) -> None:
 
 def test_who_is_refused_has_no_more_requests_than_the_limit(clock: Clock) -> None:
     """Refused requests do not count: a user is not shut out by asking on."""
-    window = Window(parse("2/10 seconds"))
+    window = Window(limit_of("2/10 seconds"))
     for _ in range(50):
         clock.now += 1
         window.hit("u1")
@@ -168,7 +193,7 @@ async def test_without_redis_each_process_counts_for_itself(
 
     assert [standing.allowed for standing in standings] == [True] * 5 + [False] * 2
     redis.start()
-    monkeypatch.setattr(rates, "REDIS_PAUSE", 0.0)
+    monkeypatch.setattr(shared_rates, "REDIS_PAUSE", 0.0)
     limit._redis._away_until = 0.0  # type: ignore[union-attr] # noqa: SLF001 - the pause is over
     assert (await limit.hit("user:u1")).remaining == 4
 
@@ -186,7 +211,7 @@ async def test_a_redis_that_hangs_holds_nobody_up() -> None:
     async with await asyncio.start_server(hang, "127.0.0.1", 0) as silent:
         port = silent.sockets[0].getsockname()[1]
         limit = RateLimit("5/minute", f"redis://127.0.0.1:{port}/0")
-        async with asyncio.timeout(10 * rates.REDIS_TIMEOUT):
+        async with asyncio.timeout(10 * shared_rates.REDIS_TIMEOUT):
             standings = [await limit.hit("user:u1") for _ in range(3)]
         await limit.close()
 

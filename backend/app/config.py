@@ -12,6 +12,8 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from backend.app.rates import limit_of
+
 # Whether each connection prepares its statements: auto is "unless the URL names a transaction pooler".
 Prepare = Literal["auto", "on", "off"]
 # What the tables are spread over, beside one PostgreSQL.
@@ -29,7 +31,6 @@ OTLP_COLLECTOR = "http://localhost:4318"
 _ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:\d{1,5})?")
 _URL = re.compile(r"https?://(\[[0-9a-f:.]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?(/[A-Za-z0-9._~/-]*)?")
 _QUOTABLE = re.compile(r"[ !#-\[\]-~]+")
-_RATE = re.compile(r"[1-9]\d{0,8} ?(/|per) ?([1-9]\d{0,4} ?)?(second|minute|hour|day)s?")
 _LOOPBACK = re.compile(r"http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 # How the URL of a transaction pooler looks: Neon's and Supabase's hosts, and the port that PgBouncer comes with.
 _POOLER_HOST, _POOLER_PORT = re.compile("pooler|bouncer"), "6432"
@@ -98,8 +99,7 @@ def leads_through_pooler(url: str) -> bool:
 
 
 def _rate(text: str) -> str:
-    if not _RATE.fullmatch(text):
-        raise ValueError("must be a number of requests and a time, such as 1200/minute or 100/10 seconds")
+    limit_of(text)
     return text
 
 

@@ -4,27 +4,39 @@ Knows no HTTP and no users: what is counted has a name that the middleware gives
 """
 
 import ipaddress
-import logging
 import math
+import re
 import time
 from collections import OrderedDict, deque
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from limits import RateLimitItem, parse
-from limits.aio.storage import RedisStorage
-from limits.aio.strategies import MovingWindowRateLimiter
-from limits.errors import StorageError
+if TYPE_CHECKING:
+    from backend.app.shared_rates import SharedWindow
 
-# How long Redis may take to answer, and how long it is left alone after it did not (seconds).
-REDIS_TIMEOUT: Final = 0.25
-REDIS_PAUSE: Final = 5.0
+UNITS: Final = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
 # Whoever has one IPv6 address has all of its network (RFC 6177).
 IPV6_NETWORK_BITS: Final = 64
 # Addresses whose network is remembered: to read one costs more than to count it.
 KNOWN_ADDRESSES: Final = 4096
 
-log = logging.getLogger("tasks")
+_LIMIT = re.compile(rf"([1-9]\d{{0,8}}) ?(?:/|per) ?(?:([1-9]\d{{0,4}}) ?)?({'|'.join(UNITS)})s?")
+
+
+class Limit(NamedTuple):
+    """At most so many requests in any so many seconds."""
+
+    most: int
+    seconds: int
+
+
+def limit_of(text: str) -> Limit:
+    """Read a limit such as `1200/minute` or `100 per 10 seconds`. Raises ValueError."""
+    found = _LIMIT.fullmatch(text)
+    if found is None:
+        raise ValueError("must be a number of requests and a time, such as 1200/minute or 100/10 seconds")
+    most, times, unit = found.groups()
+    return Limit(int(most), int(times or 1) * UNITS[unit])
 
 
 class Standing(NamedTuple):
@@ -42,9 +54,8 @@ class Window:
     second; here a request costs the same however many names there are.
     """
 
-    def __init__(self, limit: RateLimitItem) -> None:
-        self._most = limit.amount
-        self._seconds = limit.get_expiry()
+    def __init__(self, limit: Limit) -> None:
+        self._most, self._seconds = limit
         self._moments: OrderedDict[str, deque[float]] = OrderedDict()
 
     def hit(self, name: str) -> Standing:
@@ -76,10 +87,10 @@ class RateLimit:
     """
 
     def __init__(self, text: str, storage: str | None) -> None:
-        limit = parse(text)
-        self.most, self.seconds = limit.amount, limit.get_expiry()
+        limit = limit_of(text)
+        self.most, self.seconds = limit
         self._here = Window(limit)
-        self._redis = None if storage is None else _Redis(limit, storage)
+        self._redis = None if storage is None else _shared(limit, storage)
 
     async def hit(self, name: str) -> Standing:
         """Count a request of this name."""
@@ -91,37 +102,10 @@ class RateLimit:
             await self._redis.close()
 
 
-class _Redis:
-    def __init__(self, limit: RateLimitItem, url: str) -> None:
-        self._limit = limit
-        self._storage = RedisStorage(
-            f"async+{url}",
-            wrap_exceptions=True,
-            implementation="redispy",
-            key_prefix="tasks",
-            socket_timeout=REDIS_TIMEOUT,
-            socket_connect_timeout=REDIS_TIMEOUT,
-        )
-        self._limiter = MovingWindowRateLimiter(self._storage)
-        self._away_until = 0.0
+def _shared(limit: Limit, url: str) -> "SharedWindow":
+    from backend.app.shared_rates import SharedWindow  # noqa: PLC0415 - Redis' client is loaded only where one is named
 
-    async def hit(self, name: str) -> Standing | None:
-        """None where Redis does not answer."""
-        if time.monotonic() < self._away_until:
-            return None
-        try:
-            allowed = await self._limiter.hit(self._limit, name)
-            window = await self._limiter.get_window_stats(self._limit, name)
-        except (OSError, StorageError) as error:
-            self._away_until = time.monotonic() + REDIS_PAUSE
-            fields = {"error": type(error.__cause__ or error).__name__}
-            log.warning("rate limits: Redis does not answer, each process counts for itself", extra={"fields": fields})
-            return None
-        return Standing(allowed, window.remaining, max(math.ceil(window.reset_time - time.time()), 1))
-
-    async def close(self) -> None:
-        client = self._storage.bridge.get_connection()  # type: ignore[attr-defined] # the library has no way to close
-        await client.aclose()
+    return SharedWindow(limit, url)
 
 
 @lru_cache(KNOWN_ADDRESSES)
