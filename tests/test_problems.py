@@ -39,4 +39,4 @@ def test_a_problem_has_the_members_of_rfc_9457(problem: Problem) -> None:
     assert list(body)[:6] == ["type", "title", "status", "detail", "instance", "request_id"]
     assert body["type"] == f"urn:tasks:problem:{problem.slug}"
     assert body["detail"].endswith(".")
-    assert all(value.isascii() and "\n" not in value for value in problem.headers().values())
+    assert all(name.islower() and value.isascii() and b"\n" not in value for name, value in problem.headers())

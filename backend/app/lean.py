@@ -16,9 +16,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from backend.app.problems import RawHeaders
 from backend.app.routes.route import ContractRoute
-
-RawHeaders = list[tuple[bytes, bytes]]
 
 
 def shorten(app: FastAPI) -> None:

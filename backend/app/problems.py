@@ -10,6 +10,10 @@ import orjson
 
 MEDIA_TYPE = "application/problem+json"
 REALM = "tasks"
+CHALLENGE = (b"www-authenticate", f'Bearer realm="{REALM}"'.encode())
+
+# As ASGI has them: lower-case names, and values.
+RawHeaders = list[tuple[bytes, bytes]]
 
 # Why there is no good token, for who counts them; few, and fixed.
 TokenFault = Literal[
@@ -45,9 +49,9 @@ class Problem(Exception):
             self.detail = detail
         super().__init__(self.detail)
 
-    def headers(self) -> dict[str, str]:
+    def headers(self) -> RawHeaders:
         """Headers that HTTP asks for beside the body, such as Allow or Retry-After."""
-        return {}
+        return []
 
     def members(self) -> dict[str, Any]:
         """Members of the body beyond the five standard ones (RFC 9457, section 3.2)."""
@@ -91,8 +95,8 @@ class Unauthenticated(Problem):
     detail = "Send `Authorization: Bearer <token>` with a token from Better Auth."
     fault: TokenFault = "missing"
 
-    def headers(self) -> dict[str, str]:
-        return {"WWW-Authenticate": f'Bearer realm="{REALM}"'}
+    def headers(self) -> RawHeaders:
+        return [CHALLENGE]
 
 
 class InvalidToken(Unauthenticated):
@@ -105,9 +109,9 @@ class InvalidToken(Unauthenticated):
         self.fault = fault
         super().__init__(detail)
 
-    def headers(self) -> dict[str, str]:
+    def headers(self) -> RawHeaders:
         challenge = f'Bearer realm="{REALM}", error="invalid_token", error_description="{self.detail}"'
-        return {"WWW-Authenticate": challenge}
+        return [(b"www-authenticate", challenge.encode())]
 
 
 class NotYours(Problem):
@@ -140,8 +144,8 @@ class MethodNotAllowed(Problem):
         self.allow = ", ".join(sorted(allowed))
         super().__init__(f"Use one of: {self.allow}.")
 
-    def headers(self) -> dict[str, str]:
-        return {"Allow": self.allow}
+    def headers(self) -> RawHeaders:
+        return [(b"allow", self.allow.encode())]
 
 
 class NotAcceptable(Problem):
@@ -157,8 +161,8 @@ class KeyInUse(Problem):
     status, slug, title = 409, "key-in-use", "A write with a key is under way"
     detail = "Another write of yours with an Idempotency-Key has not ended yet. Repeat this one in a moment."
 
-    def headers(self) -> dict[str, str]:
-        return {"Retry-After": "1"}
+    def headers(self) -> RawHeaders:
+        return [(b"retry-after", b"1")]
 
 
 class StartAgain(Problem):
@@ -234,8 +238,8 @@ class TooManyStreams(Problem):
     status, slug, title = 429, "too-many-streams", "Too many streams are open"
     detail = "Close a stream of yours, or try again in a moment."
 
-    def headers(self) -> dict[str, str]:
-        return {"Retry-After": "10"}
+    def headers(self) -> RawHeaders:
+        return [(b"retry-after", b"10")]
 
 
 class TooManyRequests(Problem):
@@ -247,8 +251,8 @@ class TooManyRequests(Problem):
         self.retry_after = retry_after
         super().__init__()
 
-    def headers(self) -> dict[str, str]:
-        return {"Retry-After": str(self.retry_after)}
+    def headers(self) -> RawHeaders:
+        return [(b"retry-after", b"%d" % self.retry_after)]
 
 
 class HeadersTooLarge(Problem):
@@ -270,8 +274,8 @@ class Unavailable(Problem):
     detail = "Try again in a moment."
     retry_after: ClassVar[int] = 1
 
-    def headers(self) -> dict[str, str]:
-        return {"Retry-After": str(self.retry_after)}
+    def headers(self) -> RawHeaders:
+        return [(b"retry-after", b"%d" % self.retry_after)]
 
 
 class DatabaseUnavailable(Unavailable):

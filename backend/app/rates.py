@@ -61,7 +61,9 @@ class Window:
     def hit(self, name: str) -> Standing:
         now = time.monotonic()
         since = now - self._seconds
-        moments = self._moments.setdefault(name, deque())
+        moments = self._moments.get(name)
+        if moments is None:
+            moments = self._moments[name] = deque()
         while moments and moments[0] <= since:
             moments.popleft()
         if allowed := len(moments) < self._most:

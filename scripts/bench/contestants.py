@@ -27,6 +27,8 @@ TASKS_PER_USER: Final = 200
 CALLERS: Final = 200
 PAGE: Final = 20
 SECRET = secrets.token_urlsafe(36)
+# As deploy/ starts it; the floor, too.
+AS_DEPLOYED: Final = ("--http", "backend.app.protocol:Protocol", "--no-access-log", "--no-server-header")
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
@@ -189,7 +191,7 @@ def uvicorn(module: str, *options: str, **environment: str) -> Callable[[], Serv
 
 def project(url: str, name: str = "project", title: str = "this project", **settings: str) -> Contestant:
     start = uvicorn(
-        "backend.app.main:app", "--no-access-log", DATABASE_URL=url, ENVIRONMENT="production",
+        "backend.app.main:app", *AS_DEPLOYED, DATABASE_URL=url, ENVIRONMENT="production",
         CORS_ORIGINS="http://localhost:3000",
         # All is counted, and nothing is refused for it: few users ask what many would.
         RATE_LIMIT_PER_USER="1000000/minute", RATE_LIMIT_PER_ADDRESS="1000000/minute", **settings,
@@ -218,7 +220,7 @@ def fastify(url: str, name: str = "fastify", title: str = "Fastify + pg", **envi
 
 def floor(answers: Path) -> Contestant:
     """`answers`: see floor.py."""
-    start = uvicorn("scripts.bench.floor:app", "--no-access-log", FLOOR_ANSWERS=str(answers))
+    start = uvicorn("scripts.bench.floor:app", *AS_DEPLOYED, FLOOR_ANSWERS=str(answers))
     return Contestant("floor", "the floor", start, tokens())
 
 

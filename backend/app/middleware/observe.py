@@ -35,6 +35,7 @@ TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[
 POLICY_VIOLATION: Final = 1008
 # Browsers take an answer for what it says it is (Fetch standard, section 3.6), whoever wrote what is in it.
 NO_SNIFFING: Final = (b"x-content-type-options", b"nosniff")
+PROBLEM_HEADERS: Final = ((b"content-type", problems.MEDIA_TYPE.encode()), (b"cache-control", b"no-store"))
 
 # What nginx logs for a request whose client was gone before it was answered.
 CUT_SHORT: Final = 499
@@ -107,8 +108,9 @@ class ObserveMiddleware:
         if self.metrics is not None:
             _measure(self.metrics, scope, status, time.perf_counter() - started, refusal)
         if log.isEnabledFor(logging.INFO):
-            trace = _trace(scope) if self.tracing is None else self.tracing.ids()
-            log.handle(_RequestRecord(_line(scope, request_id, status, started, refusal) | trace))
+            line = _line(scope, request_id, status, started, refusal)
+            line.update(_trace(scope) if self.tracing is None else self.tracing.ids())
+            log.handle(_RequestRecord(line))
 
     async def _refuse_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -128,14 +130,8 @@ class ObserveMiddleware:
 
 async def _answer(problem: problems.Problem, request_id: str, send: Send) -> None:
     body = problem.body(request_id)
-    headers = {
-        "content-type": problems.MEDIA_TYPE,
-        "content-length": str(len(body)),
-        "cache-control": "no-store",
-        **problem.headers(),
-    }
-    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": problem.status, "headers": raw})
+    headers = [*PROBLEM_HEADERS, (b"content-length", b"%d" % len(body)), *problem.headers()]
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
