@@ -20,7 +20,7 @@ locked() {
   local file=$1
   shift
   .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-    --annotation-style line --custom-compile-command ./scripts/lock.sh --output-file "$file" "$@" > /dev/null
+    --annotation-style line --no-strip-extras --custom-compile-command ./scripts/lock.sh --output-file "$file" "$@" > /dev/null
 }
 
 ensure_venv
