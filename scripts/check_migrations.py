@@ -5,7 +5,7 @@ from pathlib import Path
 
 from alembic import command
 
-from backend.app import embedded
+from backend.app.db import embedded
 
 
 def main() -> None:

@@ -17,9 +17,10 @@ from collections.abc import Iterator
 import psycopg2
 import uvicorn
 
-from backend.app import embedded
-from backend.app.config import PROJECT_ROOT, RefusedToStart, Settings
+from backend.app.config import PROJECT_ROOT, Settings
+from backend.app.db import embedded
 from backend.app.main import create_app
+from backend.app.problems import StartupError
 from scripts.serve import announce, end, wait_for
 
 WEB = PROJECT_ROOT / "examples/web"
@@ -101,7 +102,7 @@ def listen(port: int, option: str) -> socket.socket:
     try:
         return socket.create_server(("127.0.0.1", port))
     except OSError as error:
-        raise RefusedToStart(f"Port {port}: {os.strerror(error.errno or 0)}. Choose another with {option}.") from None
+        raise StartupError(f"Port {port}: {os.strerror(error.errno or 0)}. Choose another with {option}.") from None
 
 
 def main() -> None:
@@ -127,7 +128,7 @@ def main() -> None:
             ready = READY.format(page=page, api=api)
             threading.Thread(target=announce, args=(ready, f"{api}/health/ready"), daemon=True).start()
             server.run(sockets=[listening])
-    except RefusedToStart as refusal:
+    except StartupError as refusal:
         raise SystemExit(f"Refusing to start.\n{refusal}") from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None

@@ -14,8 +14,10 @@ from typing import Any
 
 import psycopg2
 
-from backend.app import config, embedded
-from backend.app.config import DatabaseSettings, RefusedToStart
+from backend.app import config
+from backend.app.config import DatabaseSettings
+from backend.app.db import embedded
+from backend.app.problems import StartupError
 
 BATCH = 500
 ROLE = "tasks_purge"
@@ -125,7 +127,7 @@ def require_login(connection: Any) -> None:
     with connection, connection.cursor() as cursor:
         cursor.execute("SELECT session_user")
         if cursor.fetchone() != (ROLE,):
-            raise RefusedToStart(f"on a cluster it logs in as {ROLE} itself: set DATABASE_DIRECT_URL to such a URL.")
+            raise StartupError(f"on a cluster it logs in as {ROLE} itself: set DATABASE_DIRECT_URL to such a URL.")
 
 
 def main() -> None:
@@ -151,7 +153,7 @@ def main() -> None:
             purged = run(PURGE, options.older_than)
             forgotten = run(FORGET, options.forget_older_than) if options.forget_older_than else 0
             keys = run(KEYS, timedelta(seconds=settings.idempotency_ttl))
-    except (RefusedToStart, psycopg2.Error) as error:
+    except (StartupError, psycopg2.Error) as error:
         sys.exit(f"Nothing more is purged: {str(error).strip()}")
     print(f"Purged {purged} deleted tasks, forgot {forgotten}, removed {keys} old idempotency keys.")
 

@@ -13,8 +13,10 @@ from collections.abc import Iterator
 import uvicorn
 from uvicorn.supervisors import ChangeReload
 
-from backend.app import config, embedded
-from backend.app.config import RefusedToStart, Settings
+from backend.app import config
+from backend.app.config import Settings
+from backend.app.db import embedded
+from backend.app.problems import StartupError
 from scripts.token import DAY_MINUTES, signed
 
 POLL_SECONDS = 0.05
@@ -103,7 +105,7 @@ def main() -> None:
             ready = READY.format(url=url, user=USER, tasks=f"{url}/api/{USER}/tasks", token=token)
             threading.Thread(target=announce, args=(ready, f"{url}/health/ready"), daemon=True).start()
             ChangeReload(uvicorn_config, target=uvicorn.Server(uvicorn_config).run, sockets=[listening]).run()
-    except RefusedToStart as refusal:
+    except StartupError as refusal:
         raise SystemExit(f"Refusing to start.\n{refusal}") from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None

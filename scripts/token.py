@@ -7,17 +7,18 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 
 from backend.app import config
-from backend.app.config import RefusedToStart, Settings
+from backend.app.config import Settings
+from backend.app.problems import StartupError
 
 DAY_MINUTES = 24 * 60
 
 
 def signed(settings: Settings, user_id: str, minutes: int) -> str:
-    """A token for this user. Raises RefusedToStart in production, where only Better Auth makes tokens."""
+    """A token for this user. Raises StartupError in production, where only Better Auth makes tokens."""
     if settings.environment == "production":
-        raise RefusedToStart("No development tokens in production: tokens come from Better Auth.")
+        raise StartupError("No development tokens in production: tokens come from Better Auth.")
     if not settings.secrets:
-        raise RefusedToStart("There is no secret to sign with: BETTER_AUTH_SECRET is not set.")
+        raise StartupError("There is no secret to sign with: BETTER_AUTH_SECRET is not set.")
     now = int(time.time())
     claims: dict[str, object] = {"sub": user_id, "iat": now, "exp": now + minutes * 60}
     if settings.jwt_issuer:
@@ -35,7 +36,7 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         print(signed(config.load(Settings), arguments.user_id, arguments.minutes))
-    except RefusedToStart as refusal:
+    except StartupError as refusal:
         raise SystemExit(str(refusal)) from None
 
 

@@ -21,15 +21,16 @@ from fastapi import FastAPI
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
-from backend.app import embedded
-from backend.app.cluster import ClusterDatabase
-from backend.app.config import PROJECT_ROOT, RefusedToStart, Settings
-from backend.app.db import Database
+from backend.app.config import PROJECT_ROOT, Settings
+from backend.app.db import embedded
+from backend.app.db.citus import ClusterDatabase
+from backend.app.db.database import Database
 from backend.app.main import create_app
 from backend.app.middleware.observe import JSONLines
-from tests import cluster, leaks, postgres
-from tests.cluster import ClusterServer
-from tests.servers import pgbouncer
+from backend.app.problems import StartupError
+from tests.support import cluster, leaks, postgres
+from tests.support.cluster import ClusterServer
+from tests.support.servers import pgbouncer
 
 SECRET = leaks.secret(secrets.token_urlsafe(48))
 Server = postgres.Server
@@ -51,7 +52,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", type=float, default=0.0, help="so many seconds of load (tests/faults/test_soak.py)")
     parser.addoption("--within", type=float, default=600.0, help="seconds for the whole run: the soak is cut to fit")
     parser.addoption("--pooled", action="store_true", help="through PgBouncer, with 5 connections to the server")
-    parser.addoption("--cluster", action="store_true", help="with DATABASE_CLUSTER=citus; see tests/test_citus.py")
+    parser.addoption("--cluster", action="store_true", help="with DATABASE_CLUSTER=citus; see tests/db/test_citus.py")
     parser.addoption("--screenshots", action="store_true", help="take docs/web-*.png anew (tests/browser/test_web.py)")
 
 
@@ -170,33 +171,33 @@ NOT_PLAIN = (
     "faults",
     "interop",
     "scripts",
-    "test_auth.py",
+    "auth/test_tokens.py",
     "test_both_ways.py",
-    "test_citus.py",
+    "db/test_citus.py",
     "test_config.py",
-    "test_distributable.py",
-    "test_embedded.py",
-    "test_jwks.py",
-    "test_metrics.py",
-    "test_leaving.py",
+    "migrations/test_distributable.py",
+    "db/test_embedded.py",
+    "auth/test_jwks.py",
+    "observability/test_metrics.py",
+    "server/test_shutdown.py",
     "test_lock.py",
-    "test_migrations.py",
+    "migrations/test_migrations.py",
     "test_ownership.py",
-    "test_pooler.py",
+    "db/test_pooler.py",
     "test_problems.py",
-    "test_protocol.py",
-    "test_row_security.py",
+    "server/test_protocol.py",
+    "db/test_row_security.py",
     "test_schemathesis.py",
-    "test_session_cookie.py",
-    "test_signatures.py",
-    "test_telemetry.py",
-    "test_watching.py",
-    "test_tls.py",
+    "auth/test_session_cookie.py",
+    "auth/test_signatures.py",
+    "observability/test_tracing.py",
+    "observability/test_alerts.py",
+    "db/test_tls.py",
 )
 # What asks the database through the API or the repositories; not how it plans, and not what starts programs.
 ASKING = (
     *("tests/isolation", "tests/repositories", "tests/routes"),
-    *("--ignore=tests/repositories/test_owned.py", "--ignore=tests/repositories/test_plans.py"),
+    *("--ignore=tests/repositories/test_scoping.py", "--ignore=tests/repositories/test_plans.py"),
     *("--ignore=tests/routes/test_docs.py", "-k=not test_a_program_ends and not test_a_reload"),
 )
 OTHER_RUNS = {
@@ -340,7 +341,7 @@ async def database_for(url: str, **changes: Any) -> AsyncIterator[Database]:
         await database.close()
 
 
-def _raise(refusal: RefusedToStart) -> NoReturn:
+def _raise(refusal: StartupError) -> NoReturn:
     raise refusal
 
 

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from tests.conftest import OTHER_RUNS, OtherRun
-from tests.servers import PGBOUNCER
+from tests.support.servers import PGBOUNCER
 
 SECONDS = 600
 MANY = 1000

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from backend.app import config
-from backend.app.config import PROJECT_ROOT, DatabaseSettings, RefusedToStart, Settings
+from backend.app.config import PROJECT_ROOT, DatabaseSettings, Settings
+from backend.app.db import dsn
+from backend.app.problems import StartupError
 
 SECRET = "a-secret-of-the-tests-that-is-long-enough"
 URL = "postgresql://user:pa55word@host/db"
@@ -94,7 +96,7 @@ def test_unsafe_settings_are_refused(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], sentence: str
 ) -> None:
     """The refusal says what to do and never quotes a value."""
-    with pytest.raises(RefusedToStart) as refusal:
+    with pytest.raises(StartupError) as refusal:
         load(monkeypatch, **environment)
 
     assert sentence in str(refusal.value)
@@ -167,7 +169,7 @@ def test_maintenance_takes_the_direct_way(
 )
 def test_a_pooler_is_known_by_its_url(place: str, pooled: bool) -> None:
     """By where the URL leads, whoever goes there."""
-    assert config.leads_through_pooler(f"postgresql://{place}") is pooled
+    assert dsn.leads_through_pooler(f"postgresql://{place}") is pooled
 
 
 def test_a_redis_is_named_by_its_url(monkeypatch: pytest.MonkeyPatch) -> None:

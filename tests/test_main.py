@@ -14,8 +14,9 @@ from alembic import command
 from alembic.config import Config
 from fastapi import FastAPI
 
-from backend.app import embedded, main
+from backend.app import main
 from backend.app.config import PROJECT_ROOT, DatabaseSettings, Settings
+from backend.app.db import embedded
 from backend.app.main import create_app
 from tests.conftest import SECRET, Server, client_for, running, settings_for
 
@@ -68,7 +69,7 @@ async def test_a_refusal_to_start_is_one_sentence(server: Server) -> None:
 
     assert answers[0]["type"] == "lifespan.startup.failed"
     assert answers[0]["message"].startswith("Refusing to serve: the database would not confine a user")
-    assert answers[1:] == ["RefusedToStart"]
+    assert answers[1:] == ["StartupError"]
 
 
 async def test_a_parent_that_was_killed_ends_the_program(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,12 +7,13 @@ do.
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from backend.app.rates import limit_of
+from backend.app.problems import StartupError
+from backend.app.ratelimit.limit import limit_of
 
 # Whether each connection prepares its statements: auto is "unless the URL names a transaction pooler".
 Prepare = Literal["auto", "on", "off"]
@@ -32,8 +33,6 @@ _ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:\d{1,5})?")
 _URL = re.compile(r"https?://(\[[0-9a-f:.]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?(/[A-Za-z0-9._~/-]*)?")
 _QUOTABLE = re.compile(r"[ !#-\[\]-~]+")
 _LOOPBACK = re.compile(r"http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
-# How the URL of a transaction pooler looks: Neon's and Supabase's hosts, and the port that PgBouncer comes with.
-_POOLER_HOST, _POOLER_PORT = re.compile("pooler|bouncer"), "6432"
 
 
 def _safe_secret(secret: SecretStr) -> SecretStr:
@@ -83,19 +82,6 @@ def _postgres_url(url: SecretStr) -> SecretStr:
     if scheme not in ("postgres", "postgresql") or not separator:
         raise ValueError("must start with postgresql:// (or postgres://). Paste the URL as your provider shows it")
     return SecretStr(f"postgresql://{rest}")
-
-
-def names_pooler(host: str, port: str) -> bool:
-    """Whether these look like a transaction pooler's, which hands connections on between transactions."""
-    return bool(_POOLER_HOST.search(host)) or port == _POOLER_PORT
-
-
-def leads_through_pooler(url: str) -> bool:
-    """Whether a database's URL names a pooler, as far as can be seen."""
-    place, _, query = url.partition("://")[2].partition("?")
-    host, _, port = place.rpartition("@")[2].partition("/")[0].rpartition(":")
-    options = dict(parse_qsl(query))
-    return names_pooler(options.get("host", host or port), options.get("port", port))
 
 
 def _rate(text: str) -> str:
@@ -313,23 +299,19 @@ class Settings(DatabaseSettings):
         return self
 
 
-class RefusedToStart(Exception):
-    """The program must not serve as things are; the message tells the person who starts it what to do."""
-
-
 AnySettings = TypeVar("AnySettings", bound=DatabaseSettings)
 
 
 def load(kind: type[AnySettings]) -> AnySettings:
     """Read settings of this kind from the environment and `.env`.
 
-    Raises RefusedToStart with one sentence per refused variable; no sentence ever holds a value.
+    Raises StartupError with one sentence per refused variable; no sentence ever holds a value.
     """
     try:
         return kind()
     except ValidationError as error:
         # `from None`: the original carries the input.
-        raise RefusedToStart("\n".join(_sentence(dict(e)) for e in error.errors(include_input=False))) from None
+        raise StartupError("\n".join(_sentence(dict(e)) for e in error.errors(include_input=False))) from None
 
 
 def _sentence(error: dict[str, object]) -> str:

@@ -19,29 +19,33 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Match
 
-from backend.app import config, lean, leaving, openapi, problems
-from backend.app.auth import Parties, TokenVerifier
-from backend.app.cluster import ClusterDatabase
-from backend.app.config import RefusedToStart, Settings
-from backend.app.db import Database
+from backend.app import config, problems
+from backend.app.auth.session_cookie import SessionCookies
+from backend.app.auth.signatures import PublishedKeys, Signatures
+from backend.app.auth.tokens import Parties, TokenVerifier
+from backend.app.config import Settings
+from backend.app.db.citus import ClusterDatabase
+from backend.app.db.database import Database
 from backend.app.middleware.jwt import AuthenticationMiddleware
 from backend.app.middleware.limits import LimitsMiddleware
 from backend.app.middleware.observe import ObserveMiddleware, configure_logging
 from backend.app.middleware.path_guard import PathGuardMiddleware
-from backend.app.middleware.rate_limits import StrangersMiddleware, UsersMiddleware
-from backend.app.protocol import HEAD_LIMITS
-from backend.app.rates import RateLimit
-from backend.app.routes import account, batch, changes, events, health, moving, tags, tasks
-from backend.app.routes.answered import Answers
-from backend.app.routes.once import BEFORE_DEADLINE, Writes
-from backend.app.session_cookie import SessionCookies
-from backend.app.signatures import PublishedKeys, Signatures
-from backend.app.streams import Streams
+from backend.app.middleware.rate_limit import StrangersMiddleware, UsersMiddleware
+from backend.app.problems import StartupError
+from backend.app.ratelimit.limiter import RateLimit
+from backend.app.routes import account, batch, changes, events, health, tags, tasks, transfer
+from backend.app.server import shutdown
+from backend.app.server.protocol import HEAD_LIMITS
+from backend.app.web import app as fast_path
+from backend.app.web import openapi
+from backend.app.web.idempotency import BEFORE_DEADLINE, Writes
+from backend.app.web.response_cache import Answers
+from backend.app.web.subscriptions import Streams
 
 if TYPE_CHECKING:
-    from backend.app.jwks import RemoteKeys
-    from backend.app.metrics import Metrics
-    from backend.app.telemetry import Tracing
+    from backend.app.auth.jwks import RemoteKeys
+    from backend.app.observability.metrics import Metrics
+    from backend.app.observability.tracing import Tracing
 
 VERSION = "0.1.0"
 LIVENESS_PATH = "/health"
@@ -138,7 +142,7 @@ def create_app(settings: Settings) -> FastAPI:
         interval=settings.events_interval, most=settings.max_streams, most_per_user=settings.max_streams_per_user
     )
     # Without include_router, which matches every request against its prefixes once more.
-    for module in (tasks, tags, batch, changes, events, moving, account, health):
+    for module in (tasks, tags, batch, changes, events, transfer, account, health):
         app.router.routes.extend(module.router.routes)
     if documented:
         from backend.app.routes import docs  # noqa: PLC0415 - production does not carry Swagger UI
@@ -153,7 +157,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     app.openapi = describe  # type: ignore[method-assign] # FastAPI's documented way to extend the document
     if settings.lean_path == "on":
-        lean.shorten(app)
+        fast_path.shorten(app)
     return app
 
 
@@ -173,7 +177,7 @@ def _verifier(settings: Settings, signatures: Signatures) -> TokenVerifier:
 def _remote_keys(settings: Settings, signatures: Signatures, verifier: TokenVerifier) -> "RemoteKeys | None":
     if settings.jwks_url is None:
         return None
-    from backend.app.jwks import RemoteKeys  # noqa: PLC0415 - an HTTP client is loaded only where keys are fetched
+    from backend.app.auth.jwks import RemoteKeys  # noqa: PLC0415 - an HTTP client is loaded only where keys are fetched
 
     def replace(keys: PublishedKeys) -> None:
         signatures.replace(keys)
@@ -192,7 +196,7 @@ def _remote_keys(settings: Settings, signatures: Signatures, verifier: TokenVeri
 def _metrics(settings: Settings) -> "Metrics | None":
     if settings.metrics_port is None:
         return None
-    from backend.app.metrics import Metrics  # noqa: PLC0415 - loaded only where something is measured
+    from backend.app.observability.metrics import Metrics  # noqa: PLC0415 - loaded only where something is measured
 
     return Metrics()
 
@@ -200,7 +204,7 @@ def _metrics(settings: Settings) -> "Metrics | None":
 def _tracing(settings: Settings) -> "Tracing | None":
     if settings.traces_url is None:
         return None
-    from backend.app.telemetry import Tracing  # noqa: PLC0415 - OpenTelemetry's SDK is loaded only where it is asked for
+    from backend.app.observability.tracing import Tracing  # noqa: PLC0415 - OpenTelemetry's SDK is loaded only where it is asked for
 
     headers = settings.otel_exporter_otlp_headers
     return Tracing(
@@ -239,7 +243,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
             await stack.enter_async_context(keys.kept_fresh())
         for rate_limit in app.state.rate_limits:
             stack.push_async_callback(rate_limit.close)
-        stack.enter_context(leaving.told_to_end(app.state.streams.close))
+        stack.enter_context(shutdown.told_to_end(app.state.streams.close))
         url = stack.enter_context(_database_url(settings))
         app.state.database = database = _database(app, url)
         stack.enter_context(_observed(app))
@@ -270,7 +274,7 @@ def _database(app: FastAPI, url: str) -> Database:
     tracing: Tracing | None = app.state.tracing
     if tracing is None:
         return (ClusterDatabase if settings.database_cluster else Database)(url, **options)
-    from backend.app import traced  # noqa: PLC0415 - as with what it stands on
+    from backend.app.db import traced  # noqa: PLC0415 - as with what it stands on
 
     kind = traced.TracedClusterDatabase if settings.database_cluster else traced.TracedDatabase
     return kind(url, tracing=tracing, **options)
@@ -315,12 +319,12 @@ def _parent_ended(sentinel: int) -> None:
 def _database_url(settings: Settings) -> contextlib.AbstractContextManager[str]:
     if settings.database_url is not None:
         return contextlib.nullcontext(settings.database_url.get_secret_value())
-    from backend.app import embedded  # noqa: PLC0415 - Alembic and the wheel are loaded in development only
+    from backend.app.db import embedded  # noqa: PLC0415 - Alembic and the wheel are loaded in development only
 
     return embedded.joined(migrate=True)
 
 
-def _end_program(refusal: RefusedToStart) -> None:
+def _end_program(refusal: StartupError) -> None:
     """A wall turned out to be missing while serving: nothing is answered from this database any more."""
     log.critical(str(refusal))
     signal.raise_signal(signal.SIGTERM)
@@ -340,7 +344,7 @@ def __getattr__(name: str) -> FastAPI:
         raise AttributeError(name)
     try:
         app = create_app(config.load(Settings))
-    except RefusedToStart as refusal:
+    except StartupError as refusal:
         raise SystemExit(f"Refusing to start.\n{refusal}") from None
     globals()["app"] = app
     return app

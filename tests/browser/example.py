@@ -11,7 +11,7 @@ from typing import Any
 
 from scripts.demo import NODE
 from tests.conftest import Server
-from tests.programs import SECRET, answers, clone, end, environment, free_port, serving, until
+from tests.support.programs import SECRET, answers, clone, end, environment, free_port, serving, until
 
 RUN = ["node", "--input-type=module", "--eval"]
 # A second Better Auth with the first one's keys, which signs what it is told to.

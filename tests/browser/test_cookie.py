@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, BrowserContext
 
+from tests.auth.test_session_cookie import claims_now, cookie_token, data
 from tests.conftest import SECRET, Server, new_user
-from tests.key_server import http
-from tests.programs import clone, free_port, serving
-from tests.test_session_cookie import claims_now, cookie_token, data
+from tests.support.key_server import http
+from tests.support.programs import clone, free_port, serving
 
 WRITE = """async ([url, options]) => {
   try {

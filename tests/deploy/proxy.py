@@ -19,7 +19,7 @@ import pytest
 
 from backend.app.config import PROJECT_ROOT
 from tests.conftest import token
-from tests.programs import PATIENCE_SECONDS, SECRET, answers, environment, free_port, until
+from tests.support.programs import PATIENCE_SECONDS, SECRET, answers, environment, free_port, until
 
 DEPLOY = PROJECT_ROOT / "deploy"
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")

@@ -15,11 +15,11 @@ import psycopg2
 import pytest
 import yaml
 
-from backend.app import embedded
 from backend.app.config import PROJECT_ROOT, Settings
+from backend.app.db import embedded
 from tests.conftest import Server, new_user, token
 from tests.deploy.proxy import DEPLOY, Process
-from tests.programs import SECRET, free_port, until
+from tests.support.programs import SECRET, free_port, until
 
 TEXT = (DEPLOY / "compose.yaml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)

@@ -14,7 +14,7 @@ import pytest
 
 from backend.app.config import PROJECT_ROOT
 from tests.conftest import Server
-from tests.programs import PATIENCE_SECONDS, SECRET, answers, free_port, until
+from tests.support.programs import PATIENCE_SECONDS, SECRET, answers, free_port, until
 
 DOCKERFILE = PROJECT_ROOT / "deploy/Dockerfile"
 SCRIPTS = Path(sysconfig.get_path("scripts"))

@@ -20,7 +20,7 @@ import pytest
 from backend.app.config import Settings
 from tests.conftest import Server, new_user, token
 from tests.deploy.proxy import DEPLOY, Proxy, needs_nginx, processes, proxy
-from tests.programs import PATIENCE_SECONDS, SECRET
+from tests.support.programs import PATIENCE_SECONDS, SECRET
 
 pytestmark = needs_nginx
 

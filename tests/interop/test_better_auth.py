@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from backend.app.main import create_app
 from tests.conftest import SECRET, Server, client_for, running, settings_for
 from tests.interop.conftest import OLD_SECRET, PASSWORD, Person, note, signed_up
-from tests.programs import clone, free_port, serving
+from tests.support.programs import clone, free_port, serving
 
 Take = Callable[[Person], Awaitable[dict[str, str]]]
 PAGE = "http://localhost:3000"

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from backend.app import recurrence
+from backend.app.domain import recurrence
 from backend.app.main import create_app
 from backend.app.middleware.path_guard import PathGuardMiddleware
 from tests.conftest import Client, client_for, examples, running, settings_for

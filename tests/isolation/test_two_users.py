@@ -7,7 +7,7 @@ import pytest
 
 from backend.app.main import create_app
 from tests.conftest import Client, Server, client_for, running, settings_for
-from tests.wire import wire_to
+from tests.support.wire import wire_to
 
 # A stream that ends by itself: the client here waits for whole answers.
 SOON_OVER = {"events_lifetime": 0.01}

@@ -8,12 +8,14 @@ import pytest
 from fastapi import FastAPI
 
 from backend.app import problems
-from backend.app.db import Database, OwnerSession, Statement
+from backend.app.db.database import Database
+from backend.app.db.session import OwnerSession
+from backend.app.db.statement import Statement
 from backend.app.main import create_app
 from backend.app.middleware.path_guard import PathGuardMiddleware
-from backend.app.repositories.finding import TaskFinder
+from backend.app.repositories.queries import TaskFinder
 from backend.app.repositories.tasks import TaskRepository
-from backend.app.schemas.finding import TaskPageQuery
+from backend.app.schemas.queries import TaskPageQuery
 from backend.app.schemas.task import TaskCreate
 from tests.conftest import Server, client_for, database_for, new_user, running, settings_for, token
 

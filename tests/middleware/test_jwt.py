@@ -11,14 +11,15 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from backend.app import problems
-from backend.app.auth import Principal, TokenVerifier
+from backend.app.auth.principal import Principal
+from backend.app.auth.signatures import InvalidToken, Signatures
+from backend.app.auth.tokens import TokenVerifier
 from backend.app.main import create_app
 from backend.app.middleware.jwt import AuthenticationMiddleware
-from backend.app.signatures import InvalidToken, Signatures
+from tests.auth.test_tokens import sign
 from tests.conftest import SECRET, Client, client_for, new_user, settings_for, token
-from tests.key_server import SigningKey
 from tests.middleware.test_path_guard import HTTP, exchange, read_answer, request, served
-from tests.test_auth import sign
+from tests.support.key_server import SigningKey
 
 NO_TOKEN = 'Bearer realm="tasks"'
 LIFETIME, LEEWAY = 3600, 30

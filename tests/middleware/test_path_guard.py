@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from backend.app import problems
-from backend.app.auth import Principal
+from backend.app.auth.principal import Principal
 from backend.app.middleware.path_guard import PathGuardMiddleware
 from tests.conftest import client_for, new_user, token
 

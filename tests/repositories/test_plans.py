@@ -7,12 +7,12 @@ from typing import Any
 import psycopg2
 import pytest
 
-from backend.app.db import OWNER, Statement
-from backend.app.repositories import archive, changes, family, finding, tasks
-from backend.app.repositories.orders import ORDERS
-from backend.app.repositories.rows import TASKS
-from backend.app.row_security import ROLE
-from backend.app.schemas.finding import Sort, Status
+from backend.app.db.row_security import ROLE
+from backend.app.db.statement import OWNER, Statement
+from backend.app.domain.enums import Sort, Status
+from backend.app.repositories import changes, imports, queries, subtasks, tasks
+from backend.app.repositories.mapping import TASKS
+from backend.app.repositories.sorting import ORDERS
 from tests.conftest import Server
 
 BY_DUE_DATE = "ix_tasks_user_id_due_at_id"
@@ -67,12 +67,20 @@ VALUES: dict[str, Any] = {
     "max_subtasks": 10,
 }
 WRITES = (tasks.UPDATE, tasks.COMPLETE, tasks.DELETE)
-STATEMENTS = [*finding.LIST.values(), finding.GET, finding.REVISION, finding.REVISION_OF, tasks.CREATE]
+STATEMENTS = [*queries.LIST.values(), queries.GET, queries.REVISION, queries.REVISION_OF, tasks.CREATE]
 STATEMENTS += [form for write in WRITES for form in (write.plain, write.conditional)]
-STATEMENTS += [family.LOCK, family.PARTS, family.MARK, family.WRITE, family.SETTLE, family.REMOVE, family.TRASHED]
-STATEMENTS += [family.TRASHED_PARTS, family.BRING_BACK]
-STATEMENTS += [archive.START, archive.KNOWN, archive.UNTRASH, archive.MARK, archive.MISPLACED, archive.CROWDED]
-STATEMENTS += [archive.FINISH]
+STATEMENTS += [
+    subtasks.LOCK,
+    subtasks.PARTS,
+    subtasks.MARK,
+    subtasks.WRITE,
+    subtasks.SETTLE,
+    subtasks.REMOVE,
+    subtasks.TRASHED,
+]
+STATEMENTS += [subtasks.TRASHED_PARTS, subtasks.BRING_BACK]
+STATEMENTS += [imports.START, imports.KNOWN, imports.UNTRASH, imports.MARK, imports.MISPLACED, imports.CROWDED]
+STATEMENTS += [imports.FINISH]
 # With filters that a request leaves out: a place in the middle, as a second page has it.
 NO_FILTERS: dict[str, Any] = dict.fromkeys(
     ("completed", "priorities", "tags", "due_before", "due_after", "overdue", "parent_id", "q"), None
@@ -155,10 +163,10 @@ def test_a_statement_reads_what_it_answers(plans: Plans, statement: Statement, m
 
 
 @pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
-@pytest.mark.parametrize(("table", "sort"), finding.FIND, ids=lambda value: str(getattr(value, "name", value)))
+@pytest.mark.parametrize(("table", "sort"), queries.FIND, ids=lambda value: str(getattr(value, "name", value)))
 def test_a_sorted_page_ends_where_its_index_is_read_to(plans: Plans, table: Any, sort: Sort, mode: str) -> None:
     """Every order has an index, and a page in the middle of it starts there."""
-    statement = finding.FIND[table, sort]
+    statement = queries.FIND[table, sort]
 
     assert dear(plans.of(statement, mode, **NO_FILTERS, **PLACES)) == []
     assert dear(plans.of(statement, mode, **NO_FILTERS, **first_page(sort))) == []
@@ -168,7 +176,7 @@ def test_a_sorted_page_ends_where_its_index_is_read_to(plans: Plans, table: Any,
 @pytest.mark.parametrize("sort", list(Sort))
 def test_a_filter_changes_no_order(plans: Plans, sort: Sort, filters: dict[str, Any]) -> None:
     """Whatever is looked for is looked for along the order's index: nothing is sorted, no other user's row is read."""
-    statement = finding.FIND[TASKS, sort]
+    statement = queries.FIND[TASKS, sort]
 
     for mode in ("force_generic_plan", "force_custom_plan"):
         plan = plans.of(statement, mode, **{**NO_FILTERS, **filters, **first_page(sort)})
@@ -184,7 +192,7 @@ def test_changes_are_read_along_their_revisions(plans: Plans, since: int, mode: 
     assert dear(plans.of(changes.CHANGES, mode, since=since)) == []
 
 
-@pytest.mark.parametrize("statement", [finding.TAGS, *finding.COUNT.values()], ids=lambda statement: statement.name)
+@pytest.mark.parametrize("statement", [queries.TAGS, *queries.COUNT.values()], ids=lambda statement: statement.name)
 def test_what_is_counted_is_the_users_own(plans: Plans, statement: Statement) -> None:
     """Counting reads all of the user's tasks, and nobody else's; there are few different tags to sort."""
     plan = plans.of(statement, "force_generic_plan", **NO_FILTERS, after_tag="")
@@ -202,7 +210,7 @@ def test_what_is_dear_is_noticed(plans: Plans) -> None:
     """The failing samples: without their index, a few tasks are looked for among all, and a page has to be sorted."""
     without_state = "DROP INDEX ix_tasks_user_id_completed_id"
     without_due = "DROP INDEX ix_tasks_user_id_due_at_id"
-    soonest = finding.FIND[TASKS, Sort.DUE_DATE]
+    soonest = queries.FIND[TASKS, Sort.DUE_DATE]
 
-    assert dear(plans.of(finding.LIST[Status.PENDING], "force_generic_plan", without=without_state))
+    assert dear(plans.of(queries.LIST[Status.PENDING], "force_generic_plan", without=without_state))
     assert unordered(plans.of(soonest, "force_generic_plan", without=without_due, **NO_FILTERS, **PLACES))

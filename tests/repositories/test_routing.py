@@ -1,4 +1,4 @@
-"""On a real cluster every statement goes to the one node that has the user's rows (see tests/cluster.py)."""
+"""On a real cluster every statement goes to the one node that has the user's rows (see tests/support/cluster.py)."""
 
 import contextlib
 from collections.abc import Iterator
@@ -7,11 +7,11 @@ from typing import Any
 import psycopg2
 import pytest
 
-from backend.app.db import OWNER, Statement
-from tests import cluster
-from tests.cluster import task_counts
+from backend.app.db.statement import OWNER, Statement
 from tests.conftest import Server, new_user
-from tests.statements import named, prepared, sample
+from tests.support import cluster
+from tests.support.cluster import task_counts
+from tests.support.statements import named, prepared, sample
 
 STATEMENTS = prepared()
 # Rows that come with the statement are laid out on the coordinator, and written to the user's shard from there.

@@ -6,10 +6,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from backend.app import problems
-from backend.app.db import OWNER, Database, OwnerSession, Statement
-from backend.app.repositories.finding import TaskFinder
+from backend.app.db.database import Database
+from backend.app.db.session import OwnerSession
+from backend.app.db.statement import OWNER, Statement
+from backend.app.domain.enums import Status
+from backend.app.repositories.queries import TaskFinder
 from backend.app.repositories.tasks import TaskRepository
-from backend.app.schemas.finding import Status, TaskPageQuery
+from backend.app.schemas.queries import TaskPageQuery
 from backend.app.schemas.task import TaskCreate
 from tests.conftest import Server, database_for, new_user
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from backend.app.schemas.task import ID_MAX
+from backend.app.domain.limits import ID_MAX
 from tests.conftest import Client, client_for
 
 JSON = {"Content-Type": "application/json"}

@@ -9,7 +9,7 @@ import pytest
 from backend.app.main import create_app
 from tests.conftest import Client, client_for, messages_ahead, running, settings_for
 from tests.routes.test_tasks import create, path
-from tests.wire import wire_to
+from tests.support.wire import wire_to
 
 
 async def batch(client: Client, *operations: dict[str, Any], **options: Any) -> httpx.Response:

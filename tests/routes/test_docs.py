@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from backend.app.config import PROJECT_ROOT
 from backend.app.main import DOCUMENTATION_PATHS
 from tests.conftest import SECRET, client_for
-from tests.programs import environment
+from tests.support.programs import environment
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "

@@ -15,9 +15,9 @@ from fastapi import FastAPI
 
 from backend.app.main import create_app
 from tests.conftest import Client, client_for, messages, new_user, running, settings_for, token
-from tests.programs import SECRET, clone, free_port, serving, until
 from tests.routes.test_tasks import create, path
-from tests.wire import wire_to
+from tests.support.programs import SECRET, clone, free_port, serving, until
+from tests.support.wire import wire_to
 
 INTERVAL = 0.05
 PATIENCE = 10.0

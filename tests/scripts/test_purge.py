@@ -11,9 +11,9 @@ from backend.app.config import PROJECT_ROOT
 from backend.app.main import create_app
 from scripts import purge as script
 from tests.conftest import Client, Server, client_for, running, settings_for
-from tests.programs import environment
 from tests.routes.test_changes import Copy, ask
 from tests.routes.test_tasks import create, path
+from tests.support.programs import environment
 
 
 @pytest.fixture

@@ -10,9 +10,10 @@ from starlette.authentication import AuthCredentials
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backend.app import problems
-from backend.app.auth import Principal, TokenVerifier
-from backend.app.session_cookie import SessionCookies
-from backend.app.signatures import InvalidToken, UnknownKey
+from backend.app.auth.principal import Principal
+from backend.app.auth.session_cookie import SessionCookies
+from backend.app.auth.signatures import InvalidToken, UnknownKey
+from backend.app.auth.tokens import TokenVerifier
 
 CREDENTIALS = AuthCredentials(["authenticated"])
 # RFC 9110, section 9.2.1: methods that change nothing.

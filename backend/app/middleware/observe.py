@@ -21,12 +21,12 @@ import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.app import problems
-from backend.app.config import RefusedToStart
-from backend.app.middleware.rate_limits import RATE_FIELDS
+from backend.app.middleware.rate_limit import RATE_FIELDS
+from backend.app.problems import StartupError
 
 if TYPE_CHECKING:
-    from backend.app.metrics import Metrics
-    from backend.app.telemetry import Tracing
+    from backend.app.observability.metrics import Metrics
+    from backend.app.observability.tracing import Tracing
 
 ACCEPTED_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 # W3C Trace Context, section 3.2.2: version, trace id, parent id, flags.
@@ -121,7 +121,7 @@ class ObserveMiddleware:
     async def _start(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def plain_send(message: Message) -> None:
             refusal = sys.exc_info()[1]
-            if isinstance(refusal, RefusedToStart):  # Starlette reports a traceback; a sentence is enough
+            if isinstance(refusal, StartupError):  # Starlette reports a traceback; a sentence is enough
                 message = {**message, "message": str(refusal)}
             await send(message)
 

@@ -4,9 +4,12 @@ from alembic import context
 from alembic.util import CommandError
 from sqlalchemy import create_engine, pool
 
-from backend.app import config, distribution, embedded
-from backend.app.config import Cluster, DatabaseSettings, RefusedToStart
+from backend.app import config
+from backend.app.config import Cluster, DatabaseSettings
+from backend.app.db import dsn, embedded
+from backend.app.migrations import distribution
 from backend.app.models import metadata
+from backend.app.problems import StartupError
 
 
 def run(url: str, cluster: Cluster | None) -> None:
@@ -44,7 +47,7 @@ def migrates() -> bool:
 def url_of(settings: DatabaseSettings) -> str | None:
     """Raises CommandError for a pooler, on whose connections a migration would leave its settings to others."""
     url = settings.maintenance_url
-    if url is not None and settings.database_direct_url is None and config.leads_through_pooler(url):
+    if url is not None and settings.database_direct_url is None and dsn.leads_through_pooler(url):
         raise CommandError(
             "DATABASE_URL leads through a pooler, and a migration needs a connection of its own. Set "
             "DATABASE_DIRECT_URL to the URL of the database itself (Neon: the same without `-pooler` in the host; "
@@ -57,7 +60,7 @@ def run_as_set() -> None:
     """Migrate the database that the settings name. Raises CommandError, which Alembic prints without a traceback."""
     try:
         settings = config.load(DatabaseSettings)
-    except RefusedToStart as refusal:
+    except StartupError as refusal:
         raise CommandError(str(refusal)) from None
     if url := url_of(settings):
         run(url, settings.database_cluster)

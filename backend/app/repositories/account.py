@@ -6,9 +6,10 @@ from sqlalchemy import Select, Text, bindparam, delete, func, select, true
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql.elements import BindParameter
 
-from backend.app.db import OWNER, OwnerSession
+from backend.app.db.session import OwnerSession
+from backend.app.db.statement import OWNER
 from backend.app.models import metadata
-from backend.app.repositories.owned import prepare
+from backend.app.repositories.scoping import prepare
 
 _owner: BindParameter[str] = bindparam(OWNER, type_=Text)
 _lists = metadata.tables["task_lists"]

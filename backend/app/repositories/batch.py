@@ -3,8 +3,8 @@
 from typing import Any
 
 from backend.app import problems
-from backend.app.db import OwnerSession
-from backend.app.repositories.rows import Task
+from backend.app.db.session import OwnerSession
+from backend.app.repositories.mapping import Task
 from backend.app.repositories.tasks import TaskRepository
 from backend.app.schemas.batch import Complete, Create, Named, Operation, Restore, Update
 

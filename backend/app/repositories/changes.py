@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import BigInteger, Integer, Select, bindparam, cast, func, literal, null, select, union_all
 
 from backend.app import problems
-from backend.app.db import OwnerSession
-from backend.app.repositories.owned import prepare
-from backend.app.repositories.rows import DELETED, LISTS, TASKS, Task, owner, shown, task_of
+from backend.app.db.session import OwnerSession
+from backend.app.repositories.mapping import DELETED, LISTS, TASKS, Task, owner, shown, task_of
+from backend.app.repositories.scoping import prepare
 
 _since = bindparam("since", type_=BigInteger)
 _limit = bindparam("limit", type_=Integer)

@@ -36,11 +36,9 @@ from sqlalchemy.sql.elements import BindParameter, ColumnElement
 from sqlalchemy.sql.selectable import CTE
 
 from backend.app import problems
-from backend.app.db import OwnerSession, Statement
-from backend.app.repositories.family import Expected, Family
-from backend.app.repositories.finding import GET
-from backend.app.repositories.owned import prepare
-from backend.app.repositories.rows import (
+from backend.app.db.session import OwnerSession
+from backend.app.db.statement import Statement
+from backend.app.repositories.mapping import (
     DELETED,
     LISTS,
     TASKS,
@@ -54,6 +52,9 @@ from backend.app.repositories.rows import (
     task_id,
     task_of,
 )
+from backend.app.repositories.queries import GET
+from backend.app.repositories.scoping import prepare
+from backend.app.repositories.subtasks import Expected, Family
 from backend.app.schemas.task import Changes, TaskCreate
 
 _expected: BindParameter[Sequence[int]] = bindparam("expected", type_=ARRAY(BigInteger))

@@ -4,20 +4,14 @@ from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, Depends, Request
-from pydantic import BaseModel, Field
 
 from backend.app.repositories.account import AccountRepository
-from backend.app.routes.preferences import MINIMAL, Prefer, asks_for
-from backend.app.routes.reply import Reply
-from backend.app.routes.route import ContractRoute, session_of_caller
+from backend.app.schemas.account import Erased
+from backend.app.web.prefer import MINIMAL, Prefer, asks_for
+from backend.app.web.responses import Reply
+from backend.app.web.route import ContractRoute, session_of_caller
 
 router = APIRouter(prefix="/api/{user_id}", tags=["account"], route_class=ContractRoute)
-
-
-class Erased(BaseModel):
-    """What there was."""
-
-    tasks: int = Field(description="How many tasks were removed.", ge=0, examples=[3])
 
 
 def account_of_caller(request: Request) -> AccountRepository:

@@ -6,10 +6,11 @@ import orjson
 from fastapi import APIRouter, Depends, Request
 
 from backend.app.repositories.batch import BatchRepository
-from backend.app.routes.reply import Reply
-from backend.app.routes.route import BodyLimit, ContractRoute, session_of_caller
-from backend.app.routes.tasks import BODY, CAPPED, CONDITIONAL
 from backend.app.schemas.batch import Batch, BatchResult
+from backend.app.web.body import BodyLimit
+from backend.app.web.openapi_fragments import BODY, CAPPED, CONDITIONAL
+from backend.app.web.responses import Reply
+from backend.app.web.route import ContractRoute, session_of_caller
 
 router = APIRouter(prefix="/api/{user_id}/batch", tags=["tasks"], route_class=ContractRoute)
 

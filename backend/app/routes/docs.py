@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from backend.app.routes.conditions import is_known
+from backend.app.web.conditional import is_known
 
 # Swagger UI's icons are data: images; it sets its styles by script, which needs no 'unsafe-inline'.
 HEADERS: Final = {

@@ -11,10 +11,10 @@ from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 
 from backend.app import problems
 from backend.app.problems import documented
-from backend.app.routes.reply import Stream
-from backend.app.routes.route import ContractRoute
-from backend.app.routes.tasks import Finder
-from backend.app.streams import Listener, Streams
+from backend.app.routes.dependencies import Finder
+from backend.app.web.responses import Stream
+from backend.app.web.route import ContractRoute
+from backend.app.web.subscriptions import Listener, Streams
 
 router = APIRouter(prefix="/api/{user_id}/events", tags=["tasks"], route_class=ContractRoute)
 

@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 
 from backend.app import problems
-from backend.app.db import Database
+from backend.app.db.database import Database
 from backend.app.problems import documented
-from backend.app.routes.reply import Reply
-from backend.app.routes.route import ContractRoute
+from backend.app.web.responses import Reply
+from backend.app.web.route import ContractRoute
 
 router = APIRouter(prefix="/health", tags=["health"], route_class=ContractRoute)
 

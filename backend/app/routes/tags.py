@@ -5,13 +5,14 @@ from typing import Annotated
 import orjson
 from fastapi import APIRouter, Query
 
-from backend.app.routes import cursor
-from backend.app.routes.answered import Before
-from backend.app.routes.conditions import IfNoneMatch, etag
-from backend.app.routes.reply import Reply
-from backend.app.routes.route import ContractRoute
-from backend.app.routes.tasks import CURSOR, INVALID, LINK, LIST_ETAG, CallersLinks, Finder
-from backend.app.schemas.finding import PageQuery, TagCount
+from backend.app.routes.dependencies import CallersLinks, Finder
+from backend.app.schemas.queries import PageQuery, TagCount
+from backend.app.web import pagination
+from backend.app.web.conditional import IfNoneMatch, etag
+from backend.app.web.openapi_fragments import CURSOR, INVALID, LINK, LIST_ETAG
+from backend.app.web.response_cache import Before
+from backend.app.web.responses import Reply
+from backend.app.web.route import ContractRoute
 
 router = APIRouter(prefix="/api/{user_id}/tags", tags=["tasks"], route_class=ContractRoute)
 
@@ -39,13 +40,13 @@ async def list_tags(
     before: Before,
     if_none_match: IfNoneMatch = None,
 ) -> Reply:
-    place = ("",) if query.cursor is None else cursor.decode(query.cursor, _FINGERPRINT)
+    place = ("",) if query.cursor is None else pagination.decode(query.cursor, _FINGERPRINT)
 
     async def page() -> Reply:
         page = await tasks.tags(place, limit=query.limit)
         headers = {"etag": etag(page.revision)}
         if page.following is not None:
-            following = f"{links.tags}?limit={query.limit}&cursor={cursor.encode(_FINGERPRINT, page.following)}"
+            following = f"{links.tags}?limit={query.limit}&cursor={pagination.encode(_FINGERPRINT, page.following)}"
             headers["link"] = f'<{following}>; rel="next"'
         return Reply(200, orjson.dumps(page.found), **headers)
 

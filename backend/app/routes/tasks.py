@@ -1,95 +1,38 @@
 """The tasks API: handlers validate by their signature, call one repository method, and answer."""
 
-from functools import lru_cache, partial
+from functools import partial
 from typing import Annotated, Any
-from urllib.parse import quote, urlencode
 
 import orjson
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query
 
-from backend.app import problems
-from backend.app.problems import documented
-from backend.app.repositories.finding import TaskFinder
-from backend.app.repositories.tasks import TaskRepository
-from backend.app.routes import cursor
-from backend.app.routes.answered import Before
-from backend.app.routes.conditions import IfMatch, IfNoneMatch, etag, expected_revisions
-from backend.app.routes.preferences import COUNT, Prefer, asks_for
-from backend.app.routes.reply import Reply
-from backend.app.routes.route import JSON, MERGE_PATCH, ContractRoute, MediaTypes, TaskId, session_of_caller
-from backend.app.schemas.finding import TaskPageQuery
+from backend.app.routes.dependencies import CallersLinks, Finder, Tasks
+from backend.app.schemas.queries import TaskPageQuery
 from backend.app.schemas.task import CompletedTask, Completion, ListedTask, Task, TaskCreate, TaskPatch, TaskReplace
+from backend.app.web import pagination
+from backend.app.web.body import JSON, MERGE_PATCH, MediaTypes
+from backend.app.web.conditional import IfMatch, IfNoneMatch, etag, expected_revisions
+from backend.app.web.openapi_fragments import (
+    _COUNT,
+    _ETAG,
+    _LOCATION,
+    BODY,
+    CAPPED,
+    CONDITIONAL,
+    CURSOR,
+    FOUND,
+    INVALID,
+    LINK,
+    LIST_ETAG,
+    RESTORED,
+)
+from backend.app.web.parameters import TaskId
+from backend.app.web.prefer import COUNT, Prefer, asks_for
+from backend.app.web.response_cache import Before
+from backend.app.web.responses import Reply
+from backend.app.web.route import ContractRoute
 
 router = APIRouter(prefix="/api/{user_id}/tasks", tags=["tasks"], route_class=ContractRoute)
-
-
-def tasks_of_caller(request: Request) -> TaskRepository:
-    settings = request.app.state.settings
-    return TaskRepository(
-        session_of_caller(request), max_tasks=settings.max_tasks_per_user, max_subtasks=settings.max_subtasks
-    )
-
-
-def finder_of_caller(request: Request) -> TaskFinder:
-    return TaskFinder(session_of_caller(request))
-
-
-class Links:
-    """Relative references (RFC 3986, section 4.2) to the caller's tasks, as seen from outside."""
-
-    def __init__(self, request: Request) -> None:
-        scope = request.scope
-        self._own = _own_path(scope.get("root_path", ""), scope["state"]["principal"].user_id)
-        self._tasks = f"{self._own}/tasks"
-
-    @property
-    def tags(self) -> str:
-        return f"{self._own}/tags"
-
-    def task(self, task: dict[str, Any]) -> str:
-        return f"{self._tasks}/{task['id']}"
-
-    def page(self, query: TaskPageQuery, place: tuple[Any, ...]) -> str:
-        told = {"status": query.status.value, "limit": query.limit}
-        told |= query.model_dump(mode="json", exclude={"cursor"}, exclude_defaults=True)
-        told["cursor"] = cursor.encode(query.fingerprint, place)
-        return f"{self._tasks}?{urlencode(told, doseq=True)}"
-
-
-@lru_cache(maxsize=2048)
-def _own_path(root_path: str, user_id: str) -> str:
-    return f"{quote(root_path)}/api/{quote(user_id, safe='')}"
-
-
-Tasks = Annotated[TaskRepository, Depends(tasks_of_caller)]
-Finder = Annotated[TaskFinder, Depends(finder_of_caller)]
-CallersLinks = Annotated[Links, Depends(Links)]
-
-_ETAG = {"ETag": {"description": "The task's revision, quoted.", "schema": {"type": "string"}}}
-LIST_ETAG = {"ETag": {"description": "The list's revision, quoted.", "schema": {"type": "string"}}}
-_LOCATION = {"Location": {"description": "Where the new task is.", "schema": {"type": "string"}}}
-LINK = {
-    "Link": {
-        "description": 'The next page, with `rel="next"`, where there is one (RFC 8288).',
-        "schema": {"type": "string"},
-    }
-}
-
-_COUNT = {
-    "X-Total-Count": {
-        "description": "How many tasks all pages hold, with `Prefer: count=exact`.",
-        "schema": {"type": "integer"},
-    },
-    "Preference-Applied": {"description": "The preference that was heeded (RFC 7240).", "schema": {"type": "string"}},
-}
-
-INVALID = documented(problems.Invalid)
-CURSOR = documented(problems.UnknownCursor)
-FOUND = documented(problems.TaskNotFound)
-CONDITIONAL = documented(problems.TaskNotFound, problems.PreconditionFailed)
-RESTORED = documented(problems.TaskNotFound, problems.PreconditionFailed, problems.Invalid, problems.TooManyTasks)
-BODY = documented(problems.MalformedJSON, problems.BodyTooLarge, problems.UnsupportedMediaType)
-CAPPED = documented(problems.Invalid, problems.TooManyTasks)
 
 
 @router.get(
@@ -115,7 +58,7 @@ async def list_tasks(
     if_none_match: IfNoneMatch = None,
     prefer: Prefer = None,
 ) -> Reply:
-    place = None if query.cursor is None else cursor.decode(query.cursor, query.fingerprint)
+    place = None if query.cursor is None else pagination.decode(query.cursor, query.fingerprint)
 
     async def page() -> Reply:
         page = await tasks.page(query, place)

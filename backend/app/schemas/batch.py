@@ -4,7 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Discriminator, Field, StringConstraints, model_validator
 
-from backend.app.schemas.task import ID_MAX, Body, Completed, CompletedTask, TaskCreate, TaskPatch
+from backend.app.domain.limits import ID_MAX
+from backend.app.schemas.task import Body, Completed, CompletedTask, TaskCreate, TaskPatch
 
 OPERATIONS_MAX = 100
 REF_MAX_CHARACTERS = 100

@@ -2,7 +2,6 @@
 
 import unicodedata
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self, TypedDict, cast
 
 from pydantic import (
@@ -15,12 +14,11 @@ from pydantic import (
     model_validator,
 )
 
-from backend.app import due, recurrence
+from backend.app.domain import due_dates, recurrence
+from backend.app.domain.enums import Priority, Start
+from backend.app.domain.limits import ID_MAX, TAG_MAX_CHARACTERS, TAGS_MAX
+from backend.app.domain.plan import check_plan
 from backend.app.models import DESCRIPTION_MAX_CHARACTERS, TITLE_MAX_CHARACTERS
-
-TAGS_MAX = 20
-TAG_MAX_CHARACTERS = 50
-ID_MAX = 2**63 - 1
 
 
 def without_nul(text: str) -> str:
@@ -52,19 +50,6 @@ Description = Annotated[
 Completed = Annotated[bool, Field(description="Whether it is done.", examples=[False])]
 
 
-class Priority(StrEnum):
-    LOW = "low"
-    MEDIUM = "medium"
-    HIGH = "high"
-
-
-class Start(StrEnum):
-    """What a repeating task's next due date is counted from."""
-
-    DUE_DATE = "due_date"
-    COMPLETION = "completion"
-
-
 def _tag(text: str) -> str:
     if any(unicodedata.category(letter) == "Cc" for letter in text):
         raise ValueError("must not contain control characters")
@@ -79,12 +64,12 @@ def _each_once(tags: list[str]) -> list[str]:
 
 
 def due_date(text: str) -> str:
-    due.instant(text, None)
+    due_dates.instant(text, None)
     return text
 
 
 def _time_zone(name: str) -> str:
-    due.zone(name)
+    due_dates.zone(name)
     return name
 
 
@@ -144,20 +129,6 @@ class Body(BaseModel):
     """JSON as it is: a string is not a number, and a member that is not known is a mistake."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
-
-
-def check_plan(due_date: str | None, time_zone: str | None, rule: str | None, *, comes_again: bool = True) -> None:
-    """What the members of a plan must be together. Raises ValueError.
-
-    Whether a rule comes again is a search that may take long where it does not.
-    """
-    if due_date is not None:
-        due.instant(due_date, time_zone)
-    if rule is not None:
-        if due_date is None:
-            raise ValueError("a task that repeats needs a due_date")
-        if comes_again:
-            recurrence.check(due_date, rule, time_zone)
 
 
 class Planned(Body):

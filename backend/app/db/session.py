@@ -1,0 +1,89 @@
+"""What a repository gets: statements that run for one owner, alone or together in a transaction."""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import psycopg2
+
+from backend.app.db.connection import Connection
+from backend.app.db.statement import OWNER, Row, Statement
+
+
+class StatementRunner(Protocol):
+    """What runs statements for an owner: the database itself, or a transaction on one of its connections."""
+
+    async def run(self, statement: Statement, owner: str, parameters: Mapping[str, Any]) -> list[Row]: ...
+
+    def transaction(self, owner: str) -> contextlib.AbstractAsyncContextManager["OwnerSession"]: ...
+
+
+class Transaction:
+    """One transaction on one connection, begun with its first statement."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        begin: str,
+        before: Sequence[str],
+        raise_problem: Callable[[psycopg2.Error], None],
+    ) -> None:
+        self._connection = connection
+        self._begin = begin
+        self._before = before
+        self._raise_problem = raise_problem
+        self._begun = False
+        self.moved_on: list[str] = []
+
+    async def run(self, statement: Statement, owner: str, parameters: Mapping[str, Any]) -> list[Row]:
+        """As `Database.run`, in this transaction."""
+        values = {**parameters, OWNER: owner}
+        text = statement.text
+        if not self._begun:
+            self._begun = True
+            for message in self._before:
+                await self._execute(message, values)
+            text = self._begin + text
+        rows = await self._execute(text, values)
+        if statement.has_moved_on(rows):
+            self.moved_on.append(statement.name)
+        return rows
+
+    @contextlib.asynccontextmanager
+    async def transaction(self, owner: str) -> AsyncIterator["OwnerSession"]:
+        """This very one: what is made inside is made or undone with all the rest."""
+        yield OwnerSession(self, owner)
+
+    async def end(self, how: str) -> None:
+        """COMMIT or ROLLBACK. A connection that is gone has rolled back, or nobody knows."""
+        if self._begun and not (self._connection.closed and how == "ROLLBACK"):
+            await self._execute(how, {})
+
+    async def _execute(self, text: str, values: Mapping[str, Any]) -> list[Row]:
+        try:
+            return await self._connection.execute(text, values)
+        except psycopg2.Error as error:
+            self._raise_problem(error)
+            raise
+
+
+class OwnerSession:
+    """What a repository gets: statements run for one caller, who is settled before any statement is chosen."""
+
+    __slots__ = ("_database", "owner")
+
+    def __init__(self, database: StatementRunner, owner: str) -> None:
+        self._database = database
+        self.owner = owner
+
+    async def run(self, statement: Statement, **parameters: Any) -> list[dict[str, Any]]:
+        """The rows as dicts, in the statement's order. Raises Unavailable."""
+        return statement.shaped(await self.rows(statement, **parameters))
+
+    def transaction(self) -> contextlib.AbstractAsyncContextManager["OwnerSession"]:
+        """Several statements for the same caller, made together or not at all; see `Database.transaction`."""
+        return self._database.transaction(self.owner)
+
+    async def rows(self, statement: Statement, **parameters: Any) -> list[Row]:
+        """The rows as the driver hands them out. Raises Unavailable."""
+        return await self._database.run(statement, self.owner, parameters)

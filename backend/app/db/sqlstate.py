@@ -1,0 +1,17 @@
+"""What PostgreSQL's error codes mean to a caller (PostgreSQL's manual, appendix A). No other module names a code."""
+
+QUERY_CANCELED = "57014"
+# SQLSTATE classes and codes that say "not now" (PostgreSQL's manual, appendix A): connection, resources, operator,
+# system; read-only server, idle in a transaction for too long, serialization failure, deadlock, lock not available.
+NOT_NOW_CLASSES = frozenset({"08", "53", "57", "58"})
+NOT_NOW = frozenset({"25006", "25P03", "40001", "40P01", "55P03"})
+# Of these, those after which nothing was done and the same may succeed: serialization failure, deadlock.
+UNDONE = frozenset({"40001", "40P01"})
+# The server ended the connection, so that nobody knows whether a commit was made: administrator, crash, not yet up.
+CUT_OFF = frozenset({"57P01", "57P02", "57P03"})
+# Undefined table, undefined column: the schema went away under us.
+SCHEMA_GONE = frozenset({"42P01", "42703"})
+
+# What a prepared statement can meet: it is not there, it is there already, it no longer fits the tables.
+NO_SUCH_STATEMENT, STATEMENT_EXISTS, PLAN_OUTDATED = "26000", "42P05", "0A000"
+PREPARED_IN_DOUBT = frozenset({NO_SUCH_STATEMENT, STATEMENT_EXISTS, PLAN_OUTDATED})

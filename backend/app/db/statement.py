@@ -1,0 +1,54 @@
+"""A statement that was compiled once, as it is sent to PostgreSQL."""
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+# The parameter that every statement on user-owned tables carries.
+OWNER = "owner"
+
+# Statements that give a list its next revision.
+_MOVED_ON = re.compile(r"revision ?= ?\(task_lists\.revision \+|UPDATE task_lists SET .* revision=%\(revision\)s")
+_PLACEHOLDER = re.compile(r"%\((?P<name>\w+)\)s")
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """SQL text in the driver's format (`%(name)s`) and its columns' names; made by `repositories/owned.py`.
+
+    `preparation` and `execution` are the text as PREPARE and EXECUTE. `types` has the SQL type of every parameter;
+    without it the statement is always sent in full. `shape` makes of a row what the repository hands out; by default a
+    dict by columns.
+    """
+
+    name: str
+    text: str
+    columns: tuple[str, ...]
+    types: Mapping[str, str] = field(default_factory=dict)
+    shape: Callable[[Row], dict[str, Any]] | None = None
+    preparation: str = field(init=False)
+    execution: str = field(init=False)
+    moves_on: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Named after its text: whoever has prepared this name before has prepared the same.
+        name = f'"{hashlib.sha256(self.text.encode()).hexdigest()[:16]} {self.name}"'
+        numbers = {parameter: f"${number}" for number, parameter in enumerate(self.types, 1)}
+        body = _PLACEHOLDER.sub(lambda found: numbers.get(found["name"], found[0]), self.text)
+        values = ", ".join(f"%({parameter})s" for parameter in self.types)
+        object.__setattr__(self, "preparation", f"PREPARE {name} ({', '.join(self.types.values())}) AS {body}; ")
+        object.__setattr__(self, "execution", f"EXECUTE {name} ({values})")
+        object.__setattr__(self, "moves_on", bool(_MOVED_ON.search(self.text)))
+
+    def has_moved_on(self, rows: list[Row]) -> bool:
+        """Whether it gave the list a new revision: what was not written comes without a row, or as one of nulls."""
+        return self.moves_on and bool(rows) and rows[0][0] is not None
+
+    def shaped(self, rows: list[Row]) -> list[dict[str, Any]]:
+        if self.shape is not None:
+            return [self.shape(row) for row in rows]
+        return [dict(zip(self.columns, row, strict=True)) for row in rows]

@@ -1,0 +1,42 @@
+"""The words that a task's members may have."""
+
+from enum import StrEnum
+
+
+class Priority(StrEnum):
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class Start(StrEnum):
+    """What a repeating task's next due date is counted from."""
+
+    DUE_DATE = "due_date"
+    COMPLETION = "completion"
+
+
+class Status(StrEnum):
+    ALL = "all"
+    PENDING = "pending"
+    COMPLETED = "completed"
+    DELETED = "deleted"
+
+
+class Sort(StrEnum):
+    """The order of a list. A leading `-` reverses it; tasks that are equal are told apart by their ids."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    TITLE = "title"
+    DUE_DATE = "due_date"
+    PRIORITY = "priority"
+    CREATED_REVERSED = "-created"
+    UPDATED_REVERSED = "-updated"
+    TITLE_REVERSED = "-title"
+    DUE_DATE_REVERSED = "-due_date"
+    PRIORITY_REVERSED = "-priority"
+
+
+# What a deleted task may be sorted by: there is an index for these.
+DELETED_SORTS = (Sort.CREATED, Sort.CREATED_REVERSED, Sort.UPDATED, Sort.UPDATED_REVERSED)

@@ -1,0 +1,17 @@
+"""What a task's due date, time zone and recurrence must be together."""
+
+from backend.app.domain import due_dates, recurrence
+
+
+def check_plan(due_date: str | None, time_zone: str | None, rule: str | None, *, comes_again: bool = True) -> None:
+    """What the members of a plan must be together. Raises ValueError.
+
+    Whether a rule comes again is a search that may take long where it does not.
+    """
+    if due_date is not None:
+        due_dates.instant(due_date, time_zone)
+    if rule is not None:
+        if due_date is None:
+            raise ValueError("a task that repeats needs a due_date")
+        if comes_again:
+            recurrence.check(due_date, rule, time_zone)

@@ -1,0 +1,56 @@
+"""How often somebody may ask: a signed-in user by their id, everybody else by their address.
+
+`RateLimit` and `RateLimit-Policy` follow the IETF's draft-ietf-httpapi-ratelimit-headers.
+"""
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from backend.app import problems
+from backend.app.ratelimit.limit import Standing
+from backend.app.ratelimit.limiter import RateLimit, network_of
+
+# Where `observe` finds in the state what it adds to the answer, also to one that is made further out.
+RATE_FIELDS = "rate_fields"
+
+
+class StrangersMiddleware:
+    """Raises TooManyRequests instead of Unauthenticated for an address that was refused too often.
+
+    Only refusals count: someone with a good token is never shut out by who shares their address.
+    """
+
+    def __init__(self, app: ASGIApp, *, limit: RateLimit) -> None:
+        self.app = app
+        self.limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self.app(scope, receive, send)
+        except problems.Unauthenticated:
+            client = scope.get("client")
+            standing = await self.limit.hit(f"address:{network_of(client[0]) if client else ''}")
+            if not standing.allowed:
+                raise problems.TooManyRequests(standing.resets_in) from None
+            raise
+
+
+class UsersMiddleware:
+    """Raises TooManyRequests for a user who asks too often, before anything of the request is read."""
+
+    def __init__(self, app: ASGIApp, *, limit: RateLimit) -> None:
+        self.app = app
+        self.limit = limit
+        self.policy = (b"ratelimit-policy", f'"user";q={limit.most};w={limit.seconds}'.encode())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        user_id = scope.get("state", {}).get("user_id")
+        if user_id is not None:
+            standing = await self.limit.hit(f"user:{user_id}")
+            scope["state"][RATE_FIELDS] = [self.policy, (b"ratelimit", _left(standing).encode())]
+            if not standing.allowed:
+                raise problems.TooManyRequests(standing.resets_in)
+        await self.app(scope, receive, send)
+
+
+def _left(standing: Standing) -> str:
+    return f'"user";r={standing.remaining};t={standing.resets_in}'

@@ -1,0 +1,72 @@
+"""Errors about who is calling (RFC 6750)."""
+
+from typing import Literal
+
+from backend.app.problems.availability import Unavailable
+from backend.app.problems.base import Problem, RawHeaders
+
+REALM = "tasks"
+CHALLENGE = (b"www-authenticate", f'Bearer realm="{REALM}"'.encode())
+
+# Why there is no good token, for who counts them; few, and fixed.
+TokenFault = Literal[
+    "missing",
+    "malformed",
+    "kind",
+    "algorithm",
+    "key",
+    "signature",
+    "issuer",
+    "audience",
+    "expired",
+    "times",
+    "user",
+    "session",
+]
+
+
+class Unauthenticated(Problem):
+    """401 for a request without a token: RFC 6750, section 3.1 asks for a challenge without an error code."""
+
+    status, slug, title = 401, "unauthenticated", "Who is calling?"
+    detail = "Send `Authorization: Bearer <token>` with a token from Better Auth."
+    fault: TokenFault = "missing"
+
+    def headers(self) -> RawHeaders:
+        return [CHALLENGE]
+
+
+class InvalidToken(Unauthenticated):
+    """401 for a token that was sent and is not good; `detail` must be quotable in a header (RFC 6750, section 3)."""
+
+    slug, title = "invalid-token", "The token is not valid"
+    detail = "The token is not valid."
+
+    def __init__(self, detail: str | None = None, fault: TokenFault = "malformed") -> None:
+        self.fault = fault
+        super().__init__(detail)
+
+    def headers(self) -> RawHeaders:
+        challenge = f'Bearer realm="{REALM}", error="invalid_token", error_description="{self.detail}"'
+        return [(b"www-authenticate", challenge.encode())]
+
+
+class NotYours(Problem):
+    status, slug, title = 403, "not-yours", "This path belongs to another user"
+    detail = "The user id in the path must be the one in the token."
+
+
+class ForeignPage(Problem):
+    status, slug, title = 403, "foreign-page", "This page may not write for its visitor"
+    detail = (
+        "A write with the session cookie must come from a page of an allowed origin (CORS_ORIGINS). "
+        "Other programs send a bearer token."
+    )
+
+
+class KeysUnavailable(Unavailable):
+    slug, title = "keys-unavailable", "The token cannot be verified right now"
+    detail = (
+        "The token's key is not known yet, and Better Auth, which publishes the keys, cannot be reached. Try again."
+    )
+    retry_after = 5

@@ -1,0 +1,68 @@
+"""Errors that are no fault of the request's contents: the server cannot answer it right now, or not so often."""
+
+from typing import ClassVar, Literal
+
+from backend.app.problems.base import Problem, RawHeaders
+
+
+class TooManyStreams(Problem):
+    status, slug, title = 429, "too-many-streams", "Too many streams are open"
+    detail = "Close a stream of yours, or try again in a moment."
+
+    def headers(self) -> RawHeaders:
+        return [(b"retry-after", b"10")]
+
+
+class TooManyRequests(Problem):
+    status, slug, title = 429, "too-many-requests", "Too many requests"
+    detail = "Ask less often; `Retry-After` says when the next request is answered."
+
+    def __init__(self, retry_after: int = 1) -> None:
+        """In seconds."""
+        self.retry_after = retry_after
+        super().__init__()
+
+    def headers(self) -> RawHeaders:
+        return [(b"retry-after", b"%d" % self.retry_after)]
+
+
+class InternalError(Problem):
+    status, slug, title = 500, "internal-error", "Something went wrong on our side"
+    detail = "Report the request id; the log knows more."
+
+
+class Unavailable(Problem):
+    """503: the same request may succeed a little later, and Retry-After says when to try (seconds)."""
+
+    status, slug, title = 503, "unavailable", "The service cannot answer right now"
+    detail = "Try again in a moment."
+    retry_after: ClassVar[int] = 1
+
+    def headers(self) -> RawHeaders:
+        return [(b"retry-after", b"%d" % self.retry_after)]
+
+
+class DatabaseUnavailable(Unavailable):
+    """503. `trying_again` says whether the program itself may do so at once."""
+
+    slug, title = "database-unavailable", "The database cannot be used right now"
+    detail = "The database is away or still being set up. Try again in a moment."
+    retry_after = 2
+    trying_again: Literal["useless", "safe", "safe for what changes nothing twice"] = "useless"
+
+
+class Overloaded(Unavailable):
+    slug, title = "overloaded", "Too many requests are waiting for the database"
+    detail = "Every database connection is in use. Try again in a moment."
+
+
+class Busy(Unavailable):
+    slug, title = "busy", "Too many requests are under way"
+    detail = "The service answers as many requests at once as it may. Try again in a moment."
+
+
+class TooSlow(Unavailable):
+    slug, title = "too-slow", "The request took too long"
+    detail = (
+        "The request was given up. A change that it asked for may or may not have been made: read before you repeat it."
+    )

@@ -1,0 +1,163 @@
+"""How a task looks on its way out of the database, and on its way in."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, DateTime, Table, Text, Update, and_, bindparam, case, func, update
+from sqlalchemy.sql.elements import BindParameter, ColumnElement
+from sqlalchemy.types import TypeEngine
+
+from backend.app.db.statement import OWNER, Row
+from backend.app.domain import due_dates
+from backend.app.domain.enums import Priority, Start
+from backend.app.domain.keys import sort_key, tag_key
+from backend.app.models import metadata
+
+Task = dict[str, Any]
+
+TASKS = metadata.tables["tasks"]
+DELETED = metadata.tables["deleted_tasks"]
+LISTS = metadata.tables["task_lists"]
+
+# Priorities sort by meaning.
+NUMBERS: Final[dict[Priority | None, int]] = {None: 0, Priority.LOW: 1, Priority.MEDIUM: 2, Priority.HIGH: 3}
+_PRIORITIES: Final[dict[int | None, str | None]] = {
+    None: None,
+    **{number: priority and priority.value for priority, number in NUMBERS.items()},
+}
+_SHOWN = (
+    "user_id",
+    "id",
+    "title",
+    "description",
+    "completed",
+    "completed_at",
+    "priority",
+    "due_date",
+    "time_zone",
+    "recurrence",
+    "after_completion",
+    "tags",
+    "parent_id",
+    "revision",
+    "created_at",
+    "updated_at",
+)
+
+owner: BindParameter[str] = bindparam(OWNER, type_=Text)
+task_id: BindParameter[int] = bindparam("task_id", type_=BigInteger)
+
+
+def plain(type_: TypeEngine[Any]) -> TypeEngine[Any]:
+    """A column's type for a parameter, which has no collation: that is the column's."""
+    return Text() if isinstance(type_, Text) else type_
+
+
+# The columns that a write brings, as parameters of their names.
+VALUES: Final[dict[str, BindParameter[Any]]] = {
+    name: bindparam(name, type_=plain(TASKS.c[name].type))
+    for name in (
+        "title",
+        "title_key",
+        "description",
+        "completed",
+        "priority",
+        "due_date",
+        "due_at",
+        "time_zone",
+        "recurrence",
+        "after_completion",
+        "tags",
+        "tag_keys",
+        "parent_id",
+    )
+}
+NO_DUE_DATE: Final = "infinity"
+
+
+def shown(table: Table) -> list[ColumnElement[Any]]:
+    """What is shown of a task. Timestamps leave the database in UTC, whatever time zone the session is in."""
+    return [
+        in_utc(column) if isinstance(column.type, DateTime) else column for column in (table.c[name] for name in _SHOWN)
+    ]
+
+
+def in_utc(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    return func.timezone("UTC", column, type_=DateTime()).label(column.key)
+
+
+def task_of(row: Row) -> Task:
+    """A row of `shown` as a task, or a task of nothing where the row is one of nulls."""
+    (
+        user_id,
+        number,
+        title,
+        description,
+        completed,
+        completed_at,
+        priority,
+        due_date,
+        time_zone,
+        recurrence,
+        after_completion,
+        tags,
+        parent_id,
+        revision,
+        created_at,
+        updated_at,
+    ) = row
+    return {
+        "user_id": user_id,
+        "id": number,
+        "title": title,
+        "description": description,
+        "completed": completed,
+        "completed_at": completed_at and rfc3339(completed_at),
+        "priority": _PRIORITIES[priority],
+        "due_date": due_date,
+        "time_zone": time_zone,
+        "recurrence": recurrence,
+        "recurrence_from": recurrence and (Start.COMPLETION if after_completion else Start.DUE_DATE).value,
+        "tags": tags,
+        "parent_id": parent_id,
+        "revision": revision,
+        "created_at": created_at and rfc3339(created_at),
+        "updated_at": updated_at and rfc3339(updated_at),
+    }
+
+
+def moved_on(by: Any = 1, **values: Any) -> Update:
+    """The caller's list, so many revisions further."""
+    return (
+        update(LISTS)
+        .values(revision=LISTS.c.revision + by, horizon=func.coalesce(LISTS.c.horizon, LISTS.c.revision), **values)
+        .where(LISTS.c.user_id == owner)
+    )
+
+
+def completion(done: ColumnElement[bool]) -> ColumnElement[Any]:
+    """What becomes of a task's `completed_at` when `completed` becomes this."""
+    return case((and_(done, TASKS.c.completed), TASKS.c.completed_at), (done, func.now()))
+
+
+def rfc3339(timestamp: str) -> str:
+    """PostgreSQL's text of a timestamp in UTC, which db.py hands on, with a T and a Z."""
+    return f"{timestamp[:10]}T{timestamp[11:]}Z"
+
+
+def columns_of(members: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns for some members of a task, `due_at` only for those that have both a due date and a time zone."""
+    columns = {name: value for name, value in members.items() if name in VALUES}
+    if "title" in members:
+        columns["title_key"] = sort_key(members["title"])
+    if "priority" in members:
+        columns["priority"] = NUMBERS[members["priority"]]
+    if "tags" in members:
+        columns["tag_keys"] = [tag_key(tag) for tag in members["tags"]]
+    if "due_date" in members:
+        text = members["due_date"]
+        columns["due_at"] = NO_DUE_DATE if text is None else due_dates.instant(text, members.get("time_zone"))
+    if "recurrence" in members:
+        repeats = members["recurrence"] is not None
+        columns["after_completion"] = repeats and members["recurrence_from"] == Start.COMPLETION
+    return columns

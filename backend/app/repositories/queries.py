@@ -1,0 +1,268 @@
+"""What is read of the caller's tasks: one, a page of them, how many, their tags.
+
+Each list is one statement along one index. The usual list, newest first and by state at most, has three of its own,
+for each of which an index ends where the page ends; any other filter is looked at row by row.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    DateTime,
+    Integer,
+    Select,
+    SmallInteger,
+    Table,
+    Text,
+    and_,
+    any_,
+    bindparam,
+    false,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.sql.elements import ColumnElement
+
+from backend.app import problems
+from backend.app.db.session import OwnerSession
+from backend.app.db.statement import Row, Statement
+from backend.app.domain.due_dates import beginning
+from backend.app.domain.enums import DELETED_SORTS, Priority, Sort, Status
+from backend.app.domain.keys import tag_key
+from backend.app.repositories.mapping import (
+    DELETED,
+    LISTS,
+    NUMBERS,
+    TASKS,
+    Task,
+    in_utc,
+    owner,
+    rfc3339,
+    shown,
+    task_id,
+    task_of,
+)
+from backend.app.repositories.scoping import prepare
+from backend.app.repositories.sorting import ORDERS, Order
+from backend.app.schemas.queries import TaskPageQuery
+
+_limit = bindparam("limit", type_=Integer)
+_my_list = LISTS.c.user_id == owner
+_SHOWN = len(shown(TASKS))
+
+REVISION = prepare("get the list's revision", select(LISTS.c.revision).where(_my_list))
+REVISION_OF = prepare(
+    "get a task's revision", select(TASKS.c.revision).where(TASKS.c.user_id == owner, TASKS.c.id == task_id)
+)
+GET = prepare("get a task", select(*shown(TASKS)).where(TASKS.c.user_id == owner, TASKS.c.id == task_id), task_of)
+
+
+def _beside_revision(page: Select[Any]) -> Select[Any]:
+    """The list's revision beside each row of the page, in its order.
+
+    An empty page is one row of nulls beside the revision; who has never written anything has no row at all.
+    """
+    rows = page.subquery("page")
+    # A join on nothing can only be made row by row, so the page's order stays, and nothing is sorted again.
+    listed = select(LISTS.c.revision.label("list_revision"), *rows.c)
+    return listed.select_from(LISTS.outerjoin(rows, literal(True))).where(_my_list)
+
+
+def _newest(name: str, *conditions: ColumnElement[bool]) -> Statement:
+    page = select(*shown(TASKS)).where(TASKS.c.user_id == owner, *conditions)
+    before = TASKS.c.id < bindparam("before", type_=BigInteger)
+    return prepare(name, _beside_revision(page.where(before).order_by(TASKS.c.id.desc()).limit(_limit)))
+
+
+# A statement for each status, for each has an index that ends where the page ends.
+LIST = {
+    Status.ALL: _newest("list tasks"),
+    Status.PENDING: _newest("list pending tasks", TASKS.c.completed == false()),
+    Status.COMPLETED: _newest("list completed tasks", TASKS.c.completed == true()),
+}
+
+
+def _unless_null(name: str, type_: Any, condition: Any) -> ColumnElement[bool]:
+    """A filter that a request may leave out, as null."""
+    parameter = bindparam(name, type_=type_)
+    return or_(parameter.is_(None), condition(parameter))
+
+
+_lowered = func.lower(bindparam("q", type_=Text))
+
+
+def _filters(table: Table) -> list[ColumnElement[bool]]:
+    columns = table.c
+    overdue = and_(not_(columns.completed), columns.due_at < func.now())
+    text = or_(*(func.strpos(func.lower(column), _lowered) > 0 for column in (columns.title, columns.description)))
+    return [
+        columns.user_id == owner,
+        _unless_null("completed", Boolean, lambda completed: columns.completed == completed),
+        _unless_null("priorities", ARRAY(SmallInteger), lambda some: columns.priority == any_(some)),
+        _unless_null("tags", ARRAY(Text), columns.tag_keys.contains),
+        _unless_null("due_before", DateTime(timezone=True), lambda moment: columns.due_at < moment),
+        _unless_null(
+            "due_after",
+            DateTime(timezone=True),
+            lambda moment: and_(columns.due_at >= moment, columns.due_date.is_not(None)),
+        ),
+        _unless_null("overdue", Boolean, lambda wanted: overdue == wanted),
+        _unless_null("parent_id", BigInteger, lambda parent: func.coalesce(columns.parent_id, 0) == parent),
+        _unless_null("q", Text, lambda _: text),
+    ]
+
+
+def _found(table: Table, sort: Sort) -> Statement:
+    order = ORDERS[sort]
+    columns = [table.c[name] for name in order.names]
+    place = [in_utc(column) if isinstance(column.type, DateTime) else column for column in columns]
+    labelled = [column.label(f"place_{number}") for number, column in enumerate(place)]
+    page = select(*shown(table), *labelled).where(*_filters(table), order.after(table))
+    if table is DELETED:
+        page = page.add_columns(in_utc(DELETED.c.deleted_at)).where(not_(DELETED.c.purged))
+    page = page.order_by(*(column.desc() if order.descending else column for column in columns)).limit(_limit)
+    return prepare(f"find {table.name} by {sort}", _beside_revision(page))
+
+
+FIND = {(TASKS, sort): _found(TASKS, sort) for sort in Sort}
+FIND |= {(DELETED, sort): _found(DELETED, sort) for sort in DELETED_SORTS}
+
+COUNT = {
+    TASKS: prepare("count tasks", select(func.count().label("found")).select_from(TASKS).where(*_filters(TASKS))),
+    DELETED: prepare(
+        "count deleted tasks",
+        select(func.count().label("found")).select_from(DELETED).where(*_filters(DELETED), not_(DELETED.c.purged)),
+    ),
+}
+
+
+def _tags() -> Select[Any]:
+    each = func.unnest(TASKS.c.tag_keys, TASKS.c.tags).table_valued("tag_key", "tag").render_derived()
+    counted = select(
+        each.c.tag_key,
+        func.min(each.c.tag).label("tag"),
+        func.count().filter(not_(TASKS.c.completed)).label("open"),
+        func.count().label("total"),
+    ).select_from(TASKS.join(each, literal(True)))
+    after = each.c.tag_key > bindparam("after_tag", type_=Text)
+    page = (
+        counted.where(TASKS.c.user_id == owner, after).group_by(each.c.tag_key).order_by(each.c.tag_key).limit(_limit)
+    )
+    return _beside_revision(page)
+
+
+TAGS = prepare("list tags", _tags())
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What was found, where the next page starts if there is one, and the list's revision at that moment."""
+
+    found: list[dict[str, Any]]
+    following: tuple[Any, ...] | None
+    revision: int
+
+
+class TaskFinder:
+    """The caller's tasks as they are at one moment. Any method may raise Unavailable."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: OwnerSession) -> None:
+        self._session = session
+
+    async def revision(self) -> int:
+        """The revision of the last change; 0 if there never was one."""
+        found = await self._session.rows(REVISION)
+        return found[0][0] if found else 0
+
+    async def revision_of(self, task_id: int) -> int:
+        """The task's revision. Raises TaskNotFound."""
+        found = await self._session.rows(REVISION_OF, task_id=task_id)
+        if not found:
+            raise problems.TaskNotFound
+        return int(found[0][0])
+
+    async def get(self, task_id: int) -> Task:
+        """Raises TaskNotFound."""
+        found = await self._session.run(GET, task_id=task_id)
+        if not found:
+            raise problems.TaskNotFound
+        return found[0]
+
+    async def page(self, query: TaskPageQuery, place: tuple[Any, ...] | None) -> Page:
+        """The tasks that the query asks for from this place on, or from the beginning. Raises UnknownCursor."""
+        order = ORDERS[query.sort]
+        if place is None:
+            place = order.place_before_all()
+        elif not order.is_place(place):
+            raise problems.UnknownCursor
+        if query.is_usual:
+            return await self._newest(query, before=place[0])
+        table = DELETED if query.status is Status.DELETED else TASKS
+        starts = {f"after_{name}": part for name, part in zip(order.names, place, strict=True)}
+        rows = await self._session.rows(FIND[table, query.sort], **_parameters(query), **starts, limit=query.limit + 1)
+        revision = rows[0][0] if rows else 0
+        rows = [row[1:] for row in rows if row[1] is not None]
+        found = [task_of(row[:_SHOWN]) for row in rows[: query.limit]]
+        if table is DELETED:
+            for task, row in zip(found, rows, strict=False):
+                task["deleted_at"] = rfc3339(row[-1])
+        more = len(rows) > query.limit
+        return Page(found, _place(order, rows[query.limit - 1]) if more else None, revision)
+
+    async def count(self, query: TaskPageQuery) -> int:
+        """How many tasks the query finds on all of its pages."""
+        table = DELETED if query.status is Status.DELETED else TASKS
+        [counted] = await self._session.run(COUNT[table], **_parameters(query))
+        return int(counted["found"])
+
+    async def tags(self, place: tuple[Any, ...], *, limit: int) -> Page:
+        """The tags of the caller's tasks from this place on, with how many have each. Raises UnknownCursor."""
+        match place:
+            case (str(after),) if "\0" not in after:
+                rows = await self._session.rows(TAGS, after_tag=after, limit=limit + 1)
+            case _:
+                raise problems.UnknownCursor
+        revision = rows[0][0] if rows else 0
+        rows = [row[1:] for row in rows if row[1] is not None]
+        found = [{"tag": tag, "open": pending, "total": total} for _, tag, pending, total in rows[:limit]]
+        return Page(found, (rows[limit - 1][0],) if len(rows) > limit else None, revision)
+
+    async def _newest(self, query: TaskPageQuery, before: int) -> Page:
+        rows = await self._session.rows(LIST[query.status], before=before, limit=query.limit + 1)
+        found = [task_of(row[1:]) for row in rows[: query.limit] if row[1] is not None]
+        more = len(rows) > query.limit
+        return Page(found, (found[-1]["id"],) if more else None, rows[0][0] if rows else 0)
+
+
+def _place(order: Order, row: Row) -> tuple[Any, ...]:
+    place = row[_SHOWN : _SHOWN + len(order.names)]
+    # Timestamps come as text in UTC that does not say so.
+    return tuple(
+        f"{part}+00" if name == "due_at" and not part.endswith("infinity") else part
+        for name, part in zip(order.names, place, strict=True)
+    )
+
+
+_STATES = {Status.PENDING: False, Status.COMPLETED: True}
+
+
+def _parameters(query: TaskPageQuery) -> dict[str, Any]:
+    return {
+        "completed": _STATES.get(query.status),
+        "priorities": [NUMBERS[None if one == "none" else Priority(one)] for one in query.priority] or None,
+        "tags": [tag_key(tag) for tag in query.tag] or None,
+        "due_before": query.due_before and beginning(query.due_before),
+        "due_after": query.due_after and beginning(query.due_after),
+        "overdue": query.overdue and query.overdue == "true",
+        "parent_id": 0 if query.parent_id == "none" else query.parent_id,
+        "q": query.q,
+    }

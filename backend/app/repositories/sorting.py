@@ -1,0 +1,66 @@
+"""The orders of lists, and the places in them where a page can start: each has an index (see models.py)."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Table, bindparam, tuple_
+from sqlalchemy.sql.elements import ColumnElement
+
+from backend.app.domain.enums import Sort
+from backend.app.domain.limits import ID_MAX
+from backend.app.models import TITLE_MAX_CHARACTERS
+from backend.app.repositories.mapping import NUMBERS, plain
+
+# The least and the greatest of a column, for where a first page starts: no page begins with another statement.
+_LONGEST_KEY = chr(0x10FFFF) * (TITLE_MAX_CHARACTERS + 1)
+_MOMENT = re.compile(r"-?infinity|[0-9]{4,6}-[0-9]{2}-[0-9]{2} [0-9:.]{8,15}\+00( BC)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How a list is sorted: by columns that end with a unique one, in the direction that their index is read.
+
+    `ends` are the least place and the greatest: a list begins at one of them.
+    """
+
+    names: tuple[str, ...]
+    ends: tuple[tuple[Any, ...], tuple[Any, ...]]
+    descending: bool = False
+
+    def place_before_all(self) -> tuple[Any, ...]:
+        return self.ends[self.descending]
+
+    def is_place(self, place: Sequence[Any]) -> bool:
+        """Whether a page can start there, wherever that was taken from."""
+        return len(place) == len(self.names) and all(
+            isinstance(part, int) and not isinstance(part, bool) and -1 <= part <= ID_MAX
+            if isinstance(end, int)
+            else isinstance(part, str) and "\0" not in part and (name != "due_at" or bool(_MOMENT.fullmatch(part)))
+            for name, part, end in zip(self.names, place, self.ends[0], strict=True)
+        )
+
+    def after(self, table: Table) -> ColumnElement[bool]:
+        columns = [table.c[name] for name in self.names]
+        starts = [
+            bindparam(f"after_{name}", type_=plain(column.type))
+            for name, column in zip(self.names, columns, strict=True)
+        ]
+        ours: Any = columns[0] if len(columns) == 1 else tuple_(*columns)
+        theirs: Any = starts[0] if len(columns) == 1 else tuple_(*starts)
+        after: ColumnElement[bool] = ours < theirs if self.descending else ours > theirs
+        return after
+
+    def reversed(self) -> "Order":
+        return Order(self.names, self.ends, not self.descending)
+
+
+_ORDERS = {
+    Sort.CREATED: Order(("id",), ((0,), (ID_MAX,)), descending=True),
+    Sort.UPDATED: Order(("revision",), ((0,), (ID_MAX,)), descending=True),
+    Sort.TITLE: Order(("title_key", "id"), (("", 0), (_LONGEST_KEY, ID_MAX))),
+    Sort.DUE_DATE: Order(("due_at", "id"), (("-infinity", 0), ("infinity", ID_MAX))),
+    Sort.PRIORITY: Order(("priority", "id"), ((0, 0), (max(NUMBERS.values()), ID_MAX)), descending=True),
+}
+ORDERS = _ORDERS | {Sort(f"-{sort}"): order.reversed() for sort, order in _ORDERS.items()}

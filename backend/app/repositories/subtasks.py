@@ -1,0 +1,288 @@
+"""Writes that change more than a row, or that depend on what the task is: a parent's, a repeating task's, the trash's.
+
+Each is a transaction that locks the caller's list first, so that nothing of theirs changes between its statements.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Select,
+    and_,
+    bindparam,
+    case,
+    delete,
+    false,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    true,
+    union_all,
+    update,
+)
+from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.sql.selectable import CTE
+
+from backend.app import problems
+from backend.app.db.session import OwnerSession
+from backend.app.domain import recurrence
+from backend.app.domain.enums import Start
+from backend.app.domain.plan import check_plan
+from backend.app.repositories.mapping import (
+    DELETED,
+    LISTS,
+    TASKS,
+    VALUES,
+    Task,
+    columns_of,
+    completion,
+    moved_on,
+    owner,
+    shown,
+    task_id,
+    task_of,
+)
+from backend.app.repositories.queries import GET
+from backend.app.repositories.scoping import prepare
+from backend.app.schemas.task import Changes
+
+# Revisions from which an If-Match may be satisfied (empty: from none); None where the request has no such condition.
+Expected = Sequence[int] | None
+
+_mine = TASKS.c.user_id == owner
+_completed = VALUES["completed"]
+
+LOCK = prepare(
+    "lock the list",
+    select(LISTS.c.revision, LISTS.c.task_count).where(LISTS.c.user_id == owner).with_for_update(key_share=True),
+)
+PARTS = prepare(
+    "count a task's subtasks",
+    select(func.count().label("parts")).select_from(TASKS).where(_mine, TASKS.c.parent_id == task_id),
+)
+MARK = prepare(
+    "mark a task as a parent",
+    update(TASKS).values(compound=true()).where(_mine, TASKS.c.id == task_id, not_(TASKS.c.compound)),
+)
+# As a plain condition: one that an index of kept tasks has may lead the planner to read all of that.
+_kept = not_(func.coalesce(DELETED.c.purged, false()))
+
+TRASHED = prepare(
+    "get a deleted task",
+    select(*shown(DELETED)).where(DELETED.c.user_id == owner, DELETED.c.id == task_id, _kept),
+    task_of,
+)
+
+
+def _write() -> Any:
+    counted = moved_on().returning(LISTS.c.revision).cte("counted")
+    values = {
+        **VALUES,
+        "completed_at": completion(_completed),
+        "compound": or_(TASKS.c.compound, VALUES["recurrence"].is_not(None)),
+        "revision": counted.c.revision,
+        "updated_at": func.now(),
+    }
+    return update(TASKS).values(values).where(_mine, TASKS.c.id == task_id).returning(*shown(TASKS))
+
+
+def _numbered(rows: CTE) -> CTE:
+    """The rows with places from 1 on: each gets a revision of its own, so that no page of changes splits a write."""
+    return select(*rows.c, func.row_number().over(order_by=rows.c.id).label("place")).cte("numbered")
+
+
+def _how_many(rows: CTE) -> ColumnElement[int]:
+    return select(func.count()).select_from(rows).scalar_subquery()
+
+
+def _settle() -> Select[Any]:
+    """Complete a task and its subtasks, or open them again; only what is not so yet among the subtasks."""
+    itself = and_(bindparam("with_itself", type_=Boolean), TASKS.c.id == task_id)
+    parts = and_(bindparam("with_parts", type_=Boolean), TASKS.c.parent_id == task_id, TASKS.c.completed != _completed)
+    changing = _numbered(select(TASKS.c.id).where(_mine, or_(itself, parts)).cte("changing"))
+    counted = moved_on(_how_many(changing)).returning(LISTS.c.revision).cte("counted")
+    written = (
+        update(TASKS)
+        .values(
+            completed=_completed,
+            completed_at=completion(_completed),
+            revision=counted.c.revision - changing.c.place + 1,
+            updated_at=func.now(),
+        )
+        .where(_mine, TASKS.c.id == changing.c.id)
+        .returning(*shown(TASKS))
+        .cte("written")
+    )
+    return select(*written.c).where(written.c.id == task_id)
+
+
+def _remove() -> Select[Any]:
+    """Move a task and its subtasks to the trash."""
+    leaving = delete(TASKS).where(_mine, or_(TASKS.c.id == task_id, TASKS.c.parent_id == task_id))
+    gone = _numbered(leaving.returning(*TASKS.c).cte("gone"))
+    fewer = moved_on(_how_many(gone), task_count=LISTS.c.task_count - _how_many(gone))
+    counted = fewer.returning(LISTS.c.revision).cte("counted")
+    kept: dict[str, ColumnElement[Any]] = {column.name: gone.c[column.name] for column in TASKS.c}
+    kept |= {
+        "user_id": owner,
+        "revision": counted.c.revision - gone.c.place + 1,
+        "deleted_at": func.now(),
+        "deleted_with": case((gone.c.id != task_id, task_id)),
+    }
+    trashed = insert(DELETED).from_select(list(kept), select(*kept.values())).cte("trashed")
+    return select(_how_many(gone)).add_cte(trashed)
+
+
+def _bring_back() -> Select[Any]:
+    """Move a task and what was deleted with it out of the trash."""
+    # Two statements, for each has an index of its own.
+    leaving = delete(DELETED).where(DELETED.c.user_id == owner, _kept)
+    content = [DELETED.c[column.name] for column in TASKS.c]
+    itself = leaving.where(DELETED.c.id == task_id).returning(*content).cte("itself")
+    parts = leaving.where(DELETED.c.deleted_with == task_id).returning(*content).cte("parts")
+    back = _numbered(union_all(select(*itself.c), select(*parts.c)).cte("back"))
+    more = moved_on(_how_many(back), task_count=LISTS.c.task_count + _how_many(back))
+    counted = more.returning(LISTS.c.revision).cte("counted")
+    kept: dict[str, ColumnElement[Any]] = {column.name: back.c[column.name] for column in TASKS.c}
+    kept |= {
+        "user_id": owner,
+        "parent_id": case((back.c.id == task_id, VALUES["parent_id"]), else_=back.c.parent_id),
+        "revision": counted.c.revision - back.c.place + 1,
+        "updated_at": func.now(),
+    }
+    living = insert(TASKS).from_select(list(kept), select(*kept.values())).returning(*shown(TASKS)).cte("living")
+    return select(*living.c).where(living.c.id == task_id)
+
+
+TRASHED_PARTS = prepare(
+    "count what was deleted with a task",
+    select(func.count().label("parts"))
+    .select_from(DELETED)
+    .where(DELETED.c.user_id == owner, DELETED.c.deleted_with == task_id, _kept),
+)
+WRITE = prepare("write a task", _write(), task_of)
+SETTLE = prepare("complete a task with its subtasks", _settle(), task_of)
+REMOVE = prepare("delete a task with its subtasks", _remove())
+BRING_BACK = prepare("restore a task with its subtasks", _bring_back(), task_of)
+
+
+class Family:
+    """Tasks of one caller that are written together, while the list is locked. Any method may raise Unavailable."""
+
+    def __init__(self, session: OwnerSession, *, task_count: int, max_subtasks: int) -> None:
+        self.session = session
+        self._task_count = task_count
+        self._max_subtasks = max_subtasks
+
+    @classmethod
+    @asynccontextmanager
+    async def locked(cls, session: OwnerSession, *, max_subtasks: int) -> AsyncIterator["Family"]:
+        """What is made inside is made together, or not at all if anything is raised."""
+        async with session.transaction() as together:
+            lists = await together.run(LOCK)
+            yield cls(together, task_count=lists[0]["task_count"] if lists else 0, max_subtasks=max_subtasks)
+
+    async def take_in(self, parent_id: int, child: Task | None = None) -> None:
+        """Make a task a parent, of this child or of one to come. Raises Invalid where it cannot be."""
+        parent = await self.session.run(GET, task_id=parent_id)
+        if not parent or parent[0]["parent_id"] is not None or (child is not None and child["id"] == parent_id):
+            raise _invalid("#/parent_id", "must be another task of yours that is no subtask itself")
+        if child is not None and await self._parts(child["id"]):
+            raise _invalid("#/parent_id", "must be null where the task has subtasks itself")
+        if await self._parts(parent_id) >= self._max_subtasks:
+            raise _invalid("#/parent_id", f"must be a task with fewer than {self._max_subtasks} subtasks")
+        await self.session.run(MARK, task_id=parent_id)
+
+    async def update(self, task_id: int, changes: Changes, expected: Expected) -> Task:
+        task = await self._get(task_id, expected)
+        wanted = {**task, "recurrence_from": task["recurrence_from"] or Start.DUE_DATE, **changes}
+        try:
+            check_plan(wanted["due_date"], wanted["time_zone"], wanted["recurrence"])
+        except ValueError as error:
+            raise _invalid("#", str(error)) from None
+        if wanted["parent_id"] not in (None, task["parent_id"]):
+            await self.take_in(wanted["parent_id"], task)
+        return await self._write(task, wanted)
+
+    async def complete(self, task_id: int, completed: bool | None, expected: Expected) -> Task:
+        task = await self._get(task_id, expected)
+        done = not task["completed"] if completed is None else completed
+        if done and task["recurrence"] is not None:
+            return await self._write(task, {**task, "completed": True})
+        values = {"completed": done, "with_itself": True, "with_parts": done}
+        [written] = await self.session.run(SETTLE, task_id=task_id, **values)
+        return written
+
+    async def delete(self, task_id: int, expected: Expected) -> None:
+        await self._get(task_id, expected)
+        await self.session.run(REMOVE, task_id=task_id)
+
+    async def restore(self, task_id: int, expected: Expected, *, max_tasks: int) -> Task:
+        found = await self.session.run(TRASHED, task_id=task_id)
+        task = _as_expected(found, expected)
+        [parts] = await self.session.run(TRASHED_PARTS, task_id=task_id)
+        if self._task_count + 1 + parts["parts"] > max_tasks:
+            raise problems.TooManyTasks(max_tasks)
+        parent_id = task["parent_id"]
+        if parent_id is not None:
+            try:
+                await self.take_in(parent_id)
+            except problems.Invalid:
+                parent_id = None
+        [restored] = await self.session.run(BRING_BACK, task_id=task_id, parent_id=parent_id)
+        return restored
+
+    async def _write(self, task: Task, wanted: Mapping[str, Any]) -> Task:
+        """Write all of a task. One that is completed is completed with its subtasks, or moves on where it repeats."""
+        occurrence = None
+        if wanted["completed"] and not task["completed"]:
+            now = datetime.now(UTC)
+            following = _following(wanted, now)
+            if following is not None:
+                occurrence = {"due_date": wanted["due_date"], "completed_at": _rfc3339(now)}
+                wanted = {**wanted, "completed": False, "due_date": following.due, "recurrence": following.rule}
+            values = {"completed": following is None, "with_itself": False, "with_parts": True}
+            await self.session.run(SETTLE, task_id=task["id"], **values)
+        [written] = await self.session.run(WRITE, task_id=task["id"], **columns_of(wanted))
+        return written if occurrence is None else {**written, "completed_occurrence": occurrence}
+
+    async def _get(self, task_id: int, expected: Expected) -> Task:
+        return _as_expected(await self.session.run(GET, task_id=task_id), expected)
+
+    async def _parts(self, task_id: int) -> int:
+        [counted] = await self.session.run(PARTS, task_id=task_id)
+        return int(counted["parts"])
+
+
+def _as_expected(found: list[Task], expected: Expected) -> Task:
+    if not found:
+        raise problems.TaskNotFound
+    if expected is not None and found[0]["revision"] not in expected:
+        raise problems.PreconditionFailed
+    return found[0]
+
+
+def _following(task: Mapping[str, Any], now: datetime) -> recurrence.Next | None:
+    """When a task comes again that is completed now; None where it does not, or no more."""
+    if task["recurrence"] is None:
+        return None
+    from_completion = task["recurrence_from"] == Start.COMPLETION
+    return recurrence.advance(
+        task["due_date"],
+        task["recurrence"],
+        time_zone=task["time_zone"],
+        completed_at=now if from_completion else None,
+    )
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _invalid(pointer: str, detail: str) -> problems.Invalid:
+    return problems.Invalid([{"pointer": pointer, "detail": detail}])

@@ -1,0 +1,115 @@
+"""Moving out and in: all tasks as a file, and back."""
+
+import re
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Depends, Header, Request
+
+from backend.app import problems
+from backend.app.domain.enums import Sort
+from backend.app.problems import documented
+from backend.app.repositories.imports import ArchiveRepository
+from backend.app.repositories.queries import Page, TaskFinder
+from backend.app.routes.dependencies import Finder
+from backend.app.schemas.queries import PAGE_MAX, TaskPageQuery
+from backend.app.schemas.transfer import Archive, Imported
+from backend.app.web.body import BodyLimit
+from backend.app.web.export_formats import FORMATS, Format
+from backend.app.web.openapi_fragments import BODY, CAPPED
+from backend.app.web.responses import Reply, Stream
+from backend.app.web.route import ContractRoute, session_of_caller
+
+router = APIRouter(prefix="/api/{user_id}", tags=["account"], route_class=ContractRoute)
+
+_RANGE = re.compile(
+    r"(?P<type>\*/\*|[\w.+-]+/(\*|[\w.+-]+))\s*(;\s*q=(?P<q>0(\.[0-9]{0,3})?|1(\.0{0,3})?)\s*)?(;(?!\s*q=).*)?",
+    re.ASCII,
+)
+_OLDEST_FIRST = TaskPageQuery(sort=Sort.CREATED_REVERSED, limit=PAGE_MAX)
+
+Accept = Annotated[
+    str | None,
+    Header(alias="Accept", description="`application/json` (the default), `text/csv` or `text/calendar`."),
+]
+
+
+@router.get(
+    "/export",
+    operation_id="export",
+    summary="Download your tasks",
+    description="All that are not in the trash, oldest first. JSON can be imported again.",
+    response_model=None,
+    responses={
+        200: {
+            "description": "A file",
+            "content": {media_type: {"schema": {"type": "string"}} for media_type in FORMATS}
+            | {"application/json": {"schema": {"$ref": "#/components/schemas/Archive"}}},
+        },
+        **documented(problems.NotAcceptable),
+    },
+)
+async def export(tasks: Finder, accept: Accept = None) -> Stream:
+    media_type = _chosen(accept)
+    name, kind = FORMATS[media_type]
+    charset = "" if media_type == "application/json" else "; charset=utf-8"
+    return Stream(
+        200,
+        _pieces(tasks, kind(), await tasks.page(_OLDEST_FIRST, None)),
+        content_type=media_type + charset,
+        content_disposition=f'attachment; filename="{name}"',
+        vary="Accept",
+    )
+
+
+def archives_of_caller(request: Request) -> ArchiveRepository:
+    settings = request.app.state.settings
+    return ArchiveRepository(
+        session_of_caller(request), max_tasks=settings.max_tasks_per_user, max_subtasks=settings.max_subtasks
+    )
+
+
+@router.post(
+    "/import",
+    operation_id="import",
+    summary="Bring tasks in from an export",
+    description="Tasks get the ids that they have in the file, in place of what you have under those; others stay. All "
+    "or none; the same file twice changes nothing. The export may be another user's: it becomes yours.",
+    response_model=Imported,
+    responses={**BODY, **CAPPED},
+)
+async def bring_in(
+    body: Annotated[Archive, BodyLimit("max_import_bytes")],
+    archives: Annotated[ArchiveRepository, Depends(archives_of_caller)],
+) -> Reply:
+    count = await archives.bring_in(body.tasks)
+    told = {"created": count.created, "changed": count.changed, "unchanged": count.unchanged}
+    return Reply(200, orjson.dumps(told))
+
+
+async def _pieces(tasks: TaskFinder, file: Format, page: Page) -> AsyncIterator[bytes]:
+    """A page is read when the one before is on its way: nobody who reads slowly holds a connection."""
+    yield file.head() + file.page(page.found)
+    while page.following is not None:
+        page = await tasks.page(_OLDEST_FIRST, page.following)
+        yield file.page(page.found)
+    yield file.foot()
+
+
+def _chosen(accept: str | None) -> str:
+    """The media type that the client likes best (RFC 9110, section 12.5.1), ours in doubt. Raises NotAcceptable."""
+    ranges = [_RANGE.fullmatch(part.strip()) for part in (accept or "*/*").lower().split(",") if part.strip()]
+    liked: dict[str, float] = {}
+    for media_type in FORMATS:
+        fitting = [
+            (found["type"].count("*"), float(found["q"] or 1))
+            for found in ranges
+            if found and found["type"] in (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
+        ]
+        # What names it most closely decides.
+        liked[media_type] = min(fitting, key=lambda one: one[0])[1] if fitting else 0.0
+    best = max(liked, key=lambda media_type: liked[media_type])
+    if not liked[best]:
+        raise problems.NotAcceptable(FORMATS)
+    return best

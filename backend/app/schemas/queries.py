@@ -1,0 +1,96 @@
+"""What a list may be asked for: which tasks, in which order, and which page of them."""
+
+import hashlib
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from backend.app.domain.enums import DELETED_SORTS, Sort, Status
+from backend.app.domain.limits import ID_MAX, TAGS_MAX
+from backend.app.schemas.task import DAY_OR_MOMENT, Tag, due_date, without_nul
+
+PAGE_DEFAULT = 100
+PAGE_MAX = 500
+SEARCH_MAX_CHARACTERS = 200
+
+
+def _decimal(value: Any) -> Any:
+    # pydantic would also read "+5", "5.0" and "1_000".
+    if isinstance(value, str) and not (value.isascii() and value.isdigit()):
+        raise ValueError("must be a plain decimal number")
+    return value
+
+
+Limit = Annotated[int, Field(ge=1, le=PAGE_MAX), BeforeValidator(_decimal)]
+# A date, or a date-time with offset; in a query a `+` may have come as a blank.
+Moment = Annotated[str, BeforeValidator(lambda text: text.replace(" ", "+")), AfterValidator(due_date), DAY_OR_MOMENT]
+
+
+class PageQuery(BaseModel):
+    """Which page."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limit: Limit = Field(default=PAGE_DEFAULT, description="How many of them a page holds at most.")
+    cursor: str | None = Field(
+        default=None, description="Where the page starts: from the Link header of the page before."
+    )
+
+
+class TaskPageQuery(PageQuery):
+    """Which tasks, in which order, and which page of them. A task must meet every filter that is given."""
+
+    status: Status = Field(default=Status.ALL, description="Only tasks in this state; `deleted` is the trash.")
+    sort: Sort = Field(
+        default=Sort.CREATED,
+        description="`created` and `updated` newest first, `title` A to Z, `due_date` soonest first and none last, "
+        "`priority` highest first; a leading `-` reverses. The trash knows `created` and `updated` only.",
+    )
+    priority: tuple[Literal["low", "medium", "high", "none"], ...] = Field(
+        default=(), max_length=4, description="Any of these; may be repeated."
+    )
+    tag: tuple[Tag, ...] = Field(
+        default=(), max_length=TAGS_MAX, description="All of these, regardless of case; may be repeated."
+    )
+    due_before: Moment | None = Field(default=None, description="Due before this moment, or before this day (UTC).")
+    due_after: Moment | None = Field(default=None, description="Due at or after this moment, or on or after this day.")
+    overdue: Literal["true", "false"] | None = Field(default=None, description="Pending, and the due date has passed.")
+    parent_id: Annotated[int, Field(ge=1, le=ID_MAX), BeforeValidator(_decimal)] | Literal["none"] | None = Field(
+        default=None, description="Subtasks of this task; `none`: tasks that are no subtasks."
+    )
+    q: Annotated[str, Field(min_length=1, max_length=SEARCH_MAX_CHARACTERS), AfterValidator(without_nul)] | None = (
+        Field(default=None, description="Text that the title or the description holds, regardless of case.")
+    )
+
+    @model_validator(mode="after")
+    def _sorted_by_an_index(self) -> Self:
+        if self.status is Status.DELETED and self.sort not in DELETED_SORTS:
+            raise ValueError("the trash can be sorted by created and updated only")
+        return self
+
+    @cached_property
+    def is_usual(self) -> bool:
+        """Newest first, by state at most."""
+        return self.status is not Status.DELETED and not self.model_dump(
+            exclude_defaults=True, exclude={"status", "limit", "cursor"}
+        )
+
+    @property
+    def follows_revision(self) -> bool:
+        """Whether the list changes only when its revision does: not with the hour, nor by a purge."""
+        return self.overdue is None and self.status is not Status.DELETED
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The same for all pages of one list, and for no other list."""
+        told = self.model_dump_json(exclude={"limit", "cursor"}).encode()
+        return hashlib.sha256(told).hexdigest()[:12]
+
+
+class TagCount(BaseModel):
+    """A tag and how many tasks have it."""
+
+    tag: str = Field(examples=["home"])
+    open: int = Field(ge=0, examples=[2])
+    total: int = Field(ge=1, examples=[3])

@@ -1,0 +1,80 @@
+"""What an export holds and an import takes: tasks with their ids and times."""
+
+import re
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema, model_validator
+
+from backend.app.domain.enums import Start
+from backend.app.schemas.task import Body, Completed, Planned
+
+FORMAT = "tasks-backend"
+VERSION = 1
+# What a JavaScript number holds exactly.
+ID_MAX = 2**53 - 1
+ARCHIVE_MAX = 100_000
+
+_TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z")
+
+
+def _moment(text: Any) -> datetime:
+    if not isinstance(text, str) or not _TIMESTAMP.fullmatch(text):
+        raise ValueError("must be a moment in UTC such as 2026-01-01T00:00:00.000000Z")
+    return datetime.fromisoformat(text)
+
+
+Moment = Annotated[
+    datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time", "pattern": "Z$"})
+]
+
+
+class ArchivedTask(Planned):
+    """A task as it was exported. Whose it was, and its revision, are not taken over."""
+
+    # There may be a hundred thousand of them: a rule that never comes again ends when the task is completed.
+    must_come_again: ClassVar[bool] = False
+
+    id: Annotated[int, Field(ge=1, le=ID_MAX, examples=[1])]
+    completed: Completed = False
+    completed_at: Moment | None = None
+    created_at: Moment
+    updated_at: Moment
+    recurrence_from: Annotated[
+        Start,
+        Field(strict=False),
+        BeforeValidator(lambda start: Start.DUE_DATE if start is None else start),
+        WithJsonSchema({"enum": [*Start, None]}),
+    ] = Start.DUE_DATE
+    user_id: str | None = None
+    revision: int | None = None
+
+    @model_validator(mode="after")
+    def _times(self) -> Self:
+        if self.completed_at is not None and not self.completed:
+            raise ValueError("a task with completed_at must be completed")
+        if self.parent_id == self.id:
+            raise ValueError("a task cannot be a part of itself")
+        return self
+
+
+class Archive(Body):
+    """An export."""
+
+    format: Literal["tasks-backend"]
+    version: Literal[1]
+    tasks: list[ArchivedTask] = Field(max_length=ARCHIVE_MAX)
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        if len({task.id for task in self.tasks}) < len(self.tasks):
+            raise ValueError("tasks must not have an id twice")
+        return self
+
+
+class Imported(BaseModel):
+    """What an import did."""
+
+    created: int = Field(ge=0, examples=[2])
+    changed: int = Field(ge=0, examples=[1])
+    unchanged: int = Field(ge=0, examples=[0])

@@ -1,0 +1,102 @@
+"""`Idempotency-Key`: a write that is repeated is made once, and answered with what was answered first.
+
+A keyed write is one transaction: the key is claimed, the write is made, the answer is kept. A refusal changes nothing
+and is not kept, so the key may be tried again. The field follows the IETF's draft-ietf-httpapi-idempotency-key-header.
+"""
+
+import asyncio
+import hashlib
+import re
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+from weakref import WeakValueDictionary
+
+import orjson
+from starlette.requests import Request
+
+from backend.app import problems
+from backend.app.repositories.idempotency import AnswerRepository
+from backend.app.web.responses import Reply
+
+Write = Callable[[], Awaitable[Reply]]
+
+HEADER: Final = b"idempotency-key"
+UNSAFE_METHODS: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+# Bare, or a string of RFC 8941 (section 3.3.3) without escapes.
+_KEY = re.compile(r'"(?P<quoted>[ !#-\[\]-~]{1,255})"|(?P<bare>[!#-\[\]-~]{1,255})')
+# How long before the request's own deadline a request that waits for another with its key is answered (seconds).
+BEFORE_DEADLINE: Final = 0.5
+
+
+def key_of(request: Request) -> str | None:
+    """The key of a write, if it has one. Raises MalformedRequest."""
+    sent = [value for name, value in request.scope["headers"] if name == HEADER]
+    if not sent:
+        return None
+    found = _KEY.fullmatch(sent[0].decode("latin-1")) if len(sent) == 1 else None
+    if found is None:
+        raise problems.MalformedRequest(
+            "Idempotency-Key must be sent once: 1 to 255 printable ASCII characters, bare or in double quotes."
+        )
+    return found["quoted"] or found["bare"]
+
+
+class Writes:
+    """The keyed writes of this process."""
+
+    def __init__(self, *, wait_seconds: float, kept_seconds: float) -> None:
+        """`wait_seconds`: how long a request waits for another with its key; `kept_seconds`: how long answers stay."""
+        self._wait = wait_seconds
+        self._kept = kept_seconds
+        self._under_way: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def once(self, request: Request, key: str, document: Any, write: Write) -> Reply:
+        """The answer of `write`, made now or before. `document` is the body that was read, if there was one.
+
+        Raises KeyReused when the key was another request's, and KeyInUse when that request does not end in time.
+        """
+        deadline = time.monotonic() + self._wait
+        # A user's keyed writes are made one after the other. In this process, who comes second waits here, and not on a
+        # database connection: nobody can take more than one of those from the others.
+        lock = self._under_way.setdefault(request.state.principal.user_id, asyncio.Lock())
+        try:
+            async with asyncio.timeout(self._wait):
+                await lock.acquire()
+        except TimeoutError:
+            raise problems.KeyInUse from None
+        try:
+            while True:
+                try:
+                    return await self._attempt(request, key, _fingerprint(request, document), write)
+                except problems.KeyInUse:
+                    if time.monotonic() > deadline:
+                        raise
+        finally:
+            lock.release()
+
+    async def _attempt(self, request: Request, key: str, fingerprint: str, write: Write) -> Reply:
+        async with request.app.state.database.transaction(request.state.principal.user_id) as session:
+            answers = AnswerRepository(session, kept_seconds=self._kept)
+            try:
+                known = await answers.claim(key, fingerprint)
+            except problems.TooSlow:  # another process makes this write at the moment
+                raise problems.KeyInUse from None
+            if known is None:
+                request.state.session = session
+                made = await write()
+                fields = orjson.dumps(made.fields).decode()
+                await answers.keep(key, status=made.status_code, headers=fields, body=bytes(made.body).decode())
+                return made
+        if known.fingerprint != fingerprint:
+            raise problems.KeyReused
+        return Reply(known.status, known.body.encode(), **orjson.loads(known.headers), idempotency_replayed="true")
+
+
+def _fingerprint(request: Request, document: Any) -> str:
+    """What makes two requests the same: method, path, query, condition and contents."""
+    scope = request.scope
+    conditions = [value.decode("latin-1") for name, value in scope["headers"] if name == b"if-match"]
+    body = document if isinstance(document, dict | list) else None
+    told = [scope["method"], scope["path"], scope["query_string"].decode("latin-1"), conditions, body]
+    return hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()

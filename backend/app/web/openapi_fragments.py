@@ -1,0 +1,30 @@
+"""The tasks API: handlers validate by their signature, call one repository method, and answer."""
+
+from backend.app import problems
+from backend.app.problems import documented
+
+_ETAG = {"ETag": {"description": "The task's revision, quoted.", "schema": {"type": "string"}}}
+LIST_ETAG = {"ETag": {"description": "The list's revision, quoted.", "schema": {"type": "string"}}}
+_LOCATION = {"Location": {"description": "Where the new task is.", "schema": {"type": "string"}}}
+LINK = {
+    "Link": {
+        "description": 'The next page, with `rel="next"`, where there is one (RFC 8288).',
+        "schema": {"type": "string"},
+    }
+}
+
+_COUNT = {
+    "X-Total-Count": {
+        "description": "How many tasks all pages hold, with `Prefer: count=exact`.",
+        "schema": {"type": "integer"},
+    },
+    "Preference-Applied": {"description": "The preference that was heeded (RFC 7240).", "schema": {"type": "string"}},
+}
+
+INVALID = documented(problems.Invalid)
+CURSOR = documented(problems.UnknownCursor)
+FOUND = documented(problems.TaskNotFound)
+CONDITIONAL = documented(problems.TaskNotFound, problems.PreconditionFailed)
+RESTORED = documented(problems.TaskNotFound, problems.PreconditionFailed, problems.Invalid, problems.TooManyTasks)
+BODY = documented(problems.MalformedJSON, problems.BodyTooLarge, problems.UnsupportedMediaType)
+CAPPED = documented(problems.Invalid, problems.TooManyTasks)

@@ -1,0 +1,83 @@
+"""How path parameters, query strings and headers are read."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Annotated, Any, Final, get_origin
+from urllib.parse import parse_qsl
+
+from fastapi import Path
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+
+from backend.app import problems
+from backend.app.domain.limits import ID_MAX
+from backend.app.web.validation import ERRORS_MAX, _errors
+
+QUERIES_REMEMBERED: Final = 1024
+QUERY_REMEMBERED_BYTES: Final = 256
+_DECIMAL = re.compile(r"[1-9][0-9]{0,18}")
+
+TaskId = Annotated[int, Path(description="The task's id: a plain decimal.", ge=1, le=ID_MAX, examples=[1])]
+
+
+@dataclass(frozen=True, slots=True)
+class _PathId:
+    name: str
+
+    def __call__(self, request: Request) -> int:
+        text = request.scope["path_params"][self.name]
+        if not _DECIMAL.fullmatch(text) or (number := int(text)) > ID_MAX:
+            raise problems.Invalid([{"pointer": f"{{{self.name}}}", "detail": f"must be a decimal from 1 to {ID_MAX}"}])
+        return number
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    name: bytes
+
+    def __call__(self, request: Request) -> str | None:
+        """The field's lines joined as RFC 9110, section 5.2 says."""
+        lines = [value.decode("latin-1") for name, value in request.scope["headers"] if name == self.name]
+        return ", ".join(lines) if lines else None
+
+
+class _Query:
+    def __init__(self, model: type[BaseModel]) -> None:
+        self.model = model
+        # Parameters that may be repeated.
+        self._several = {name for name, field in model.model_fields.items() if get_origin(field.annotation) is tuple}
+        self._known = lru_cache(maxsize=QUERIES_REMEMBERED)(self._read)
+
+    def __call__(self, request: Request) -> BaseModel:
+        """The same query string always means the same, and clients send few different ones."""
+        text = request.scope["query_string"]
+        return (self._known if len(text) <= QUERY_REMEMBERED_BYTES else self._read)(text)
+
+    def _read(self, text: bytes) -> BaseModel:
+        values: dict[str, Any] = {}
+        for name, value in _query_pairs(text):
+            if name in self._several:
+                values.setdefault(name, []).append(value)
+            elif name in values:
+                raise problems.Invalid([{"pointer": "?", "detail": "this parameter may be given once"}])
+            else:
+                values[name] = value
+        try:
+            return self.model.model_validate(values)
+        except ValidationError as error:
+            raise problems.Invalid(_errors(error, "?", values)) from None
+
+
+def _query_pairs(text: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(text.decode("latin-1"), keep_blank_values=True, errors="strict")
+    except ValueError:
+        raise problems.Invalid([{"pointer": "?", "detail": "the query string must be percent-encoded UTF-8"}]) from None
+
+
+def _refuse_query(request: Request) -> None:
+    names = [name for name, _ in _query_pairs(request.scope["query_string"])]
+    if names:
+        errors = [{"pointer": f"?{name}", "detail": "this parameter is not known here"} for name in names[:ERRORS_MAX]]
+        raise problems.Invalid(errors)

@@ -1,0 +1,120 @@
+"""What was answered before, sent again where it still holds (RFC 9111, section 4.3, on the server's side).
+
+Answers are remembered under the principal's id, and never sent unasked: each time the database, confined to that user,
+must name the revision that the answer has as its ETag. So a write of any process is seen at once, and a wall that
+holds a user off holds them off what is remembered too.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Final
+
+from fastapi import Depends, Request
+
+from backend.app.web.conditional import etag, is_known
+from backend.app.web.responses import Reply
+
+# Nobody takes more than this part of the memory from the others.
+SHARE: Final = 16
+# What an answer takes beside its body, about (bytes).
+OVERHEAD: Final = 1024
+
+# What makes two requests of a user the same.
+Key = tuple[object, ...]
+
+
+@dataclass(slots=True)
+class _Remembered:
+    """One user's answers, and when the first of them was given."""
+
+    since: float
+    replies: dict[Key, Reply] = field(default_factory=dict)
+    size: int = 0
+
+
+class Answers:
+    """What this process remembers; whoever asked longest ago is forgotten first."""
+
+    def __init__(self, *, max_bytes: int, max_age: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """`max_bytes` of all answers together, 0 to remember none; `max_age` in seconds."""
+        self._max_bytes = max_bytes
+        self._max_age = max_age
+        self._clock = clock
+        self._users: OrderedDict[str, _Remembered] = OrderedDict()
+        self._size = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes that are taken, about."""
+        return self._size
+
+    def find(self, user_id: str, key: Key) -> Reply | None:
+        """What the same request was answered with, which is good only while its ETag is."""
+        remembered = self._users.get(user_id)
+        if remembered is None:
+            return None
+        if self._clock() - remembered.since > self._max_age:
+            self.forget(user_id)
+            return None
+        self._users.move_to_end(user_id)
+        return remembered.replies.get(key)
+
+    def keep(self, user_id: str, key: Key, reply: Reply) -> None:
+        """Remember an answer in place of the one before."""
+        size, share = len(reply.body) + OVERHEAD, self._max_bytes // SHARE
+        if size > share:
+            return
+        remembered = self._users.get(user_id)
+        if remembered is None or remembered.size + size > share:
+            self.forget(user_id)
+            remembered = self._users[user_id] = _Remembered(self._clock())
+        before = remembered.replies.get(key)
+        added = size - (0 if before is None else len(before.body) + OVERHEAD)
+        remembered.replies[key] = reply
+        remembered.size += added
+        self._size += added
+        while self._size > self._max_bytes:
+            self.forget(next(iter(self._users)))
+
+    def forget(self, user_id: str) -> None:
+        """Drop what is remembered of a user, who writes: it is about to be of no use."""
+        remembered = self._users.pop(user_id, None)
+        if remembered is not None:
+            self._size -= remembered.size
+
+
+class CallersAnswers:
+    """The answers to this request of whoever the token names."""
+
+    def __init__(self, request: Request) -> None:
+        scope = request.scope
+        self._answers: Answers = scope["app"].state.answers
+        self._user_id: str = scope["state"]["principal"].user_id
+        prefer = [value for name, value in scope["headers"] if name == b"prefer"]
+        self._key: Key = (scope.get("root_path", ""), scope["path"], scope["query_string"], *prefer)
+
+    async def answer(
+        self,
+        if_none_match: str | None,
+        revision: Callable[[], Awaitable[int]],
+        make: Callable[[], Awaitable[Reply]],
+    ) -> Reply:
+        """304 where the client has it already, the answer from before where that still holds, or else what is made.
+
+        `make` answers with the revision as ETag.
+        """
+        known = self._answers.find(self._user_id, self._key)
+        if known is not None or if_none_match is not None:
+            tag = etag(await revision())
+            if is_known(if_none_match, tag):
+                return Reply(304, etag=tag)
+            if known is not None and known.fields["etag"] == tag:
+                return known
+        made = await make()
+        self._answers.keep(self._user_id, self._key, made)
+        return made
+
+
+Before = Annotated[CallersAnswers, Depends(CallersAnswers)]

@@ -1,0 +1,41 @@
+"""pydantic's findings as the errors of a problem, without what was sent."""
+
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+ERRORS_MAX: Final = 20
+
+
+def _errors(error: ValidationError, prefix: str, document: Any) -> list[dict[str, str]]:
+    """pydantic's findings without what was sent."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    errors = []
+    for e in found[:ERRORS_MAX]:
+        location = _within(document, e["loc"], absent=e["type"] == "missing")
+        pointer = prefix + _json_pointer(location) if location else prefix.rstrip("/")
+        errors.append({"pointer": pointer, "detail": _sentence(e["msg"])})
+    return errors
+
+
+def _within(document: Any, location: tuple[int | str, ...], *, absent: bool) -> list[int | str]:
+    """The location without the names of alternatives, which pydantic puts between the members' own."""
+    path: list[int | str] = []
+    for number, part in enumerate(location, 1):
+        if absent and number == len(location):
+            path.append(part)
+            continue
+        named = isinstance(document, list) or (isinstance(document, dict) and part in document)
+        if named:
+            path.append(part)
+            document = document[part]
+    return path
+
+
+def _json_pointer(location: list[int | str]) -> str:
+    """RFC 6901, section 4."""
+    return "/".join(str(part).replace("~", "~0").replace("/", "~1") for part in location)
+
+
+def _sentence(message: str) -> str:
+    return message.removeprefix("Value error, ")

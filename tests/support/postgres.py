@@ -1,0 +1,54 @@
+"""The PostgreSQL of a run of the tests, and the way that the API takes to it."""
+
+import contextlib
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg2
+
+from tests.support.servers import Pooler
+
+
+class Server:
+    """The embedded PostgreSQL of this run; `url` is a superuser's. The API logs in as `login`, perhaps by a pooler."""
+
+    def __init__(self, url: str, login: str = "tasks_login", pooler: Pooler | None = None) -> None:
+        self.url = url
+        self.login = login
+        self.pooler = pooler
+
+    def api_url(self, name: str) -> str:
+        """The way that the API takes to this database in this run."""
+        url = self.database_url(name, self.login)
+        return url if self.pooler is None else self.pooler.url(url)
+
+    def database_url(self, name: str, user: str = "postgres") -> str:
+        before, _, query = self.url.partition("?")
+        return f"{before.rpartition('/')[0].replace('postgres@', f'{user}@')}/{name}?{query}"
+
+    def execute(self, statement: str, *, database: str = "postgres") -> list[tuple[Any, ...]]:
+        """Run a statement as the superuser, in a transaction of its own."""
+        connection = psycopg2.connect(self.database_url(database))
+        connection.autocommit = True
+        with contextlib.closing(connection), connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def end_sessions(self, name: str) -> None:
+        """End every connection to this database, also those that a pooler keeps."""
+        self.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+
+    def shared_database(self) -> contextlib.AbstractContextManager[str]:
+        """The name of the one for all tests that change nothing but their own users' rows."""
+        return self.new_database()
+
+    @contextlib.contextmanager
+    def new_database(self, *, migrated: bool = True) -> Iterator[str]:
+        """The name of a database of the test's own; it is dropped afterwards."""
+        name = f"test_{secrets.token_hex(6)}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {'migrated' if migrated else 'template0'}")
+        try:
+            yield name
+        finally:
+            self.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -1,0 +1,84 @@
+"""The program as a person starts it: uvicorn in a clone of the project, with an environment of the test's own."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from backend.app.config import PROJECT_ROOT
+from tests.support import leaks
+
+SECRET = leaks.secret("a-secret-of-the-tests-that-is-long-enough")
+UVICORN = [sys.executable, "-m", "uvicorn", "backend.app.main:app"]
+PATIENCE_SECONDS = 30.0
+
+
+def clone(folder: Path) -> Path:
+    """The project without a virtual environment or a database."""
+    for name in ("backend", "scripts"):
+        shutil.copytree(PROJECT_ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(PROJECT_ROOT / "pyproject.toml", folder)
+    (folder / ".env").write_text(f"BETTER_AUTH_SECRET={SECRET}\n")
+    return folder
+
+
+def environment(**changes: str) -> dict[str, str]:
+    database = ("DATABASE_URL", "DATABASE_DIRECT_URL", "DATABASE_CLUSTER")
+    ours = ("BETTER_AUTH_SECRET", "ENVIRONMENT", "CORS_ORIGINS", *database)
+    return {**{name: value for name, value in os.environ.items() if name not in ours}, **changes}
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+def answers(port: int, path: str = "/health/ready") -> bool:
+    with (
+        contextlib.suppress(OSError),
+        urllib.request.urlopen(f"http://localhost:{port}{path}", timeout=2) as answer,
+    ):
+        return bool(answer.status == 200)
+    return False
+
+
+def until(condition: object) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():  # type: ignore[operator] # a callable
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.02)
+
+
+def family(pid: int) -> list[psutil.Process]:
+    parent = psutil.Process(pid)
+    return [parent, *parent.children(recursive=True)]
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Whatever state it is in, and first as the database is stopped too."""
+    process.terminate()
+    try:
+        process.wait(PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        for member in family(process.pid):
+            member.kill()
+
+
+@contextlib.contextmanager
+def serving(project: Path, port: int, *options: str, **changes: str) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([*UVICORN, "--port", str(port), *options], cwd=project, env=environment(**changes))
+    try:
+        until(lambda: answers(port) or process.poll() is not None)
+        assert process.poll() is None
+        yield process
+    finally:
+        end(process)
