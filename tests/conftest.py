@@ -26,7 +26,7 @@ from backend.app.db import embedded
 from backend.app.db.citus import ClusterDatabase
 from backend.app.db.database import Database
 from backend.app.main import create_app
-from backend.app.middleware.observe import JSONLines
+from backend.app.middleware.observe import JSONFormatter
 from backend.app.problems import StartupError
 from tests.support import cluster, leaks, postgres
 from tests.support.cluster import ClusterServer
@@ -36,7 +36,7 @@ SECRET = leaks.secret(secrets.token_urlsafe(48))
 Server = postgres.Server
 
 # What is set for other ways through the program: see test_both_ways.py.
-PLAIN = {"lean_path": "off", "database_prepare": "off", "answer_cache_bytes": "0"}
+PLAIN = {"fast_path": "off", "database_prepare": "off", "response_cache_bytes": "0"}
 POOLED = {"database_pool_size": 100}
 CLUSTER = {"database_cluster": "citus"}
 _ways: dict[str, Any] = {}
@@ -85,9 +85,9 @@ class Lines:
 
     def listen(self) -> None:
         """To our own log before it is written, and to programs whose output a test takes for itself."""
-        formatted, communicated = JSONLines.format, subprocess.Popen.communicate
+        formatted, communicated = JSONFormatter.format, subprocess.Popen.communicate
 
-        def format_and_keep(formatter: JSONLines, record: logging.LogRecord) -> str:
+        def format_and_keep(formatter: JSONFormatter, record: logging.LogRecord) -> str:
             line = formatted(formatter, record)
             self._lines.append(line)
             return line
@@ -98,7 +98,7 @@ class Lines:
                 self.add(output if isinstance(output, str) else output.decode(errors="replace"))
             return outputs
 
-        JSONLines.format = format_and_keep  # type: ignore[method-assign, assignment] # it formats
+        JSONFormatter.format = format_and_keep  # type: ignore[method-assign, assignment] # it formats
         subprocess.Popen.communicate = communicate_and_keep  # type: ignore[method-assign, assignment] # likewise
 
     def add(self, text: str) -> None:
@@ -330,7 +330,7 @@ async def database_for(url: str, **changes: Any) -> AsyncIterator[Database]:
         "pool_timeout": 5.0,
         "connect_timeout": 5.0,
         "statement_timeout": 5.0,
-        "on_missing_wall": _raise,
+        "on_isolation_failure": _raise,
         "prepare": _ways.get("database_prepare", "auto"),
     }
     kind = ClusterDatabase if "database_cluster" in _ways else Database

@@ -122,7 +122,7 @@ RULES = [
     Rule(
         "makes a statement that nothing checked",
         lambda node: called(node) == "Statement",
-        ("repositories/owned.py",),
+        ("repositories/scoping.py",),
         ('Statement("all", "SELECT * FROM tasks", ())', 'db.Statement("all", "SELECT 1", ())'),
     ),
     Rule(

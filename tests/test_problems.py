@@ -8,15 +8,17 @@ from backend.app import problems
 from backend.app.problems import Problem
 
 EXAMPLES: list[Problem] = [
-    problems.MalformedRequest(), problems.MalformedJSON(), problems.UnknownCursor(), problems.Unauthenticated(),
-    problems.InvalidToken(), problems.NotYours(), problems.NoSuchRoute(), problems.TaskNotFound(),
+    problems.MalformedRequest(), problems.MalformedJSON(), problems.InvalidCursor(), problems.AuthenticationRequired(),
+    problems.InvalidToken(), problems.UserMismatch(), problems.RouteNotFound(), problems.TaskNotFound(),
     problems.MethodNotAllowed(["PUT", "GET"]), problems.PreconditionFailed(), problems.BodyTooLarge(1),
-    problems.UnsupportedMediaType(["application/json"]), problems.Invalid([]), problems.TooManyTasks(1),
+    problems.UnsupportedMediaType(["application/json"]), problems.ValidationFailed([]), problems.TaskLimitReached(1),
     problems.HeadersTooLarge(1), problems.InternalError(), problems.Unavailable(), problems.DatabaseUnavailable(),
-    problems.Overloaded(), problems.TooSlow(), problems.KeysUnavailable(), problems.ForeignPage(),
-    problems.KeyInUse(), problems.KeyReused(), problems.StartAgain(), problems.TooManyStreams(),
-    problems.NotAcceptable(["text/csv"]), problems.TooManyRequests(1), problems.Busy(),
-    problems.OperationFailed(3, problems.TaskNotFound()),
+    problems.DatabaseOverloaded(), problems.RequestTimeout(), problems.SigningKeysUnavailable(),
+    problems.CrossSiteRequest(),
+    problems.IdempotencyKeyInUse(), problems.IdempotencyKeyReused(), problems.SyncTokenExpired(),
+    problems.TooManyEventStreams(),
+    problems.NotAcceptable(["text/csv"]), problems.TooManyRequests(1), problems.TooManyConcurrentRequests(),
+    problems.BatchOperationFailed(3, problems.TaskNotFound()),
 ]  # fmt: skip
 
 
@@ -27,7 +29,7 @@ def kinds(base: type[Problem]) -> set[type[Problem]]:
 def test_every_problem_is_here() -> None:
     """A new one is added to this list, and has a name of its own."""
     assert {type(example) for example in EXAMPLES} == kinds(Problem)
-    own = [example for example in EXAMPLES if not isinstance(example, problems.OperationFailed)]
+    own = [example for example in EXAMPLES if not isinstance(example, problems.BatchOperationFailed)]
     assert len({example.slug for example in own}) == len(own)
 
 

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from backend.app.problems import StartupError
-from backend.app.ratelimit.limit import limit_of
+from backend.app.ratelimit.limit import parse_limit
 
 # Whether each connection prepares its statements: auto is "unless the URL names a transaction pooler".
 Prepare = Literal["auto", "on", "off"]
@@ -85,7 +85,7 @@ def _postgres_url(url: SecretStr) -> SecretStr:
 
 
 def _rate(text: str) -> str:
-    limit_of(text)
+    parse_limit(text)
     return text
 
 
@@ -193,14 +193,14 @@ class Settings(DatabaseSettings):
     database_connect_timeout: float = Field(default=5.0, gt=0)
     database_statement_timeout: float = Field(default=5.0, ge=0.001)
     database_prepare: Prepare = "auto"
-    lean_path: Literal["on", "off"] = "on"
+    fast_path: Literal["on", "off"] = "on"
 
     request_timeout: float = Field(default=15.0, gt=0)
     max_body_bytes: int = Field(default=64 * 1024, ge=1024)
     max_header_bytes: int = Field(default=32 * 1024, ge=1024)
     header_timeout: float = Field(default=10.0, gt=0)
-    answer_cache_bytes: int = Field(default=16 * 1024 * 1024, ge=0)
-    answer_cache_max_age: float = Field(default=60, ge=0)
+    response_cache_bytes: int = Field(default=16 * 1024 * 1024, ge=0)
+    response_cache_max_age: float = Field(default=60, ge=0)
     max_requests: int = Field(default=1000, ge=1)
     max_batch_bytes: int = Field(default=512 * 1024, ge=1024)
     max_import_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)

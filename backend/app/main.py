@@ -30,7 +30,7 @@ from backend.app.middleware.jwt import AuthenticationMiddleware
 from backend.app.middleware.limits import LimitsMiddleware
 from backend.app.middleware.observe import ObserveMiddleware, configure_logging
 from backend.app.middleware.path_guard import PathGuardMiddleware
-from backend.app.middleware.rate_limit import StrangersMiddleware, UsersMiddleware
+from backend.app.middleware.rate_limit import AnonymousRateLimit, UserRateLimit
 from backend.app.problems import StartupError
 from backend.app.ratelimit.limiter import RateLimit
 from backend.app.routes import account, batch, changes, events, health, tags, tasks, transfer
@@ -38,9 +38,9 @@ from backend.app.server import shutdown
 from backend.app.server.protocol import HEAD_LIMITS
 from backend.app.web import app as fast_path
 from backend.app.web import openapi
-from backend.app.web.idempotency import BEFORE_DEADLINE, Writes
-from backend.app.web.response_cache import Answers
-from backend.app.web.subscriptions import Streams
+from backend.app.web.idempotency import BEFORE_DEADLINE, IdempotentWrites
+from backend.app.web.response_cache import ResponseCache
+from backend.app.web.subscriptions import Subscriptions
 
 if TYPE_CHECKING:
     from backend.app.auth.jwks import RemoteKeys
@@ -110,7 +110,7 @@ def create_app(settings: Settings) -> FastAPI:
                 max_requests=settings.max_requests,
                 always_answered=frozenset({LIVENESS_PATH}),
             ),
-            Middleware(StrangersMiddleware, limit=per_address),
+            Middleware(AnonymousRateLimit, limit=per_address),
             Middleware(
                 AuthenticationMiddleware,
                 verifier=verifier,
@@ -119,7 +119,7 @@ def create_app(settings: Settings) -> FastAPI:
                 cookies=_session_cookies(settings) if settings.auth_cookie else None,
                 own_origins=settings.cors_origins,
             ),
-            Middleware(UsersMiddleware, limit=per_user),
+            Middleware(UserRateLimit, limit=per_user),
             Middleware(PathGuardMiddleware, public_paths=public_paths),
         ],
         exception_handlers={HTTPException: _raise_problem},
@@ -131,14 +131,14 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.settings = settings
-    app.state.writes = Writes(
+    app.state.writes = IdempotentWrites(
         wait_seconds=max(settings.request_timeout - BEFORE_DEADLINE, 0), kept_seconds=settings.idempotency_ttl
     )
-    app.state.answers = Answers(max_bytes=settings.answer_cache_bytes, max_age=settings.answer_cache_max_age)
+    app.state.answers = ResponseCache(max_bytes=settings.response_cache_bytes, max_age=settings.response_cache_max_age)
     app.state.remote_keys = remote_keys
     app.state.metrics, app.state.tracing = metrics, tracing
     app.state.rate_limits = (per_user, per_address)
-    app.state.streams = Streams(
+    app.state.streams = Subscriptions(
         interval=settings.events_interval, most=settings.max_streams, most_per_user=settings.max_streams_per_user
     )
     # Without include_router, which matches every request against its prefixes once more.
@@ -156,7 +156,7 @@ def create_app(settings: Settings) -> FastAPI:
         return document
 
     app.openapi = describe  # type: ignore[method-assign] # FastAPI's documented way to extend the document
-    if settings.lean_path == "on":
+    if settings.fast_path == "on":
         fast_path.shorten(app)
     return app
 
@@ -243,14 +243,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
             await stack.enter_async_context(keys.kept_fresh())
         for rate_limit in app.state.rate_limits:
             stack.push_async_callback(rate_limit.close)
-        stack.enter_context(shutdown.told_to_end(app.state.streams.close))
+        stack.enter_context(shutdown.graceful_shutdown(app.state.streams.close))
         url = stack.enter_context(_database_url(settings))
         app.state.database = database = _database(app, url)
         stack.enter_context(_observed(app))
         try:
             # A database that is away does not keep the program from starting; a wall that is missing does.
             with contextlib.suppress(problems.Unavailable):
-                await database.require_walls()
+                await database.verify_isolation()
             _settle_garbage()
             yield {HEAD_LIMITS: (settings.max_header_bytes, settings.header_timeout)}
         finally:
@@ -268,7 +268,7 @@ def _database(app: FastAPI, url: str) -> Database:
         "connect_timeout": settings.database_connect_timeout,
         "statement_timeout": settings.database_statement_timeout,
         "prepare": settings.database_prepare,
-        "on_missing_wall": _end_program,
+        "on_isolation_failure": _end_program,
         "metrics": app.state.metrics,
     }
     tracing: Tracing | None = app.state.tracing
@@ -335,7 +335,7 @@ async def _raise_problem(request: Request, error: Exception) -> Never:
     if isinstance(error, HTTPException) and error.status_code == problems.MethodNotAllowed.status:
         matching = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
         raise problems.MethodNotAllowed({method for route in matching for method in route.methods})
-    raise problems.NoSuchRoute
+    raise problems.RouteNotFound
 
 
 def __getattr__(name: str) -> FastAPI:

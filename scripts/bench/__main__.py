@@ -26,7 +26,7 @@ NOT_ASKED = {
     "pocketbase": {"refused"},
     "project-anew": set(SCENARIOS) - {"list", "get", "mixed"},
 }
-ANEW = {"ANSWER_CACHE_BYTES": "0"}
+ANEW = {"RESPONSE_CACHE_BYTES": "0"}
 
 
 class Field:

@@ -39,7 +39,7 @@ columns, the same page, one worker, one log line a request; every answer's statu
 ratios between neighbours of one run say much, because the machine and its noise are shared.
 
 As it comes, the project sends an answer again while PostgreSQL says, for each request, that nothing was written since
-(`ANSWER_CACHE_BYTES`); the others read and make every answer anew. So there are rows of the project "all read anew"
+(`RESPONSE_CACHE_BYTES`); the others read and make every answer anew. So there are rows of the project "all read anew"
 too: the load asks for the same lists of 200 users over and over, which not everybody's users do.
 
 ![Requests per second](bench.svg)

@@ -158,7 +158,7 @@ async def test_while_better_auth_is_away_known_keys_go_on(database_url: str) -> 
 
         answer = await answered(app, new.token("x", server.url))
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
-        assert answer.json()["type"] == "urn:tasks:problem:keys-unavailable"
+        assert answer.json()["type"] == "urn:tasks:problem:signing-keys-unavailable"
         assert await status(app, key.token(user, server.url), user) == 200
         assert await status(app, key.token(new_user(), server.url), user) == 403
 
@@ -309,7 +309,7 @@ async def test_whatever_goes_wrong_there_is_a_next_try() -> None:
         "http://localhost:99999", replace=lambda _: None, ttl=1, cooldown=COOLDOWN, timeout=1, max_bytes=1024
     )
     async with keys.kept_fresh():
-        with pytest.raises(problems.KeysUnavailable):
+        with pytest.raises(problems.SigningKeysUnavailable):
             await keys.look_again()
 
 
@@ -318,5 +318,5 @@ async def test_what_was_not_started_fetches_nothing() -> None:
     keys = jwks.RemoteKeys(
         "http://127.0.0.1:1", replace=lambda _: None, ttl=1, cooldown=COOLDOWN, timeout=1, max_bytes=1024
     )
-    with pytest.raises(problems.KeysUnavailable):
+    with pytest.raises(problems.SigningKeysUnavailable):
         await keys.look_again()

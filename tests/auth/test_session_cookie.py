@@ -282,7 +282,7 @@ async def test_only_a_page_of_ours_writes_with_the_cookie(headers: dict[str, str
     assert answer.status_code == expected
     assert len(rows) == (1 if expected == 201 else 0)
     if expected == 403:
-        assert answer.json()["type"] == "urn:tasks:problem:foreign-page"
+        assert answer.json()["type"] == "urn:tasks:problem:cross-site-request"
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
@@ -291,7 +291,7 @@ async def test_every_unsafe_method_is_asked_where_it_comes_from(method: str, app
     async with browser(app) as client:
         answer = await client.request(method, f"/api/{user}/tasks/1", headers=signed_in(user))
 
-    assert (answer.status_code, answer.json()["type"]) == (403, "urn:tasks:problem:foreign-page")
+    assert (answer.status_code, answer.json()["type"]) == (403, "urn:tasks:problem:cross-site-request")
 
 
 async def test_two_origins_are_none_of_ours(app: FastAPI) -> None:

@@ -47,7 +47,7 @@ def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @contextlib.asynccontextmanager
 async def cluster_at(url: str, **options: Any) -> AsyncIterator[ClusterDatabase]:
     limits = {"pool_size": 1, "pool_timeout": 5.0, "connect_timeout": 5.0, "statement_timeout": 5.0}
-    database = ClusterDatabase(url, **{**limits, "on_missing_wall": print, **options})
+    database = ClusterDatabase(url, **{**limits, "on_isolation_failure": print, **options})
     try:
         yield database
     finally:
@@ -117,7 +117,7 @@ async def test_an_owner_is_only_ever_a_value(own_server: Server, owner: str) -> 
         ("08006", problems.DatabaseUnavailable),  # a node that is lost: connection failure
         ("57P01", problems.DatabaseUnavailable),
         ("40P01", problems.DatabaseUnavailable),
-        ("57014", problems.TooSlow),
+        ("57014", problems.RequestTimeout),
     ],
 )
 async def test_what_a_node_fails_with_is_a_503_for_its_users(
@@ -172,7 +172,7 @@ async def test_a_missing_brick_is_named(
         try:
             async with cluster_at(own_server.database_url(name, login)) as database:
                 with pytest.raises(StartupError) as refusal:
-                    await database.require_walls()
+                    await database.verify_isolation()
         finally:
             own_server.execute(restore, database=name)
 
@@ -183,7 +183,7 @@ async def test_the_walls_stand_as_they_are_migrated(own_server: Server) -> None:
     """`tasks_api` itself, with Citus told to hand settings on, is served."""
     with own_server.new_database() as name:
         async with cluster_at(own_server.api_url(name)) as database:
-            await database.require_walls()
+            await database.verify_isolation()
 
 
 # In Citus' catalog and with its functions' names: what is called is noted, with what it found.

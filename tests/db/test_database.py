@@ -19,7 +19,7 @@ from backend.app.db.session import OwnerSession
 from backend.app.db.statement import OWNER, Statement
 from backend.app.main import create_app
 from backend.app.problems import StartupError
-from backend.app.repositories.queries import TaskFinder
+from backend.app.repositories.queries import TaskQueries
 from backend.app.repositories.tasks import TaskRepository
 from backend.app.schemas.queries import TaskPageQuery
 from backend.app.schemas.task import TaskCreate
@@ -110,7 +110,7 @@ async def test_a_fault_of_ours_undoes_the_transaction(database_url: str) -> None
 
         with pytest.raises(psycopg2.errors.SyntaxError):
             await create_and_fail()
-        page = await TaskFinder(OwnerSession(database, user)).page(TaskPageQuery(), None)
+        page = await TaskQueries(OwnerSession(database, user)).page(TaskPageQuery(), None)
 
     assert page.found == []
 
@@ -164,7 +164,7 @@ async def test_who_waits_too_long_for_a_connection_is_told_so(database_url: str)
         busy = asyncio.create_task(session.run(SLEEP, seconds=0.3))
         await asyncio.sleep(0)
 
-        with pytest.raises(problems.Overloaded):
+        with pytest.raises(problems.DatabaseOverloaded):
             await session.run(SLEEP, seconds=0)
 
         assert (await busy)[0]["slept"] == ""
@@ -175,7 +175,7 @@ async def test_a_statement_over_its_time_is_ended_by_the_server(database_url: st
     async with wired(database_url, pool_size=1, statement_timeout=0.05) as (wire, database):
         session = OwnerSession(database, new_user())
 
-        with pytest.raises(problems.TooSlow):
+        with pytest.raises(problems.RequestTimeout):
             await session.run(SLEEP, seconds=5)
 
         assert await session.run(WHO)
@@ -196,10 +196,10 @@ async def test_cancelling_many_requests_leaves_a_working_pool(database_url: str)
                 write.cancel()
             await asyncio.gather(*batch, return_exceptions=True)
 
-        after = await asyncio.gather(*(TaskFinder(mine.session).get(task["id"]) for _ in range(20)))
+        after = await asyncio.gather(*(TaskQueries(mine.session).get(task["id"]) for _ in range(20)))
 
         assert {row["id"] for row in after} == {task["id"]}
-        assert await TaskFinder(theirs.session).get(kept["id"]) == kept
+        assert await TaskQueries(theirs.session).get(kept["id"]) == kept
         assert len(database._pool._idle) <= 5  # noqa: SLF001 - the bound itself
         assert database._pool._places == 5  # noqa: SLF001 - every place was given back
 
@@ -215,7 +215,7 @@ async def test_an_abandoned_statement_keeps_its_place_until_it_ends(database_url
         abandoned.cancel()
         await asyncio.gather(abandoned, return_exceptions=True)
 
-        with pytest.raises(problems.Overloaded):
+        with pytest.raises(problems.DatabaseOverloaded):
             await session.run(WHO)
         await until(lambda: not database._pool._draining)  # noqa: SLF001 - when the place is given back
 
@@ -392,7 +392,7 @@ async def test_a_large_statement_is_sent_in_pieces(database_url: str) -> None:
         ("DO $$ BEGIN RAISE SQLSTATE '40P01'; END $$", problems.DatabaseUnavailable),
         ("DO $$ BEGIN RAISE SQLSTATE '53300'; END $$", problems.DatabaseUnavailable),
         ("DO $$ BEGIN RAISE SQLSTATE '25006'; END $$", problems.DatabaseUnavailable),
-        ("DO $$ BEGIN RAISE SQLSTATE '57014'; END $$", problems.TooSlow),
+        ("DO $$ BEGIN RAISE SQLSTATE '57014'; END $$", problems.RequestTimeout),
         ("SELECT %(missing)s", None),
     ],
 )
@@ -419,7 +419,7 @@ def test_a_url_that_cannot_be_read_is_refused_without_quoting_it() -> None:
             pool_timeout=1,
             connect_timeout=1,
             statement_timeout=1,
-            on_missing_wall=print,
+            on_isolation_failure=print,
         )
 
     assert "pass" not in str(refusal.value).replace("Paste", "")

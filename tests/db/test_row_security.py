@@ -91,7 +91,7 @@ async def test_the_walls_stand_after_the_migration(own_server: Server) -> None:
     """A login that owns nothing and may become tasks_api is served."""
     with own_server.new_database() as name:
         async with database_for(own_server.database_url(name, "tasks_login")) as database:
-            await database.require_walls()
+            await database.verify_isolation()
 
 
 async def test_a_table_of_a_newer_release_is_no_fault_where_it_is_confined(own_server: Server) -> None:
@@ -103,7 +103,7 @@ async def test_a_table_of_a_newer_release_is_no_fault_where_it_is_confined(own_s
             database=name,
         )
         async with database_for(own_server.database_url(name, "tasks_login")) as database:
-            await database.require_walls()
+            await database.verify_isolation()
 
 
 @pytest.mark.parametrize(("plant", "restore", "sentence"), FAULTS.values(), ids=FAULTS.keys())
@@ -114,7 +114,7 @@ async def test_a_missing_brick_is_named(own_server: Server, plant: str, restore:
         try:
             async with database_for(own_server.database_url(name, "tasks_login")) as database:
                 with pytest.raises(StartupError) as refusal:
-                    await database.require_walls()
+                    await database.verify_isolation()
         finally:
             if restore:
                 own_server.execute(restore)

@@ -69,7 +69,7 @@ async def way_of(database: Database) -> tuple[bool, str]:
 async def test_a_pasted_url_leads_through_tls(tls: TlsServer, options: dict[str, str]) -> None:
     """Encrypted, with the password of the URL, bound to the server's certificate where that is asked for."""
     async with database_for(tls.pasted(**options)) as database:
-        await database.require_walls()
+        await database.verify_isolation()
 
         assert await way_of(database) == (True, "TLSv1.3")
 
@@ -87,11 +87,11 @@ async def test_the_servers_certificate_is_looked_at(tls: TlsServer) -> None:
     """verify-full takes the server under the name in its certificate, and under no other."""
     verified = {"sslmode": "verify-full", "sslrootcert": str(tls.certificate)}
     async with database_for(tls.pasted(**verified)) as database:
-        await database.require_walls()
+        await database.verify_isolation()
 
     async with database_for(tls.pasted(host="127.0.0.1", **verified)) as database:
         with pytest.raises(problems.DatabaseUnavailable):
-            await database.require_walls()
+            await database.verify_isolation()
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ async def test_a_server_that_cannot_do_it_is_not_talked_to(
     """One without TLS, or that does not prove that it knows the password, is away to us; the log says why."""
     async with wire_to(database_url) as (_, url), database_for(url.replace("sslmode=disable", asked)) as database:
         with pytest.raises(problems.DatabaseUnavailable):
-            await database.require_walls()
+            await database.verify_isolation()
 
     assert reason in " ".join(str(getattr(record, "fields", "")) for record in caplog.records)
 
@@ -117,7 +117,7 @@ async def test_a_wrong_password_is_told_to_the_log_without_it(tls: TlsServer, ca
     tls.execute("CREATE ROLE stranger LOGIN PASSWORD 'another'")
     async with database_for(tls.pasted(user="stranger", sslmode="require")) as database:
         with pytest.raises(problems.DatabaseUnavailable):
-            await database.require_walls()
+            await database.verify_isolation()
 
     logged = " ".join(str(getattr(record, "fields", "")) for record in caplog.records)
     assert "password authentication failed" in logged

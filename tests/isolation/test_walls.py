@@ -13,7 +13,7 @@ from backend.app.db.session import OwnerSession
 from backend.app.db.statement import Statement
 from backend.app.main import create_app
 from backend.app.middleware.path_guard import PathGuardMiddleware
-from backend.app.repositories.queries import TaskFinder
+from backend.app.repositories.queries import TaskQueries
 from backend.app.repositories.tasks import TaskRepository
 from backend.app.schemas.queries import TaskPageQuery
 from backend.app.schemas.task import TaskCreate
@@ -30,8 +30,8 @@ def repository(database: Database, user_id: str) -> TaskRepository:
     return TaskRepository(OwnerSession(database, user_id), max_tasks=1000, max_subtasks=10)
 
 
-def found(database: Database, user_id: str) -> TaskFinder:
-    return TaskFinder(OwnerSession(database, user_id))
+def found(database: Database, user_id: str) -> TaskQueries:
+    return TaskQueries(OwnerSession(database, user_id))
 
 
 async def test_without_the_guard_a_foreign_path_still_leads_to_ones_own_tasks(database_url: str) -> None:
@@ -60,7 +60,7 @@ async def test_the_guard_alone_keeps_others_out() -> None:
     guard = PathGuardMiddleware(careless, public_paths=frozenset({"/health"}))
     alice = type("User", (), {"user_id": "alice"})()
     for path in ("/api/bob/tasks", "/admin", "/api/alice2"):
-        with pytest.raises((problems.NotYours, problems.NoSuchRoute)):
+        with pytest.raises((problems.UserMismatch, problems.RouteNotFound)):
             await guard({"type": "http", "path": path, "user": alice}, None, None)  # type: ignore[arg-type] # never used
     await guard({"type": "http", "path": "/api/alice/tasks", "user": alice}, None, None)  # type: ignore[arg-type] # as above
 

@@ -172,7 +172,7 @@ async def test_a_request_without_a_bearer_token_is_asked_for_one(
         answer = await client.get(path, headers=fields)
 
     assert (answer.status_code, answer.headers.get_list("www-authenticate")) == (401, [NO_TOKEN])
-    assert answer.json()["type"] == "urn:tasks:problem:unauthenticated"
+    assert answer.json()["type"] == "urn:tasks:problem:authentication-required"
 
 
 async def test_a_token_in_the_body_is_not_read(app: FastAPI) -> None:
@@ -279,7 +279,7 @@ async def test_nobody_is_in_the_scope_of_a_public_path() -> None:
 )
 async def test_public_paths_are_exact(path: str) -> None:
     """What only looks like a public path needs a token."""
-    with pytest.raises(problems.Unauthenticated):
+    with pytest.raises(problems.AuthenticationRequired):
         await middleware(Inner())(scope_with(path=path), nothing, nothing)
 
 
@@ -287,10 +287,10 @@ async def test_public_paths_are_exact(path: str) -> None:
 @pytest.mark.parametrize(
     ("headers", "refusal"),
     [
-        ([], problems.Unauthenticated),
+        ([], problems.AuthenticationRequired),
         ([(b"authorization", b"Bearer x")], problems.InvalidToken),
         ([(b"authorization", b"Bearer \xff\xfe")], problems.InvalidToken),
-        ([(b"authorization", b"\xff")], problems.Unauthenticated),
+        ([(b"authorization", b"\xff")], problems.AuthenticationRequired),
         ([(b"authorization", f"Bearer {GOOD}".encode())] * 2, problems.InvalidToken),
         ([(b"authorization", b"Basic x"), (b"authorization", f"Bearer {GOOD}".encode())], problems.InvalidToken),
     ],

@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from backend.app import problems
 from backend.app.main import create_app
-from backend.app.middleware.observe import JSONLines, LinesTogether, ObserveMiddleware, configure_logging
+from backend.app.middleware.observe import BufferedHandler, JSONFormatter, ObserveMiddleware, configure_logging
 from tests.conftest import client_for, new_user, running, settings_for, token
 from tests.middleware.test_path_guard import HTTP, bearer, exchange, request, served
 
@@ -40,7 +40,7 @@ def lines(written: io.StringIO) -> Iterator[Lines]:
     before = [(logger.handlers, logger.propagate, logger.level) for logger in loggers]
     configure_logging("info")
     loggers[0].handlers = [logging.StreamHandler(written)]
-    loggers[0].handlers[0].setFormatter(JSONLines())
+    loggers[0].handlers[0].setFormatter(JSONFormatter())
 
     yield lambda: [json.loads(line) for line in written.getvalue().split("\n") if line]
 
@@ -209,11 +209,11 @@ async def test_a_line_cannot_be_broken(written: io.StringIO, hostile: str) -> No
 @pytest.mark.parametrize(
     ("problem", "extra"),
     [
-        (problems.NoSuchRoute(), {}),
-        (problems.Unauthenticated(), {b"www-authenticate": b'Bearer realm="tasks"'}),
+        (problems.RouteNotFound(), {}),
+        (problems.AuthenticationRequired(), {b"www-authenticate": b'Bearer realm="tasks"'}),
         (problems.MethodNotAllowed(["PUT", "GET"]), {b"allow": b"GET, PUT"}),
         (problems.DatabaseUnavailable(), {b"retry-after": b"2"}),
-        (problems.TooSlow(), {b"retry-after": b"1"}),
+        (problems.RequestTimeout(), {b"retry-after": b"1"}),
     ],
     ids=lambda value: getattr(value, "slug", None),
 )
@@ -279,7 +279,7 @@ async def test_a_failure_in_mid_answer_ends_it(lines: Lines) -> None:
 
     async def fails_late(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200})
-        raise problems.TooSlow
+        raise problems.RequestTimeout
 
     sent = await ask(fails_late)
 
@@ -384,7 +384,7 @@ class Written(io.StringIO):
 
 def lines_on(stream: Any) -> logging.Logger:
     logger = logging.Logger("together", logging.INFO)
-    logger.addHandler(LinesTogether(stream))
+    logger.addHandler(BufferedHandler(stream))
     return logger
 
 

@@ -77,8 +77,8 @@ async def test_the_scheme_may_be_in_any_case(client: Client) -> None:
         ("/api/u1", None),
         ("/api/u1/", None),
         ("/api/u1/tasks/1", None),
-        *[(f"/api/{stranger}/tasks", problems.NotYours) for stranger in STRANGERS],
-        *[(path, problems.NoSuchRoute) for path in NOWHERE],
+        *[(f"/api/{stranger}/tasks", problems.UserMismatch) for stranger in STRANGERS],
+        *[(path, problems.RouteNotFound) for path in NOWHERE],
     ],
 )
 def test_the_guard_denies_by_default(path: str, refusal: type[problems.Problem] | None) -> None:
@@ -293,7 +293,7 @@ async def test_each_request_has_its_own_time() -> None:
     async def ask(name: str, seconds: float) -> None:
         try:
             await _run(limits, {"type": "http", "headers": [], "seconds": seconds})
-        except problems.TooSlow:
+        except problems.RequestTimeout:
             given_up.append(name)
 
     async with asyncio.TaskGroup() as requests:
@@ -334,7 +334,7 @@ async def test_a_request_that_takes_long_to_end_is_cancelled_once() -> None:
         await asyncio.sleep(0.02)
     answers = await asyncio.gather(*requests, return_exceptions=True)
 
-    assert [type(answer) for answer in answers] == [problems.TooSlow] * 2
+    assert [type(answer) for answer in answers] == [problems.RequestTimeout] * 2
     assert cleaned == ["first", "second"]
 
 

@@ -193,7 +193,7 @@ async def test_a_403_names_nobody(app: FastAPI) -> None:
 
     assert answers[0].content == answers[1].content
     assert answers[0].json() == {
-        "type": "urn:tasks:problem:not-yours",
+        "type": "urn:tasks:problem:user-mismatch",
         "title": "This path belongs to another user",
         "status": 403,
         "detail": "The user id in the path must be the one in the token.",
@@ -225,9 +225,9 @@ async def test_the_guard_lets_through_what_is_public_or_ones_own(kind: str) -> N
     await guard({"type": kind, "path": "/health"}, nothing, nothing)
     await guard({"type": kind, "path": "/api/u1/x", "user": Principal("u1")}, nothing, nothing)
 
-    with pytest.raises(problems.NotYours):
+    with pytest.raises(problems.UserMismatch):
         await guard({"type": kind, "path": "/api/u2/x", "user": Principal("u1")}, nothing, nothing)
-    with pytest.raises(problems.NoSuchRoute):
+    with pytest.raises(problems.RouteNotFound):
         await guard({"type": kind, "path": "/health/", "user": Principal("u1")}, nothing, nothing)
 
     assert inner.reached == ["/health", "/api/u1/x"]

@@ -11,7 +11,7 @@ import pytest
 from backend.app import problems
 from backend.app.main import create_app
 from backend.app.middleware.limits import LimitsMiddleware
-from backend.app.middleware.rate_limit import RATE_FIELDS, StrangersMiddleware, UsersMiddleware
+from backend.app.middleware.rate_limit import RATE_FIELDS, AnonymousRateLimit, UserRateLimit
 from backend.app.ratelimit.limiter import RateLimit
 from tests.conftest import Server, client_for, new_user, running, settings_for, token
 from tests.support import programs
@@ -74,10 +74,10 @@ async def test_whoever_has_no_address_is_counted_too(client: Any, name: str) -> 
     limit = RateLimit("1/minute", None)
 
     async def refuses(scope: Any, receive: Any, send: Any) -> None:
-        raise problems.Unauthenticated
+        raise problems.AuthenticationRequired
 
-    strangers = StrangersMiddleware(refuses, limit=limit)
-    for expected in (problems.Unauthenticated, problems.TooManyRequests):
+    strangers = AnonymousRateLimit(refuses, limit=limit)
+    for expected in (problems.AuthenticationRequired, problems.TooManyRequests):
         with pytest.raises(expected):
             await strangers({"type": "http", "client": client}, None, None)  # type: ignore[arg-type] # not used
 
@@ -91,7 +91,7 @@ async def test_public_paths_have_no_user_to_count() -> None:
     async def answers(scope: Any, receive: Any, send: Any) -> None:
         reached.append(scope)
 
-    users = UsersMiddleware(answers, limit=RateLimit("1/minute", None))
+    users = UserRateLimit(answers, limit=RateLimit("1/minute", None))
     for _ in range(3):
         await users({"type": "http", "state": {}}, None, None)  # type: ignore[arg-type] # not used
     await users({"type": "lifespan"}, None, None)  # type: ignore[arg-type] # not used
@@ -150,7 +150,7 @@ async def test_so_many_requests_are_under_way_and_no_more() -> None:
     under_way = [asyncio.create_task(ask(path)) for path in ("/a", "/stream", "/stream", "/b")]
     await asyncio.sleep(0)
 
-    with pytest.raises(problems.Busy):
+    with pytest.raises(problems.TooManyConcurrentRequests):
         await ask("/c")
     await ask("/health")
     gate.set()
@@ -178,5 +178,5 @@ async def test_a_flood_is_answered_with_503_and_health_with_200(database_url: st
         answers.insert(0, await under_way)
 
     assert [answer.status_code for answer in answers] == [200, 503, 503, 503, 503, 200, 503]
-    assert answers[1].json()["type"] == "urn:tasks:problem:busy"
+    assert answers[1].json()["type"] == "urn:tasks:problem:too-many-concurrent-requests"
     assert answers[1].headers["retry-after"] == "1"

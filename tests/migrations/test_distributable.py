@@ -19,7 +19,7 @@ from backend.app.config import PROJECT_ROOT
 from backend.app.db.statement import OWNER, Statement
 from backend.app.models import metadata
 from backend.app.repositories.mapping import LISTS, TASKS, owner, task_id
-from backend.app.repositories.scoping import Unconfined, prepare
+from backend.app.repositories.scoping import UnscopedStatement, compile_scoped
 from tests.conftest import Server
 from tests.support.statements import named, prepared, sample
 
@@ -162,7 +162,7 @@ def on_conflict(name: str, value: Any) -> str:
     """A statement that writes this value where there is a row already."""
     new = upsert(TASKS).values(user_id=owner, id=task_id, title="x", revision=1)
     key = [TASKS.c.user_id, TASKS.c.id]
-    return prepare("planted", new.on_conflict_do_update(index_elements=key, set_={name: value})).text
+    return compile_scoped("planted", new.on_conflict_do_update(index_elements=key, set_={name: value})).text
 
 
 def test_what_depends_on_the_moment_is_noticed(volatility: Volatility) -> None:
@@ -266,5 +266,5 @@ def test_wall_3_prepares_no_statement_for_many_users() -> None:
     ]
 
     for statement in of_many:
-        with pytest.raises(Unconfined):
-            prepare("for many", statement)
+        with pytest.raises(UnscopedStatement):
+            compile_scoped("for many", statement)

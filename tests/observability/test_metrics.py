@@ -70,10 +70,10 @@ async def mine(measured: Measured) -> AsyncIterator[Client]:
         yield client
 
 
-@pytest.mark.parametrize("lean_path", ["on", "off"])
-async def test_requests_are_counted_by_route_and_status(database_url: str, lean_path: str) -> None:
+@pytest.mark.parametrize("fast_path", ["on", "off"])
+async def test_requests_are_counted_by_route_and_status(database_url: str, fast_path: str) -> None:
     """And timed by route, under the route's pattern; what leads nowhere is one route."""
-    async with measured_on(database_url, lean_path=lean_path) as measured, client_for(measured.app) as mine:
+    async with measured_on(database_url, fast_path=fast_path) as measured, client_for(measured.app) as mine:
         await create(mine)
         await mine.get(path(mine, 1))
         await mine.get(path(mine, 2))
@@ -97,8 +97,8 @@ async def test_requests_are_counted_by_route_and_status(database_url: str, lean_
         }
         assert await measured.counted("tasks_problems_total") == {
             ("task-not-found",): 1,
-            ("not-yours",): 1,
-            ("no-such-route",): 1,
+            ("user-mismatch",): 1,
+            ("route-not-found",): 1,
         }
 
 

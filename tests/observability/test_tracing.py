@@ -49,12 +49,12 @@ def told(span: Span) -> tuple[str, int, dict[str, Any]]:
     return span.name, span.kind, span.attributes
 
 
-@pytest.mark.parametrize("lean_path", ["on", "off"])
+@pytest.mark.parametrize("fast_path", ["on", "off"])
 async def test_a_request_is_a_span_and_so_is_its_statement(
-    database_url: str, collector: Collector, lean_path: str
+    database_url: str, collector: Collector, fast_path: str
 ) -> None:
     """Under the route's pattern, with the statement below it; on the lean path too."""
-    async with traced(database_url, collector, lean_path=lean_path) as app, client_for(app) as mine:
+    async with traced(database_url, collector, fast_path=fast_path) as app, client_for(app) as mine:
         await create(mine)
         await mine.get(path(mine, 1))
         await mine.get(path(mine, 2))

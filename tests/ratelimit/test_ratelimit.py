@@ -12,7 +12,7 @@ import pytest
 
 from backend.app.ratelimit import redis as shared_window
 from backend.app.ratelimit import window
-from backend.app.ratelimit.limit import Limit, Standing, limit_of
+from backend.app.ratelimit.limit import Limit, RateLimitResult, parse_limit
 from backend.app.ratelimit.limiter import RateLimit, network_of
 from backend.app.ratelimit.window import Window
 from tests.support.programs import end, free_port, until
@@ -48,7 +48,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 )
 def test_a_limit_is_read(text: str, limit: Limit) -> None:
     """As people write it."""
-    assert limit_of(text) == limit
+    assert parse_limit(text) == limit
 
 
 @pytest.mark.parametrize(
@@ -58,34 +58,44 @@ def test_a_limit_is_read(text: str, limit: Limit) -> None:
 def test_what_is_no_limit_is_refused(text: str) -> None:
     """With a sentence that says how one looks."""
     with pytest.raises(ValueError, match="such as 1200/minute"):
-        limit_of(text)
+        parse_limit(text)
 
 
 def test_a_window_moves(clock: Clock) -> None:
     """A place is free again as soon as the request that had it is older than the window, and not before."""
-    window = Window(limit_of("3/10 seconds"))
+    window = Window(parse_limit("3/10 seconds"))
     taken = []
     for moment in (0, 4, 5, 9, 9.9, 10, 13.9, 14, 14, 15, 60):
         clock.now = 1000.0 + moment
         taken.append(window.hit("u1"))
 
     assert taken == [
-        *(Standing(True, 2, 10), Standing(True, 1, 6), Standing(True, 0, 5), Standing(False, 0, 1)),
-        *(Standing(False, 0, 1), Standing(True, 0, 4), Standing(False, 0, 1), Standing(True, 0, 1)),
-        *(Standing(False, 0, 1), Standing(True, 0, 5), Standing(True, 2, 10)),
+        *(
+            RateLimitResult(True, 2, 10),
+            RateLimitResult(True, 1, 6),
+            RateLimitResult(True, 0, 5),
+            RateLimitResult(False, 0, 1),
+        ),
+        *(
+            RateLimitResult(False, 0, 1),
+            RateLimitResult(True, 0, 4),
+            RateLimitResult(False, 0, 1),
+            RateLimitResult(True, 0, 1),
+        ),
+        *(RateLimitResult(False, 0, 1), RateLimitResult(True, 0, 5), RateLimitResult(True, 2, 10)),
     ]
 
 
 def test_names_have_windows_of_their_own(clock: Clock) -> None:
     """What one has used up is not the other's."""
-    window = Window(limit_of("1/minute"))
+    window = Window(parse_limit("1/minute"))
 
     assert [window.hit(name).allowed for name in ("a", "b", "a", "b", "c")] == [True, True, False, False, True]
 
 
 def test_who_is_quiet_is_forgotten(clock: Clock) -> None:
     """A hundred thousand names leave nothing behind; who asks is remembered."""
-    window = Window(limit_of("5/minute"))
+    window = Window(parse_limit("5/minute"))
     for number in range(100_000):
         window.hit(str(number))
     clock.now += 30
@@ -100,13 +110,13 @@ def test_who_is_quiet_is_forgotten(clock: Clock) -> None:
 
 def test_who_is_refused_has_no_more_requests_than_the_limit(clock: Clock) -> None:
     """Refused requests do not count: a user is not shut out by asking on."""
-    window = Window(limit_of("2/10 seconds"))
+    window = Window(parse_limit("2/10 seconds"))
     for _ in range(50):
         clock.now += 1
         window.hit("u1")
     clock.now += 10
 
-    assert window.hit("u1") == Standing(True, 1, 10)
+    assert window.hit("u1") == RateLimitResult(True, 1, 10)
 
 
 @pytest.mark.parametrize(

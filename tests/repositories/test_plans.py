@@ -203,7 +203,7 @@ def test_what_is_counted_is_the_users_own(plans: Plans, statement: Statement) ->
 
 def first_page(sort: Sort) -> dict[str, Any]:
     order = ORDERS[sort]
-    return {f"after_{name}": part for name, part in zip(order.names, order.place_before_all(), strict=True)}
+    return {f"after_{name}": part for name, part in zip(order.names, order.first_position(), strict=True)}
 
 
 def test_what_is_dear_is_noticed(plans: Plans) -> None:

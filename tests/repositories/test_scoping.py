@@ -44,7 +44,7 @@ from sqlalchemy.sql import operators
 
 from backend.app.config import PROJECT_ROOT
 from backend.app.models import Task, metadata
-from backend.app.repositories.scoping import Unconfined, prepare
+from backend.app.repositories.scoping import UnscopedStatement, compile_scoped
 
 tasks = metadata.tables["tasks"]
 lists = metadata.tables["task_lists"]
@@ -399,7 +399,7 @@ UNCONFINED: dict[str, tuple[str, Callable[[], Any]]] = {
 @pytest.mark.parametrize("statement", CONFINED.values(), ids=CONFINED)
 def test_a_confined_statement_is_prepared(statement: Callable[[], Any]) -> None:
     """A statement in which every table carries its owner becomes SQL in which the owner is a parameter."""
-    prepared = prepare("confined", statement())
+    prepared = compile_scoped("confined", statement())
 
     assert "%(owner)s" in prepared.text
 
@@ -407,8 +407,8 @@ def test_a_confined_statement_is_prepared(statement: Callable[[], Any]) -> None:
 @pytest.mark.parametrize(("reason", "statement"), UNCONFINED.values(), ids=UNCONFINED)
 def test_an_unconfined_statement_is_refused(reason: str, statement: Callable[[], Any]) -> None:
     """A statement that could reach another user's rows, or that cannot be checked, is refused and says why."""
-    with pytest.raises(Unconfined) as refusal:
-        prepare("get everything", statement())
+    with pytest.raises(UnscopedStatement) as refusal:
+        compile_scoped("get everything", statement())
 
     assert str(refusal.value).startswith(f"Statement 'get everything' is not confined to its owner: {reason}") or (
         reason == NOT_A_TABLE and reason in str(refusal.value)
@@ -419,7 +419,7 @@ def test_a_constant_is_never_taken_for_a_parameter() -> None:
     """Constants become literals in one pass, so one that looks like a placeholder brings no other into the text."""
     statement: Any = select(literal("%(param_2)s").label("a"), literal("' OR true --").label("b")).where(mine)
 
-    prepared = prepare("constants", statement)
+    prepared = compile_scoped("constants", statement)
 
     assert "SELECT '%%(param_2)s' AS a, ''' OR true --' AS b" in prepared.text
 
@@ -428,9 +428,9 @@ IMPORTED = """
 from sqlalchemy import select
 
 from backend.app.models import metadata
-from backend.app.repositories.scoping import prepare
+from backend.app.repositories.scoping import compile_scoped
 
-EVERYTHING = prepare("list everybody's tasks", select(metadata.tables["tasks"]))
+EVERYTHING = compile_scoped("list everybody's tasks", select(metadata.tables["tasks"]))
 """
 
 
@@ -447,5 +447,5 @@ def test_an_unconfined_statement_stops_the_program_at_import(tmp_path: Path) -> 
     assert ended.returncode == 1
     assert "careless.py" in ended.stderr
     assert ended.stderr.splitlines()[-1].endswith(
-        f'Unconfined: Statement "list everybody\'s tasks" is not confined to its owner: {NO_CONDITION}'
+        f'UnscopedStatement: Statement "list everybody\'s tasks" is not confined to its owner: {NO_CONDITION}'
     )

@@ -12,7 +12,7 @@ from backend.app.db.database import Database
 from backend.app.db.session import OwnerSession
 from backend.app.db.statement import OWNER, Statement
 from backend.app.domain.enums import Status
-from backend.app.repositories.queries import TaskFinder
+from backend.app.repositories.queries import TaskQueries
 from backend.app.repositories.tasks import TaskRepository
 from backend.app.schemas.queries import TaskPageQuery
 from backend.app.schemas.task import TaskCreate
@@ -34,7 +34,7 @@ async def consistent(database: Database, user_id: str) -> None:
     is the last one."""
     text = f"SELECT task_count, revision FROM task_lists WHERE user_id = %({OWNER})s"
     [row] = await OwnerSession(database, user_id).run(Statement("counters", text, ("task_count", "revision")))
-    finder = TaskFinder(OwnerSession(database, user_id))
+    finder = TaskQueries(OwnerSession(database, user_id))
     living = (await finder.page(TaskPageQuery(limit=500), None)).found
     trash = (await finder.page(TaskPageQuery(limit=500, status=Status.DELETED), None)).found
     alone = {task["id"] for task in living if task["parent_id"] is None}
@@ -60,7 +60,7 @@ async def test_a_part_that_comes_while_its_parent_is_completed(database: Databas
             mine.create(TaskCreate(title="part", parent_id=parent["id"])), mine.complete(parent["id"], completed=True)
         )
 
-        now = await TaskFinder(mine.session).get(part["id"])
+        now = await TaskQueries(mine.session).get(part["id"])
         assert now["completed"] == (part["revision"] < done["revision"])
     await consistent(database, user_id)
 
@@ -78,9 +78,9 @@ async def test_a_part_that_comes_while_its_parent_is_deleted(database: Database)
         )  # fmt: skip
 
         assert deleted is None
-        assert isinstance(part, dict | problems.Invalid)
+        assert isinstance(part, dict | problems.ValidationFailed)
         with pytest.raises(problems.TaskNotFound):
-            await TaskFinder(mine.session).get(parent["id"])
+            await TaskQueries(mine.session).get(parent["id"])
     await consistent(database, user_id)
 
 
@@ -96,7 +96,7 @@ async def test_two_tasks_do_not_become_each_others_part(database: Database) -> N
             return_exceptions=True,
         )  # fmt: skip
 
-        assert sorted(type(answer).__name__ for answer in answers) == ["Invalid", "dict"]
+        assert sorted(type(answer).__name__ for answer in answers) == ["ValidationFailed", "dict"]
     await consistent(database, user_id)
 
 
@@ -121,7 +121,7 @@ async def test_a_repeating_task_moves_on_once_for_each_completion(database: Data
 
     await asyncio.gather(*(mine.complete(task["id"], completed=True) for _ in range(12)))
 
-    assert (await TaskFinder(mine.session).get(task["id"]))["due_date"] == "2026-01-13"
+    assert (await TaskQueries(mine.session).get(task["id"]))["due_date"] == "2026-01-13"
 
 
 async def test_a_storm_leaves_everything_in_order(database: Database) -> None:
@@ -148,7 +148,7 @@ async def test_a_storm_leaves_everything_in_order(database: Database) -> None:
     unexpected = [
         a
         for a in answers
-        if isinstance(a, BaseException) and not isinstance(a, problems.TaskNotFound | problems.Invalid)
+        if isinstance(a, BaseException) and not isinstance(a, problems.TaskNotFound | problems.ValidationFailed)
     ]
     assert unexpected == []
     await consistent(database, user_id)

@@ -10,7 +10,7 @@ from backend.app.db.database import Database
 from backend.app.db.session import OwnerSession
 from backend.app.db.statement import OWNER, Statement
 from backend.app.domain.enums import Status
-from backend.app.repositories.queries import TaskFinder
+from backend.app.repositories.queries import TaskQueries
 from backend.app.repositories.tasks import TaskRepository
 from backend.app.schemas.queries import TaskPageQuery
 from backend.app.schemas.task import TaskCreate
@@ -30,9 +30,9 @@ def tasks_of(database: Database, user_id: str, *, cap: int = CAP) -> TaskReposit
     return TaskRepository(OwnerSession(database, user_id), max_tasks=cap, max_subtasks=10)
 
 
-def found_by(mine: TaskRepository) -> TaskFinder:
+def found_by(mine: TaskRepository) -> TaskQueries:
     """What the same caller finds."""
-    return TaskFinder(mine.session)
+    return TaskQueries(mine.session)
 
 
 async def counters(database: Database, user_id: str) -> tuple[int, int, int]:
@@ -107,7 +107,7 @@ async def test_the_cap_holds_under_concurrency(database: Database) -> None:
         *(mine.create(TaskCreate(title="one of many")) for _ in range(30)), return_exceptions=True
     )
 
-    assert sum(isinstance(answer, problems.TooManyTasks) for answer in answers) == 20
+    assert sum(isinstance(answer, problems.TaskLimitReached) for answer in answers) == 20
     assert (await counters(database, user_id))[:2] == (10, 10)
     await mine.delete(3)
     assert (await mine.create(TaskCreate(title="in its place")))["id"] == 11

@@ -58,10 +58,10 @@ FAILING: list[tuple[dict[str, Any], int, str]] = [
     ({"op": "restore", "id": 1}, 404, "task-not-found"),
     ({"op": "update", "id": 1, "changes": {"title": "x"}, "if_revision": 1}, 412, "precondition-failed"),
     ({"op": "delete", "id": 1, "if_revision": 1}, 412, "precondition-failed"),
-    ({"op": "create", "task": {"title": "t", "parent_id": 99}}, 422, "invalid"),
-    ({"op": "update", "id": 1, "changes": {"recurrence": "FREQ=DAILY"}}, 422, "invalid"),
-    ({"op": "delete", "ref": "never"}, 422, "invalid"),
-    ({"op": "create", "parent_ref": "never", "task": {"title": "t"}}, 422, "invalid"),
+    ({"op": "create", "task": {"title": "t", "parent_id": 99}}, 422, "validation-failed"),
+    ({"op": "update", "id": 1, "changes": {"recurrence": "FREQ=DAILY"}}, 422, "validation-failed"),
+    ({"op": "delete", "ref": "never"}, 422, "validation-failed"),
+    ({"op": "create", "parent_ref": "never", "task": {"title": "t"}}, 422, "validation-failed"),
 ]
 
 

@@ -121,7 +121,7 @@ async def test_who_cannot_be_brought_up_to_date_starts_again(client: Client, sin
 
     answer = await ask(client, revision)
 
-    assert (answer.status_code, answer.json()["type"]) == (410, "urn:tasks:problem:start-again")
+    assert (answer.status_code, answer.json()["type"]) == (410, "urn:tasks:problem:sync-token-expired")
     assert (await ask(client, 0)).status_code == 200
 
 

@@ -211,7 +211,7 @@ async def test_there_are_so_many_streams(database_url: str) -> None:
         await again.revision()
 
     assert [answer.status_code for answer in (per_user, in_all)] == [429, 429]
-    assert per_user.json()["type"] == "urn:tasks:problem:too-many-streams"
+    assert per_user.json()["type"] == "urn:tasks:problem:too-many-event-streams"
     assert per_user.headers["retry-after"] == "10"
 
 

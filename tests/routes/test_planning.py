@@ -234,7 +234,7 @@ async def test_a_tag_cursor_that_is_not_ours_is_400(client: Client, cursor: str)
     """Broken, of another list, of another kind, or longer than any."""
     answer = await client.get(f"/api/{client.user_id}/tags?cursor={cursor}")
 
-    assert (answer.status_code, answer.json()["type"]) == (400, "urn:tasks:problem:unknown-cursor")
+    assert (answer.status_code, answer.json()["type"]) == (400, "urn:tasks:problem:invalid-cursor")
 
 
 async def test_a_task_has_parts_one_level_deep(client: Client) -> None:

@@ -248,7 +248,7 @@ async def test_a_cursor_belongs_to_its_list(client: Client, query: str, change: 
     changed = await client.get(f"{url}?limit=1&{others}&{change}&cursor={cursor}")
     longer = await client.get(f"{url}?limit=2&{query}&cursor={cursor}")
 
-    assert (changed.status_code, changed.json()["type"]) == (400, "urn:tasks:problem:unknown-cursor")
+    assert (changed.status_code, changed.json()["type"]) == (400, "urn:tasks:problem:invalid-cursor")
     assert [len(longer.json()), longer.status_code] == [2, 200]
 
 

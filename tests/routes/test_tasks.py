@@ -143,7 +143,7 @@ async def test_a_cursor_that_is_not_ours_is_400(client: Client, cursor: str) -> 
     """A cursor made up, damaged, or taken from another status is refused and never guessed at."""
     answer = await client.get(path(client), params={"cursor": cursor})
 
-    assert (answer.status_code, answer.json()["type"]) == (400, "urn:tasks:problem:unknown-cursor")
+    assert (answer.status_code, answer.json()["type"]) == (400, "urn:tasks:problem:invalid-cursor")
 
 
 async def test_put_replaces(client: Client) -> None:
@@ -314,7 +314,7 @@ async def test_a_user_at_the_cap_is_told_so(database_url: str) -> None:
         answers = [await client.post(path(client), json={"title": "t"}) for _ in range(3)]
 
     assert [answer.status_code for answer in answers] == [201, 201, 422]
-    assert answers[2].json()["type"] == "urn:tasks:problem:too-many-tasks"
+    assert answers[2].json()["type"] == "urn:tasks:problem:task-limit-reached"
 
 
 async def test_users_count_their_own_tasks(make_client: Any) -> None:

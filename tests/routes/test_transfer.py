@@ -201,7 +201,7 @@ async def test_an_import_keeps_the_limits(database_url: str) -> None:
         fits = await client.post(me(client, "import"), json=file(*(task(n) for n in range(1, 5))))
 
     assert [answer.status_code for answer in (full, crowded, long, fits)] == [422, 422, 413, 200]
-    assert full.json()["type"] == "urn:tasks:problem:too-many-tasks"
+    assert full.json()["type"] == "urn:tasks:problem:task-limit-reached"
     assert crowded.json()["errors"][0]["pointer"] == "#/tasks/0/parent_id"
     assert fits.json() == {"created": 3, "changed": 1, "unchanged": 0}
 

@@ -130,7 +130,7 @@ async def test_a_restore_keeps_the_cap(database_url: str) -> None:
         full = await client.post(path(client), json={"title": "t"})
 
     assert (refused.status_code, made.status_code, full.status_code) == (422, 200, 422)
-    assert refused.json()["type"] == full.json()["type"] == "urn:tasks:problem:too-many-tasks"
+    assert refused.json()["type"] == full.json()["type"] == "urn:tasks:problem:task-limit-reached"
 
 
 async def test_the_trash_is_found_like_the_list(client: Client) -> None:

@@ -74,7 +74,7 @@ async def test_the_server_is_told_when_nobody_waits_any_more(door: socket.socket
     """Not before: it would close the door on them."""
     server, first = Uvicorn(door), asyncio.Event()
     signal.signal(signal.SIGTERM, server.handle_exit)
-    with shutdown.told_to_end(first.set), socket.create_connection(door.getsockname(), PATIENCE_SECONDS):
+    with shutdown.graceful_shutdown(first.set), socket.create_connection(door.getsockname(), PATIENCE_SECONDS):
         signal.raise_signal(signal.SIGTERM)
         await asyncio.wait_for(first.wait(), PATIENCE_SECONDS)
         await asyncio.sleep(2 * shutdown.OPENING)
@@ -93,7 +93,7 @@ async def test_where_a_door_cannot_be_shut_the_server_is_told_at_once(
     monkeypatch.setattr(shutdown, "SO_ATTACH_FILTER", 0x7FFF)
     server = Uvicorn(door)
     signal.signal(signal.SIGTERM, server.handle_exit)
-    with shutdown.told_to_end(lambda: None):
+    with shutdown.graceful_shutdown(lambda: None):
         signal.raise_signal(signal.SIGTERM)
         assert server.told == [signal.SIGTERM]
 
@@ -108,8 +108,8 @@ def test_only_ones_own_doors_are_shut(door: socket.socket, monkeypatch: pytest.M
             "a unix socket": (Uvicorn(local), []),
             "a server without a configuration": (SimpleNamespace(should_exit=False), []),
         }
-        assert {name: shutdown.own_doors(server) for name, (server, _) in table.items()} == {
+        assert {name: shutdown.own_listeners(server) for name, (server, _) in table.items()} == {
             name: doors for name, (_, doors) in table.items()
         }
         monkeypatch.setattr(multiprocessing, "parent_process", object)
-        assert shutdown.own_doors(Uvicorn(door)) == []
+        assert shutdown.own_listeners(Uvicorn(door)) == []

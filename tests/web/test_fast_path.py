@@ -74,7 +74,7 @@ async def test_known_origins_is_starlettes_cors(method: str, headers: list[tuple
 
 async def test_both_ways_answer_alike(make_client: MakeClient, database_url: str) -> None:
     """Each kind of answer: routes of ours, wrong methods, paths, bodies and parameters, documentation, no token."""
-    async with running(create_app(settings_for(database_url, lean_path="off"))) as plain:
+    async with running(create_app(settings_for(database_url, fast_path="off"))) as plain:
         told = []
         for client in (make_client(new_user()), client_for(plain, new_user())):
             tasks = f"/api/{client.user_id}/tasks"

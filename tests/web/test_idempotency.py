@@ -127,7 +127,7 @@ async def test_a_key_is_for_one_request(
 
     answer = await client.request(method, tasks(client, rest), json=body, headers={**KEY, **headers})
 
-    assert (answer.status_code, answer.json()["type"]) == (422, "urn:tasks:problem:key-reused")
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:tasks:problem:idempotency-key-reused")
     assert (await client.get(tasks(client))).text == state
 
 
@@ -219,7 +219,7 @@ async def test_who_waits_too_long_is_told_to_come_back(server: Server, database_
                 *(client.post(tasks(client), json={"title": "x"}, headers=KEY) for _ in range(3))
             )
             assert {answer.status_code for answer in answers} == {409}
-            assert {answer.json()["type"] for answer in answers} == {"urn:tasks:problem:key-in-use"}
+            assert {answer.json()["type"] for answer in answers} == {"urn:tasks:problem:idempotency-key-in-use"}
             assert {answer.headers["retry-after"] for answer in answers} == {"1"}
 
             holder.rollback()

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from backend.app.main import create_app
-from backend.app.web.response_cache import OVERHEAD, SHARE, Answers
-from backend.app.web.responses import Reply
+from backend.app.web.response_cache import OVERHEAD, SHARE, ResponseCache
+from backend.app.web.responses import ApiResponse
 from tests.conftest import Client, client_for, messages, new_user, running, settings_for
 from tests.support.wire import Wire, wire_to
 
@@ -40,7 +40,7 @@ async def wired(database_url: str) -> AsyncIterator[tuple[Client, Wire]]:
 
 
 def remembering(url: str, **changes: Any) -> Any:
-    return settings_for(url, **{"answer_cache_bytes": 16 * 1024 * 1024, **changes})
+    return settings_for(url, **{"response_cache_bytes": 16 * 1024 * 1024, **changes})
 
 
 async def get(client: Client, below: str, **headers: str) -> httpx.Response:
@@ -136,7 +136,7 @@ async def test_no_write_is_missed(wired: tuple[Client, Wire], database_url: str,
     client, _ = wired
     for below in PATHS:
         await get(client, below)
-    async with running(create_app(remembering(database_url, answer_cache_bytes=0))) as other:
+    async with running(create_app(remembering(database_url, response_cache_bytes=0))) as other:
         forgetful = client_for(other, client.user_id)
 
         written = await WRITES[name](forgetful if elsewhere else client)
@@ -193,7 +193,7 @@ async def test_nothing_is_answered_that_row_level_security_hides(database_url: s
         await post(client, "tasks", title="Only for who wrote it")
         stranger = client_for(app, new_user())
         theirs = await get(client, "tasks")
-        planted = Reply(200, theirs.content, etag=theirs.headers["etag"])
+        planted = ApiResponse(200, theirs.content, etag=theirs.headers["etag"])
         app.state.answers.keep(stranger.user_id, ("", f"/api/{stranger.user_id}/tasks", b""), planted)
 
         answer = await get(stranger, "tasks")
@@ -202,13 +202,13 @@ async def test_nothing_is_answered_that_row_level_security_hides(database_url: s
         assert (answer.status_code, answer.json()) == (200, [])
 
 
-def reply(size: int, tag: str = '"1"') -> Reply:
-    return Reply(200, b"x" * size, etag=tag)
+def reply(size: int, tag: str = '"1"') -> ApiResponse:
+    return ApiResponse(200, b"x" * size, etag=tag)
 
 
 def test_answers_stand_under_their_users_name() -> None:
     """The same key of another user finds nothing."""
-    answers = Answers(max_bytes=10**6, max_age=60)
+    answers = ResponseCache(max_bytes=10**6, max_age=60)
     answers.keep("alice", ("key",), reply(1))
 
     assert answers.find("alice", ("key",)) is not None
@@ -218,7 +218,7 @@ def test_answers_stand_under_their_users_name() -> None:
 
 def test_memory_is_bounded() -> None:
     """Ten thousand users, and one who asks for ten thousand lists, take what they may; the last stay."""
-    answers = Answers(max_bytes=SHARE * 10 * OVERHEAD, max_age=60)
+    answers = ResponseCache(max_bytes=SHARE * 10 * OVERHEAD, max_age=60)
     for number in range(10_000):
         answers.keep(f"user {number}", ("key",), reply(OVERHEAD))
         answers.find("greedy", (number,))
@@ -234,7 +234,7 @@ def test_memory_is_bounded() -> None:
 
 def test_who_asks_stays() -> None:
     """Room is made by whoever asked longest ago."""
-    answers = Answers(max_bytes=SHARE * 2 * OVERHEAD, max_age=60)
+    answers = ResponseCache(max_bytes=SHARE * 2 * OVERHEAD, max_age=60)
     for number in range(2 * SHARE):
         answers.keep(f"user {number}", ("key",), reply(0))
     answers.find("user 0", ("key",))
@@ -248,7 +248,7 @@ def test_who_asks_stays() -> None:
 def test_what_is_too_large_is_not_kept() -> None:
     """An answer that would take more than one user's share; and with no memory, every answer."""
     for max_bytes, size in ((SHARE * 2 * OVERHEAD, OVERHEAD + 1), (0, 0)):
-        answers = Answers(max_bytes=max_bytes, max_age=60)
+        answers = ResponseCache(max_bytes=max_bytes, max_age=60)
 
         answers.keep("alice", ("key",), reply(size))
 
@@ -257,7 +257,7 @@ def test_what_is_too_large_is_not_kept() -> None:
 
 def test_a_newer_answer_takes_the_place_of_the_one_before() -> None:
     """And its size is counted in place of the other's."""
-    answers = Answers(max_bytes=10**6, max_age=60)
+    answers = ResponseCache(max_bytes=10**6, max_age=60)
     answers.keep("alice", ("key",), reply(500, '"1"'))
 
     answers.keep("alice", ("key",), reply(100, '"2"'))
@@ -270,7 +270,7 @@ def test_a_newer_answer_takes_the_place_of_the_one_before() -> None:
 def test_answers_have_an_age() -> None:
     """After it they are read anew, whatever the revision says: a database may have been restored to an earlier one."""
     now = 0.0
-    answers = Answers(max_bytes=10**6, max_age=60, clock=lambda: now)
+    answers = ResponseCache(max_bytes=10**6, max_age=60, clock=lambda: now)
     answers.keep("alice", ("key",), reply(1))
 
     now = 60.0

@@ -92,7 +92,7 @@ class RemoteKeys:
     async def look_again(self) -> None:
         """Called for a key that is not known: when it returns, the keys are as Better Auth last told.
 
-        Raises KeysUnavailable when that is not known: the last fetch failed.
+        Raises SigningKeysUnavailable when that is not known: the last fetch failed.
         """
         if self._fetching is not None:
             await self._fetched()
@@ -100,7 +100,7 @@ class RemoteKeys:
             self._looked = time.monotonic()
             await self._fetched()
         if self._away:
-            raise problems.KeysUnavailable
+            raise problems.SigningKeysUnavailable
 
     async def _fetched(self) -> None:
         """Fetch, or wait for the fetch that is on its way; whoever stops waiting does not stop it."""

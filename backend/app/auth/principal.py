@@ -28,7 +28,7 @@ class Principal(BaseUser):
         return self.user_id
 
 
-def is_user_id(text: str) -> bool:
+def is_valid_user_id(text: str) -> bool:
     return (
         1 <= len(text) <= USER_ID_MAX_CHARACTERS
         and text == text.strip()

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
-from backend.app.auth.principal import Principal, is_user_id
+from backend.app.auth.principal import Principal, is_valid_user_id
 from backend.app.auth.signatures import InvalidToken, Signatures, refuse
 
 SECURE_PREFIX = "__Secure-"
@@ -90,7 +90,7 @@ class SessionCookies:
         if not token or session.get("token") != token:
             refuse("The two session cookies are of different sessions.", "session")
         user_id = user.get("id")
-        if not isinstance(user_id, str) or not is_user_id(user_id) or session.get("userId") != user_id:
+        if not isinstance(user_id, str) or not is_valid_user_id(user_id) or session.get("userId") != user_id:
             refuse("The session cookie names no user, or two.", "session")
         if claims.get("version", "1") != self._version:
             refuse(EXPIRED, "expired")

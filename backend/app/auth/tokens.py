@@ -15,7 +15,7 @@ from authlib.oauth2.rfc6750 import BearerTokenValidator
 from joserfc.errors import ExpiredTokenError, JoseError, MissingClaimError
 from joserfc.jwt import JWTClaimsRegistry
 
-from backend.app.auth.principal import USER_ID_MAX_CHARACTERS, Principal, is_user_id
+from backend.app.auth.principal import USER_ID_MAX_CHARACTERS, Principal, is_valid_user_id
 from backend.app.auth.signatures import InvalidToken, Signatures, refuse
 
 # How Better Auth's own session tokens look: 32 letters and digits, and in a cookie a signature behind them.
@@ -157,7 +157,7 @@ def _user_id(claims: dict[str, Any]) -> str:
     user_id = named[0]
     if not all(other == user_id for other in named):
         refuse("The token names two users: sub and user_id differ.", "user")
-    if not isinstance(user_id, str) or not is_user_id(user_id):
+    if not isinstance(user_id, str) or not is_valid_user_id(user_id):
         refuse(
             f"The token's sub must be 1 to {USER_ID_MAX_CHARACTERS} characters without a slash or control characters.",
             "user",

@@ -60,11 +60,11 @@ class Database:
         pool_timeout: float,
         connect_timeout: float,
         statement_timeout: float,
-        on_missing_wall: Callable[[StartupError], None],
+        on_isolation_failure: Callable[[StartupError], None],
         prepare: Prepare = "auto",
         metrics: "Metrics | None" = None,
     ) -> None:
-        """Timeouts in seconds. `on_missing_wall` is called when a wall turns out to be missing while serving.
+        """Timeouts in seconds. `on_isolation_failure` is called when a wall turns out to be missing while serving.
 
         `prepare` tells whether each connection prepares its statements once: "auto" unless the URL names a pooler.
 
@@ -76,7 +76,7 @@ class Database:
             # Its message quotes the URL, and with it the password.
             raise StartupError("DATABASE_URL cannot be read. Paste it as your provider shows it.") from None
         self._connect_timeout = connect_timeout
-        self._on_missing_wall = on_missing_wall
+        self._on_missing_wall = on_isolation_failure
         self._metrics = metrics
         # app.user_id is what the policies compare with; SET LOCAL ends with the transaction, so a pooler hands on
         # nothing.
@@ -100,23 +100,23 @@ class Database:
         pooled = names_pooler(self._dsn.get("host", ""), self._dsn.get("port", ""))
         self._preparing = prepare == "on" or (prepare == "auto" and not pooled)
         self._doubts: deque[float] = deque(maxlen=PREPARED_DOUBTS_MAX)
-        self._walls_stand = False
-        self._walls_check: asyncio.Task[None] | None = None
+        self._isolation_verified = False
+        self._isolation_check: asyncio.Task[None] | None = None
 
     async def run(self, statement: Statement, owner: str, parameters: Mapping[str, Any]) -> list[Row]:
         """Run one prepared statement as the role that row-level security confines to `owner`.
 
         Raises Unavailable (or a kind of it) when the database cannot be used right now.
         """
-        if not self._walls_stand:
+        if not self._isolation_verified:
             await self.check()
         values = {**parameters, OWNER: owner}
         if self._preparing and statement.types:
             rows = await self._execute(self._prelude, values, statement)
         else:
             rows = await self._execute(self._prelude + statement.text, values)
-        if self._metrics is not None and statement.has_moved_on(rows):
-            self._metrics.list_moved_on(statement.name)
+        if self._metrics is not None and statement.has_bumped_revision(rows):
+            self._metrics.revision_bumped(statement.name)
         return rows
 
     def transaction(self, owner: str) -> contextlib.AbstractAsyncContextManager["OwnerSession"]:
@@ -131,7 +131,7 @@ class Database:
     @contextlib.asynccontextmanager
     async def _together(self, owner: str, begin: str, *before: str) -> AsyncIterator["OwnerSession"]:
         """A transaction that `begin` opens, in front of its first statement; `before` goes ahead in messages alone."""
-        if not self._walls_stand:
+        if not self._isolation_verified:
             await self.check()
         connection = await self._pool.acquire()
         transaction = Transaction(connection, begin, before, self._raise_problem)
@@ -150,8 +150,8 @@ class Database:
             raise
         self._pool.release(connection)
         if self._metrics is not None:
-            for name in transaction.moved_on:
-                self._metrics.list_moved_on(name)
+            for name in transaction.bump_revision:
+                self._metrics.revision_bumped(name)
 
     @property
     def pool(self) -> Pool:
@@ -160,31 +160,31 @@ class Database:
     async def check(self) -> None:
         """Look whether the database is there, migrated and walled; callers at the same time share one look.
 
-        Raises DatabaseUnavailable, and after telling `on_missing_wall` also when a wall is missing.
+        Raises DatabaseUnavailable, and after telling `on_isolation_failure` also when a wall is missing.
         """
         try:
-            await self.require_walls()
+            await self.verify_isolation()
         except StartupError as refusal:
             self._on_missing_wall(refusal)
             raise problems.DatabaseUnavailable from None
 
-    async def require_walls(self) -> None:
+    async def verify_isolation(self) -> None:
         """As `check`, but raises StartupError for a missing wall."""
-        if self._walls_check is None:
-            self._walls_check = asyncio.get_running_loop().create_task(self._look_at_walls())
-            self._walls_check.add_done_callback(self._looked)
-        await asyncio.shield(self._walls_check)
+        if self._isolation_check is None:
+            self._isolation_check = asyncio.get_running_loop().create_task(self._verify_isolation())
+            self._isolation_check.add_done_callback(self._looked)
+        await asyncio.shield(self._isolation_check)
 
     async def close(self) -> None:
-        if self._walls_check is not None:
-            self._walls_check.cancel()
+        if self._isolation_check is not None:
+            self._isolation_check.cancel()
         await self._pool.close()
 
     def _looked(self, look: asyncio.Task[None]) -> None:
-        self._walls_check = None
-        self._walls_stand = not look.cancelled() and look.exception() is None
+        self._isolation_check = None
+        self._isolation_verified = not look.cancelled() and look.exception() is None
 
-    async def _look_at_walls(self) -> None:
+    async def _verify_isolation(self) -> None:
         faults = await self._execute(row_security.FAULTS, self._wall_parameters)
         sentences = {kind: "; ".join(s for k, s in faults if k == kind) for kind, _ in faults}
         if row_security.NOT_MIGRATED in sentences:
@@ -234,9 +234,9 @@ class Database:
         if self._metrics is not None:
             self._metrics.database_failed(code)
         if code == QUERY_CANCELED:
-            raise problems.TooSlow from None
+            raise problems.RequestTimeout from None
         if code in SCHEMA_GONE:
-            self._walls_stand = False
+            self._isolation_verified = False
         elif code is None:
             if not isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError):
                 return

@@ -34,7 +34,7 @@ class Pool:
         return len(self._waiting)
 
     async def acquire(self) -> Connection:
-        """Raises Overloaded when no place becomes free in time, and whatever connecting raises."""
+        """Raises DatabaseOverloaded when no place becomes free in time, and whatever connecting raises."""
         if self._places:
             self._places -= 1
         else:
@@ -107,4 +107,4 @@ class Pool:
 
 def _give_up(turn: asyncio.Future[None]) -> None:
     if not turn.done():
-        turn.set_exception(problems.Overloaded())
+        turn.set_exception(problems.DatabaseOverloaded())

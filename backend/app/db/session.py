@@ -33,7 +33,7 @@ class Transaction:
         self._before = before
         self._raise_problem = raise_problem
         self._begun = False
-        self.moved_on: list[str] = []
+        self.bump_revision: list[str] = []
 
     async def run(self, statement: Statement, owner: str, parameters: Mapping[str, Any]) -> list[Row]:
         """As `Database.run`, in this transaction."""
@@ -45,8 +45,8 @@ class Transaction:
                 await self._execute(message, values)
             text = self._begin + text
         rows = await self._execute(text, values)
-        if statement.has_moved_on(rows):
-            self.moved_on.append(statement.name)
+        if statement.has_bumped_revision(rows):
+            self.bump_revision.append(statement.name)
         return rows
 
     @contextlib.asynccontextmanager

@@ -18,7 +18,7 @@ Row = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Statement:
-    """SQL text in the driver's format (`%(name)s`) and its columns' names; made by `repositories/owned.py`.
+    """SQL text in the driver's format (`%(name)s`) and its columns' names; made by `repositories/scoping.py`.
 
     `preparation` and `execution` are the text as PREPARE and EXECUTE. `types` has the SQL type of every parameter;
     without it the statement is always sent in full. `shape` makes of a row what the repository hands out; by default a
@@ -32,7 +32,7 @@ class Statement:
     shape: Callable[[Row], dict[str, Any]] | None = None
     preparation: str = field(init=False)
     execution: str = field(init=False)
-    moves_on: bool = field(init=False)
+    bumps_revision: bool = field(init=False)
 
     def __post_init__(self) -> None:
         # Named after its text: whoever has prepared this name before has prepared the same.
@@ -42,11 +42,11 @@ class Statement:
         values = ", ".join(f"%({parameter})s" for parameter in self.types)
         object.__setattr__(self, "preparation", f"PREPARE {name} ({', '.join(self.types.values())}) AS {body}; ")
         object.__setattr__(self, "execution", f"EXECUTE {name} ({values})")
-        object.__setattr__(self, "moves_on", bool(_MOVED_ON.search(self.text)))
+        object.__setattr__(self, "bumps_revision", bool(_MOVED_ON.search(self.text)))
 
-    def has_moved_on(self, rows: list[Row]) -> bool:
+    def has_bumped_revision(self, rows: list[Row]) -> bool:
         """Whether it gave the list a new revision: what was not written comes without a row, or as one of nulls."""
-        return self.moves_on and bool(rows) and rows[0][0] is not None
+        return self.bumps_revision and bool(rows) and rows[0][0] is not None
 
     def shaped(self, rows: list[Row]) -> list[dict[str, Any]]:
         if self.shape is not None:

@@ -9,7 +9,7 @@ class Priority(StrEnum):
     HIGH = "high"
 
 
-class Start(StrEnum):
+class RecurrenceFrom(StrEnum):
     """What a repeating task's next due date is counted from."""
 
     DUE_DATE = "due_date"

@@ -21,10 +21,10 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class AuthenticationMiddleware:
-    """Raises Unauthenticated or InvalidToken (RFC 6750) unless the path is public or the token is good.
+    """Raises AuthenticationRequired or InvalidToken (RFC 6750) unless the path is public or the token is good.
 
-    Raises KeysUnavailable when the token's key cannot be fetched, and ForeignPage for a write with a cookie that no
-    page of ours asked for.
+    Raises SigningKeysUnavailable when the token's key cannot be fetched, and CrossSiteRequest for a write with a
+    cookie that no page of ours asked for.
 
     Starlette's own AuthenticationMiddleware is not used: it answers 400, and closes a WebSocket as if all were well.
     Who the caller is stays in the scope alone; a ContextVar would leak to the next request of the same connection.
@@ -81,9 +81,9 @@ class AuthenticationMiddleware:
         # HTTP/2 may split the Cookie header into several (RFC 9113, section 8.2.3).
         header = b"; ".join(_values(scope, b"cookie")).decode("latin-1")
         if self.cookies is None or scope["type"] != "http" or not (principal := self.cookies.principal(header)):
-            raise problems.Unauthenticated
+            raise problems.AuthenticationRequired
         if scope["method"] not in SAFE_METHODS and not self.is_own_page(scope):
-            raise problems.ForeignPage
+            raise problems.CrossSiteRequest
         return principal
 
     def is_own_page(self, scope: Scope) -> bool:

@@ -14,7 +14,10 @@ FIELD_OVERHEAD_BYTES = 4
 
 
 class LimitsMiddleware:
-    """Raises HeadersTooLarge, MalformedRequest (two ways to tell where the body ends), Busy or TooSlow."""
+    """Raises HeadersTooLarge, MalformedRequest, TooManyConcurrentRequests or RequestTimeout.
+
+    A request is malformed where its headers tell in two ways where its body ends (RFC 9112, section 6.1).
+    """
 
     def __init__(
         self,
@@ -41,14 +44,14 @@ class LimitsMiddleware:
             return
         self.check_headers(scope["headers"])
         if len(self.deadlines) >= self.max_requests and get_route_path(scope) not in self.always_answered:
-            raise problems.Busy
+            raise problems.TooManyConcurrentRequests
         task = self.deadlines.start()
         scope[DEADLINES] = self.deadlines
         try:
             await self.app(scope, receive, send)
         except asyncio.CancelledError:
             if self.deadlines.passed(task):
-                raise problems.TooSlow from None
+                raise problems.RequestTimeout from None
             raise
         finally:
             self.deadlines.end(task)

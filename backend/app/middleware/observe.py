@@ -174,7 +174,7 @@ def _measure(
     if refusal is None:
         return
     metrics.refused(refusal.slug)
-    if isinstance(refusal, problems.Unauthenticated):
+    if isinstance(refusal, problems.AuthenticationRequired):
         metrics.token_rejected(refusal.fault)
     elif isinstance(refusal, problems.TooManyRequests):
         metrics.rate_limited("address" if scope["state"].get("user_id") is None else "user")
@@ -201,7 +201,7 @@ class _RequestRecord(logging.LogRecord):
 _REQUEST_RECORD = logging.LogRecord(log.name, logging.INFO, __file__, 0, "request", None, None).__dict__
 
 
-class LinesTogether(logging.StreamHandler[TextIO]):
+class BufferedHandler(logging.StreamHandler[TextIO]):
     """Writes what one turn of the event loop has logged at once: a write for each line is what a log costs most.
 
     From a warning on, and where no loop runs, nothing waits.
@@ -229,7 +229,7 @@ class LinesTogether(logging.StreamHandler[TextIO]):
                 self.stream.flush()
 
 
-class JSONLines(logging.Formatter):
+class JSONFormatter(logging.Formatter):
     """One JSON object a line: time, level, event, and the fields that came with it."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -254,8 +254,8 @@ def _to_the_second(seconds: int) -> str:
 
 def configure_logging(level: str) -> None:
     """Send our log to standard output as JSON lines; uvicorn's access log, which says less, is silenced."""
-    handler = LinesTogether(sys.stdout)
-    handler.setFormatter(JSONLines())
+    handler = BufferedHandler(sys.stdout)
+    handler.setFormatter(JSONFormatter())
     log.handlers = [handler]
     log.propagate = False
     log.setLevel(level.upper())

@@ -13,7 +13,7 @@ PREFIX = "/api/"
 
 
 class PathGuardMiddleware:
-    """Raises NotYours where the path names another user, and NoSuchRoute where it names none.
+    """Raises UserMismatch where the path names another user, and RouteNotFound where it names none.
 
     The path is read exactly as the router reads it (decoded, without root_path), so there is no spelling that one of
     them understands and the other does not. The id in the path is compared here and used nowhere.
@@ -34,9 +34,9 @@ class PathGuardMiddleware:
 def require_own(path: str, user_id: str) -> None:
     """Raise unless the path is `/api/{user_id}` or below it, byte for byte."""
     if not path.startswith(PREFIX):
-        raise problems.NoSuchRoute
+        raise problems.RouteNotFound
     owner, _, _ = path[len(PREFIX) :].partition("/")
     if not owner:
-        raise problems.NoSuchRoute
+        raise problems.RouteNotFound
     if owner != user_id:
-        raise problems.NotYours
+        raise problems.UserMismatch

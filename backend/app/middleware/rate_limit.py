@@ -6,15 +6,15 @@
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backend.app import problems
-from backend.app.ratelimit.limit import Standing
+from backend.app.ratelimit.limit import RateLimitResult
 from backend.app.ratelimit.limiter import RateLimit, network_of
 
 # Where `observe` finds in the state what it adds to the answer, also to one that is made further out.
 RATE_FIELDS = "rate_fields"
 
 
-class StrangersMiddleware:
-    """Raises TooManyRequests instead of Unauthenticated for an address that was refused too often.
+class AnonymousRateLimit:
+    """Raises TooManyRequests instead of AuthenticationRequired for an address that was refused too often.
 
     Only refusals count: someone with a good token is never shut out by who shares their address.
     """
@@ -26,7 +26,7 @@ class StrangersMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self.app(scope, receive, send)
-        except problems.Unauthenticated:
+        except problems.AuthenticationRequired:
             client = scope.get("client")
             standing = await self.limit.hit(f"address:{network_of(client[0]) if client else ''}")
             if not standing.allowed:
@@ -34,7 +34,7 @@ class StrangersMiddleware:
             raise
 
 
-class UsersMiddleware:
+class UserRateLimit:
     """Raises TooManyRequests for a user who asks too often, before anything of the request is read."""
 
     def __init__(self, app: ASGIApp, *, limit: RateLimit) -> None:
@@ -52,5 +52,5 @@ class UsersMiddleware:
         await self.app(scope, receive, send)
 
 
-def _left(standing: Standing) -> str:
+def _left(standing: RateLimitResult) -> str:
     return f'"user";r={standing.remaining};t={standing.resets_in}'

@@ -98,7 +98,7 @@ class Metrics:
     def tried_again(self, after: str) -> None:
         self._retries.labels(after).inc()
 
-    def list_moved_on(self, statement: str) -> None:
+    def revision_bumped(self, statement: str) -> None:
         """A write that gave a new revision, by the name of its statement."""
         self._revisions.labels(statement).inc()
 

@@ -25,10 +25,10 @@ TokenFault = Literal[
 ]
 
 
-class Unauthenticated(Problem):
+class AuthenticationRequired(Problem):
     """401 for a request without a token: RFC 6750, section 3.1 asks for a challenge without an error code."""
 
-    status, slug, title = 401, "unauthenticated", "Who is calling?"
+    status, slug, title = 401, "authentication-required", "Authentication required"
     detail = "Send `Authorization: Bearer <token>` with a token from Better Auth."
     fault: TokenFault = "missing"
 
@@ -36,10 +36,10 @@ class Unauthenticated(Problem):
         return [CHALLENGE]
 
 
-class InvalidToken(Unauthenticated):
+class InvalidToken(AuthenticationRequired):
     """401 for a token that was sent and is not good; `detail` must be quotable in a header (RFC 6750, section 3)."""
 
-    slug, title = "invalid-token", "The token is not valid"
+    slug, title = "invalid-token", "Invalid token"
     detail = "The token is not valid."
 
     def __init__(self, detail: str | None = None, fault: TokenFault = "malformed") -> None:
@@ -51,21 +51,21 @@ class InvalidToken(Unauthenticated):
         return [(b"www-authenticate", challenge.encode())]
 
 
-class NotYours(Problem):
-    status, slug, title = 403, "not-yours", "This path belongs to another user"
+class UserMismatch(Problem):
+    status, slug, title = 403, "user-mismatch", "The path belongs to another user"
     detail = "The user id in the path must be the one in the token."
 
 
-class ForeignPage(Problem):
-    status, slug, title = 403, "foreign-page", "This page may not write for its visitor"
+class CrossSiteRequest(Problem):
+    status, slug, title = 403, "cross-site-request", "Cross-site request refused"
     detail = (
         "A write with the session cookie must come from a page of an allowed origin (CORS_ORIGINS). "
         "Other programs send a bearer token."
     )
 
 
-class KeysUnavailable(Unavailable):
-    slug, title = "keys-unavailable", "The token cannot be verified right now"
+class SigningKeysUnavailable(Unavailable):
+    slug, title = "signing-keys-unavailable", "Signing keys unavailable"
     detail = (
         "The token's key is not known yet, and Better Auth, which publishes the keys, cannot be reached. Try again."
     )

@@ -5,8 +5,8 @@ from typing import ClassVar, Literal
 from backend.app.problems.base import Problem, RawHeaders
 
 
-class TooManyStreams(Problem):
-    status, slug, title = 429, "too-many-streams", "Too many streams are open"
+class TooManyEventStreams(Problem):
+    status, slug, title = 429, "too-many-event-streams", "Too many event streams"
     detail = "Close a stream of yours, or try again in a moment."
 
     def headers(self) -> RawHeaders:
@@ -27,14 +27,14 @@ class TooManyRequests(Problem):
 
 
 class InternalError(Problem):
-    status, slug, title = 500, "internal-error", "Something went wrong on our side"
+    status, slug, title = 500, "internal-error", "Internal error"
     detail = "Report the request id; the log knows more."
 
 
 class Unavailable(Problem):
     """503: the same request may succeed a little later, and Retry-After says when to try (seconds)."""
 
-    status, slug, title = 503, "unavailable", "The service cannot answer right now"
+    status, slug, title = 503, "unavailable", "Service unavailable"
     detail = "Try again in a moment."
     retry_after: ClassVar[int] = 1
 
@@ -45,24 +45,24 @@ class Unavailable(Problem):
 class DatabaseUnavailable(Unavailable):
     """503. `trying_again` says whether the program itself may do so at once."""
 
-    slug, title = "database-unavailable", "The database cannot be used right now"
+    slug, title = "database-unavailable", "Database unavailable"
     detail = "The database is away or still being set up. Try again in a moment."
     retry_after = 2
     trying_again: Literal["useless", "safe", "safe for what changes nothing twice"] = "useless"
 
 
-class Overloaded(Unavailable):
-    slug, title = "overloaded", "Too many requests are waiting for the database"
+class DatabaseOverloaded(Unavailable):
+    slug, title = "database-overloaded", "Database overloaded"
     detail = "Every database connection is in use. Try again in a moment."
 
 
-class Busy(Unavailable):
-    slug, title = "busy", "Too many requests are under way"
+class TooManyConcurrentRequests(Unavailable):
+    slug, title = "too-many-concurrent-requests", "Too many concurrent requests"
     detail = "The service answers as many requests at once as it may. Try again in a moment."
 
 
-class TooSlow(Unavailable):
-    slug, title = "too-slow", "The request took too long"
+class RequestTimeout(Unavailable):
+    slug, title = "request-timeout", "Request timeout"
     detail = (
         "The request was given up. A change that it asked for may or may not have been made: read before you repeat it."
     )

@@ -7,29 +7,29 @@ from backend.app.problems.base import Problem, RawHeaders
 
 
 class MalformedRequest(Problem):
-    status, slug, title = 400, "malformed-request", "The request is malformed"
+    status, slug, title = 400, "malformed-request", "Malformed request"
     detail = "The request could not be read."
 
 
 class MalformedJSON(Problem):
-    status, slug, title = 400, "malformed-json", "The body is not JSON"
+    status, slug, title = 400, "malformed-json", "Malformed JSON"
     detail = "Send one JSON document in UTF-8."
 
 
-class UnknownCursor(Problem):
-    status, slug, title = 400, "unknown-cursor", "The cursor is not one of ours"
+class InvalidCursor(Problem):
+    status, slug, title = 400, "invalid-cursor", "Invalid cursor"
     detail = (
         "Take `cursor` from the Link header of the page before, with the same filters, or leave it out to start again."
     )
 
 
-class NoSuchRoute(Problem):
-    status, slug, title = 404, "no-such-route", "There is nothing at this path"
+class RouteNotFound(Problem):
+    status, slug, title = 404, "route-not-found", "Route not found"
     detail = "Tasks are under `/api/{user_id}/tasks`."
 
 
 class MethodNotAllowed(Problem):
-    status, slug, title = 405, "method-not-allowed", "This path does not know this method"
+    status, slug, title = 405, "method-not-allowed", "Method not allowed"
 
     def __init__(self, allowed: Iterable[str]) -> None:
         self.allow = ", ".join(sorted(allowed))
@@ -40,16 +40,16 @@ class MethodNotAllowed(Problem):
 
 
 class NotAcceptable(Problem):
-    status, slug, title = 406, "not-acceptable", "There is no such format"
+    status, slug, title = 406, "not-acceptable", "Not acceptable"
 
     def __init__(self, offered: Iterable[str]) -> None:
         super().__init__(f"`Accept` must allow one of: {', '.join(offered)}.")
 
 
-class KeyInUse(Problem):
+class IdempotencyKeyInUse(Problem):
     """409: RFC 9110, section 15.5.10; the IETF's draft on Idempotency-Key asks for it."""
 
-    status, slug, title = 409, "key-in-use", "A write with a key is under way"
+    status, slug, title = 409, "idempotency-key-in-use", "Idempotency key in use"
     detail = "Another write of yours with an Idempotency-Key has not ended yet. Repeat this one in a moment."
 
     def headers(self) -> RawHeaders:
@@ -57,30 +57,30 @@ class KeyInUse(Problem):
 
 
 class PreconditionFailed(Problem):
-    status, slug, title = 412, "precondition-failed", "The task has changed"
+    status, slug, title = 412, "precondition-failed", "Precondition failed"
     detail = (
         "`If-Match` does not name the task's current ETag. Get the task again and repeat the change on what it is now."
     )
 
 
 class BodyTooLarge(Problem):
-    status, slug, title = 413, "body-too-large", "The body is too large"
+    status, slug, title = 413, "body-too-large", "Body too large"
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"A body may have {limit} bytes.")
 
 
 class UnsupportedMediaType(Problem):
-    status, slug, title = 415, "unsupported-media-type", "The body's media type is not supported"
+    status, slug, title = 415, "unsupported-media-type", "Unsupported media type"
 
     def __init__(self, accepted: Iterable[str]) -> None:
         super().__init__(f"Send the body as {' or '.join(accepted)}, in UTF-8 and without Content-Encoding.")
 
 
-class Invalid(Problem):
+class ValidationFailed(Problem):
     """422; `errors` holds a pointer into the request and a sentence for each fault, and never what was sent."""
 
-    status, slug, title = 422, "invalid", "The request is not valid"
+    status, slug, title = 422, "validation-failed", "Validation failed"
     detail = "See `errors` for what to change."
 
     def __init__(self, errors: list[dict[str, str]]) -> None:
@@ -91,13 +91,13 @@ class Invalid(Problem):
         return {"errors": self.errors}
 
 
-class KeyReused(Problem):
-    status, slug, title = 422, "key-reused", "This key belongs to another request"
+class IdempotencyKeyReused(Problem):
+    status, slug, title = 422, "idempotency-key-reused", "Idempotency key reused"
     detail = "This Idempotency-Key was sent with another request. Make a new key for every write."
 
 
 class HeadersTooLarge(Problem):
-    status, slug, title = 431, "headers-too-large", "The request's headers are too large"
+    status, slug, title = 431, "headers-too-large", "Request headers too large"
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"All headers together may have {limit} bytes.")

@@ -6,18 +6,18 @@ from backend.app.problems.base import Problem
 
 
 class TaskNotFound(Problem):
-    status, slug, title = 404, "task-not-found", "No such task"
+    status, slug, title = 404, "task-not-found", "Task not found"
     detail = "You have no task with this id."
 
 
-class StartAgain(Problem):
+class SyncTokenExpired(Problem):
     """410: what was deleted since then is not all known any more (RFC 9110, section 15.5.11)."""
 
-    status, slug, title = 410, "start-again", "Changes since then are not known"
+    status, slug, title = 410, "sync-token-expired", "Sync token expired"
     detail = "This revision is too old, or not one of yours. Forget your copy and start again from 0."
 
 
-class OperationFailed(Problem):
+class BatchOperationFailed(Problem):
     """What an operation of a batch was refused with, and which one it was; nothing of the batch was made."""
 
     def __init__(self, operation: int, problem: Problem) -> None:
@@ -32,8 +32,8 @@ class OperationFailed(Problem):
         return {**self.problem.members(), "operation": self.operation}
 
 
-class TooManyTasks(Problem):
-    status, slug, title = 422, "too-many-tasks", "You have as many tasks as one user may have"
+class TaskLimitReached(Problem):
+    status, slug, title = 422, "task-limit-reached", "Task limit reached"
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"A user may have {limit} tasks. Delete some first.")

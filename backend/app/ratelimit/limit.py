@@ -15,7 +15,7 @@ class Limit(NamedTuple):
     seconds: int
 
 
-def limit_of(text: str) -> Limit:
+def parse_limit(text: str) -> Limit:
     """Read a limit such as `1200/minute` or `100 per 10 seconds`. Raises ValueError."""
     found = _LIMIT.fullmatch(text)
     if found is None:
@@ -24,7 +24,7 @@ def limit_of(text: str) -> Limit:
     return Limit(int(most), int(times or 1) * UNITS[unit])
 
 
-class Standing(NamedTuple):
+class RateLimitResult(NamedTuple):
     """How a request was counted, and how many more there may be; `resets_in`: seconds until the next place is free."""
 
     allowed: bool

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from backend.app.ratelimit.redis import SharedWindow
-from backend.app.ratelimit.limit import Limit, Standing, limit_of
+from backend.app.ratelimit.limit import Limit, RateLimitResult, parse_limit
 from backend.app.ratelimit.window import Window
 
 # Whoever has one IPv6 address has all of its network (RFC 6177).
@@ -25,12 +25,12 @@ class RateLimit:
     """
 
     def __init__(self, text: str, storage: str | None) -> None:
-        limit = limit_of(text)
+        limit = parse_limit(text)
         self.most, self.seconds = limit
         self._here = Window(limit)
         self._redis = None if storage is None else _shared(limit, storage)
 
-    async def hit(self, name: str) -> Standing:
+    async def hit(self, name: str) -> RateLimitResult:
         """Count a request of this name."""
         there = None if self._redis is None else await self._redis.hit(name)
         return self._here.hit(name) if there is None else there

@@ -10,7 +10,7 @@ from limits.aio.storage import RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter
 from limits.errors import StorageError
 
-from backend.app.ratelimit.limit import Limit, Standing
+from backend.app.ratelimit.limit import Limit, RateLimitResult
 
 # How long Redis may take to answer, and how long it is left alone after it did not (seconds).
 REDIS_TIMEOUT: Final = 0.25
@@ -35,7 +35,7 @@ class SharedWindow:
         self._limiter = MovingWindowRateLimiter(self._storage)
         self._away_until = 0.0
 
-    async def hit(self, name: str) -> Standing | None:
+    async def hit(self, name: str) -> RateLimitResult | None:
         """None where Redis does not answer."""
         if time.monotonic() < self._away_until:
             return None
@@ -47,7 +47,7 @@ class SharedWindow:
             fields = {"error": type(error.__cause__ or error).__name__}
             log.warning("rate limits: Redis does not answer, each process counts for itself", extra={"fields": fields})
             return None
-        return Standing(allowed, window.remaining, max(math.ceil(window.reset_time - time.time()), 1))
+        return RateLimitResult(allowed, window.remaining, max(math.ceil(window.reset_time - time.time()), 1))
 
     async def close(self) -> None:
         client = self._storage.bridge.get_connection()  # type: ignore[attr-defined] # the library has no way to close

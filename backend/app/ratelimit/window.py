@@ -4,7 +4,7 @@ import math
 import time
 from collections import OrderedDict, deque
 
-from backend.app.ratelimit.limit import Limit, Standing
+from backend.app.ratelimit.limit import Limit, RateLimitResult
 
 
 class Window:
@@ -18,7 +18,7 @@ class Window:
         self._most, self._seconds = limit
         self._moments: OrderedDict[str, deque[float]] = OrderedDict()
 
-    def hit(self, name: str) -> Standing:
+    def hit(self, name: str) -> RateLimitResult:
         now = time.monotonic()
         since = now - self._seconds
         moments = self._moments.get(name)
@@ -30,7 +30,7 @@ class Window:
             moments.append(now)
             self._moments.move_to_end(name)
             self._forget_quiet(since)
-        return Standing(allowed, self._most - len(moments), math.ceil(moments[0] - since))
+        return RateLimitResult(allowed, self._most - len(moments), math.ceil(moments[0] - since))
 
     def __len__(self) -> int:
         """How many names are remembered."""

@@ -9,7 +9,7 @@ from sqlalchemy.sql.elements import BindParameter
 from backend.app.db.session import OwnerSession
 from backend.app.db.statement import OWNER
 from backend.app.models import metadata
-from backend.app.repositories.scoping import prepare
+from backend.app.repositories.scoping import compile_scoped
 
 _owner: BindParameter[str] = bindparam(OWNER, type_=Text)
 _lists = metadata.tables["task_lists"]
@@ -18,7 +18,7 @@ _others = [table for table in metadata.sorted_tables if table is not _lists]
 
 # Every write takes this row first, and makes it where there is none: once it is had, no other write is under way, and
 # what follows sees all that were.
-LOCK = prepare(
+LOCK = compile_scoped(
     "lock the list",
     upsert(_lists)
     .values(user_id=_owner, last_task_id=0, task_count=0, revision=0)
@@ -40,7 +40,7 @@ def _erase() -> Select[Any]:
     return counted.add_cte(delete(_lists).where(_lists.c.user_id == _owner).cte("gone_lists"))
 
 
-ERASE = prepare("erase everything", _erase())
+ERASE = compile_scoped("erase everything", _erase())
 
 
 class AccountRepository:

@@ -23,7 +23,7 @@ class BatchRepository:
     async def run(self, operations: list[Operation]) -> list[Result]:
         """A status for each operation, as its own request would have had it, and the task where there is one.
 
-        Raises OperationFailed for the first that cannot be made; then none is.
+        Raises BatchOperationFailed for the first that cannot be made; then none is.
         """
         results: list[Result] = []
         async with self._session.transaction() as session:
@@ -34,7 +34,7 @@ class BatchRepository:
                 except problems.Problem as problem:
                     if isinstance(problem, problems.Unavailable):  # which is nobody's fault
                         raise
-                    raise problems.OperationFailed(number, problem) from None
+                    raise problems.BatchOperationFailed(number, problem) from None
         return results
 
 
@@ -74,5 +74,7 @@ class _Batch:
 
     def _id(self, ref: str | None, pointer: str) -> int:
         if ref not in self._ids:
-            raise problems.Invalid([{"pointer": pointer, "detail": "must be the ref of a create before this one"}])
+            raise problems.ValidationFailed(
+                [{"pointer": pointer, "detail": "must be the ref of a create before this one"}]
+            )
         return self._ids[ref]

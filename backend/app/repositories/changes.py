@@ -7,8 +7,8 @@ from sqlalchemy import BigInteger, Integer, Select, bindparam, cast, func, liter
 
 from backend.app import problems
 from backend.app.db.session import OwnerSession
-from backend.app.repositories.mapping import DELETED, LISTS, TASKS, Task, owner, shown, task_of
-from backend.app.repositories.scoping import prepare
+from backend.app.repositories.mapping import DELETED, LISTS, TASKS, Task, owner, row_to_task, shown
+from backend.app.repositories.scoping import compile_scoped
 
 _since = bindparam("since", type_=BigInteger)
 _limit = bindparam("limit", type_=Integer)
@@ -32,7 +32,7 @@ def _changes() -> Select[Any]:
     return listed.select_from(LISTS.outerjoin(changes, literal(True))).where(LISTS.c.user_id == owner)
 
 
-CHANGES = prepare("list changes", _changes())
+CHANGES = compile_scoped("list changes", _changes())
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Changes:
     has_more: bool
 
 
-class ChangeFinder:
+class ChangeQueries:
     """The caller's changes. May raise Unavailable."""
 
     __slots__ = ("_session",)
@@ -57,20 +57,20 @@ class ChangeFinder:
         """At most `limit` changes after a revision; after 0 all tasks there are.
 
         A place in such a copy at which deletions are not all known is given as a negative number: whoever has that has
-        begun with 0, and needs no others than those that are. Raises StartAgain for a revision from which on deletions
-        are not all known, and for one that is not of this list.
+        begun with 0, and needs no others than those that are. Raises SyncTokenExpired for a revision from which on
+        deletions are not all known, and for one that is not of this list.
         """
         rows = await self._session.rows(CHANGES, since=abs(since), limit=limit + 1)
         revision, horizon = rows[0][:2] if rows else (0, 0)
         if abs(since) > revision or 0 < since < horizon:
-            raise problems.StartAgain
+            raise problems.SyncTokenExpired
         found = sorted((row[2:] for row in rows if row[2] is not None), key=_revision)
         page = found[:limit]
         if has_more := len(found) > limit:
             revision = _revision(page[-1])
             revision = -revision if since <= 0 and revision < horizon else revision
         return Changes(
-            tasks=[task_of(row) for row in page if row[_TITLE] is not None],
+            tasks=[row_to_task(row) for row in page if row[_TITLE] is not None],
             deleted=[row[_ID] for row in page if row[_TITLE] is None and since != 0],
             revision=revision,
             has_more=has_more,

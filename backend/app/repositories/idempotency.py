@@ -10,7 +10,7 @@ from sqlalchemy.sql.elements import BindParameter
 from backend.app.db.session import OwnerSession
 from backend.app.db.statement import OWNER
 from backend.app.models import metadata
-from backend.app.repositories.scoping import prepare
+from backend.app.repositories.scoping import compile_scoped
 
 # How many of a user's keys that are too old a keyed write removes.
 SWEPT_AT_ONCE = 100
@@ -25,7 +25,7 @@ _kept_from: BindParameter[datetime] = bindparam("kept_from", type_=DateTime(time
 _mine = _keys.c.user_id == _owner
 
 # Waits for another transaction that has the same key, until that ends. One that is too old is as none.
-CLAIM = prepare(
+CLAIM = compile_scoped(
     "claim an idempotency key",
     upsert(_keys)
     .values(user_id=_owner, key=_key, fingerprint=_fingerprint, created_at=_now)
@@ -36,12 +36,12 @@ CLAIM = prepare(
     )
     .returning(_keys.c.key),
 )
-FIND = prepare(
+FIND = compile_scoped(
     "find the answer to an idempotency key",
     select(_keys.c.fingerprint, _keys.c.status, _keys.c.headers, _keys.c.body).where(_mine, _keys.c.key == _key),
 )
 _old = select(_keys.c.key).where(_mine, _keys.c.created_at < _kept_from).limit(SWEPT_AT_ONCE).scalar_subquery()
-KEEP = prepare(
+KEEP = compile_scoped(
     "keep the answer to an idempotency key",
     update(_keys)
     .values(
@@ -64,7 +64,7 @@ class Answer:
     body: str
 
 
-class AnswerRepository:
+class IdempotencyKeyRepository:
     """The caller's keys and answers, in the transaction of the write that they belong to."""
 
     __slots__ = ("_kept", "_session")
@@ -76,7 +76,7 @@ class AnswerRepository:
     async def claim(self, key: str, fingerprint: str) -> Answer | None:
         """The answer that the key has already, or None: then it is this transaction's.
 
-        Waits while another transaction has the key. Raises TooSlow when that takes longer than a statement may.
+        Waits while another transaction has the key. Raises RequestTimeout when that takes longer than a statement may.
         """
         now = datetime.now(UTC)
         times = {"now": now, "kept_from": now - self._kept}

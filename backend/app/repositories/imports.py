@@ -11,8 +11,8 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from backend.app import problems
 from backend.app.db.session import OwnerSession
-from backend.app.repositories.mapping import DELETED, LISTS, TASKS, columns_of, owner, plain
-from backend.app.repositories.scoping import prepare
+from backend.app.repositories.mapping import DELETED, LISTS, TASKS, owner, plain, task_to_columns
+from backend.app.repositories.scoping import compile_scoped
 from backend.app.schemas.transfer import ArchivedTask
 
 # How many tasks a statement writes.
@@ -56,31 +56,31 @@ def _misplaced() -> Select[Any]:
     return select(TASKS.c.id).where(_mine, TASKS.c.id == any_(_ids), TASKS.c.parent_id.is_not(None), wrong)
 
 
-START = prepare(
+START = compile_scoped(
     "begin an import",
     upsert(LISTS)
     .values(user_id=owner, last_task_id=0, task_count=0, revision=_first_revision, horizon=_first_revision)
     .on_conflict_do_update(index_elements=[LISTS.c.user_id], set_={"task_count": LISTS.c.task_count})
     .returning(LISTS.c.revision, LISTS.c.task_count),
 )
-KNOWN = prepare("find the tasks that are known", select(TASKS.c.id).where(_mine, TASKS.c.id == any_(_ids)))
-WRITE = prepare("import tasks", _write())
-UNTRASH = prepare(
+KNOWN = compile_scoped("find the tasks that are known", select(TASKS.c.id).where(_mine, TASKS.c.id == any_(_ids)))
+WRITE = compile_scoped("import tasks", _write())
+UNTRASH = compile_scoped(
     "take over deleted ids", delete(DELETED).where(DELETED.c.user_id == owner, DELETED.c.id == any_(_ids))
 )
-MARK = prepare(
+MARK = compile_scoped(
     "mark tasks as parents",
     update(TASKS).values(compound=true()).where(_mine, TASKS.c.id == any_(_ids), not_(TASKS.c.compound)),
 )
-MISPLACED = prepare("find parts at the wrong place", _misplaced())
-CROWDED = prepare(
+MISPLACED = compile_scoped("find parts at the wrong place", _misplaced())
+CROWDED = compile_scoped(
     "find tasks with too many parts",
     select(TASKS.c.parent_id)
     .where(_mine, TASKS.c.parent_id == any_(_ids))
     .group_by(TASKS.c.parent_id)
     .having(func.count() > bindparam("max_subtasks", type_=BigInteger)),
 )
-FINISH = prepare(
+FINISH = compile_scoped(
     "end an import",
     update(LISTS)
     .values(
@@ -103,7 +103,7 @@ class Count:
     unchanged: int
 
 
-class ArchiveRepository:
+class ImportRepository:
     """Brings tasks in, with their ids. May raise Unavailable."""
 
     __slots__ = ("_max_subtasks", "_max_tasks", "_session")
@@ -113,10 +113,10 @@ class ArchiveRepository:
         self._max_tasks = max_tasks
         self._max_subtasks = max_subtasks
 
-    async def bring_in(self, tasks: list[ArchivedTask]) -> Count:
+    async def import_tasks(self, tasks: list[ArchivedTask]) -> Count:
         """Make the caller's tasks with these ids as they are here; others stay.
 
-        Raises TooManyTasks, or Invalid for a part that is at the wrong place.
+        Raises TaskLimitReached, or ValidationFailed for a part that is at the wrong place.
         """
         created: set[int] = set()
         written: dict[int, int] = {}
@@ -133,7 +133,7 @@ class ArchiveRepository:
                 created |= written.keys() & set(ids) - there
             if written:
                 if known["task_count"] + len(created) > self._max_tasks:
-                    raise problems.TooManyTasks(self._max_tasks)
+                    raise problems.TaskLimitReached(self._max_tasks)
                 await session.run(UNTRASH, ids=list(created))
                 await self._check_families(session, tasks, parents)
                 numbers = {
@@ -166,7 +166,7 @@ def _arrays(tasks: list[ArchivedTask], revision: int, parents: set[Any]) -> dict
     rows = []
     for number, task in enumerate(tasks, 1):
         members = task.model_dump()
-        columns = columns_of(members)
+        columns = task_to_columns(members)
         columns |= {name: SEPARATOR.join(columns[name]) for name in _TEXTS}
         columns |= {name: members[name] for name in ("id", "completed_at", "created_at", "updated_at")}
         columns["due_at"] = str(columns["due_at"])
@@ -176,5 +176,5 @@ def _arrays(tasks: list[ArchivedTask], revision: int, parents: set[Any]) -> dict
     return {f"of_{name}": [row[name] for row in rows] for name in _NAMES}
 
 
-def _invalid(number: int, detail: str) -> problems.Invalid:
-    return problems.Invalid([{"pointer": f"#/tasks/{number}/parent_id", "detail": detail}])
+def _invalid(number: int, detail: str) -> problems.ValidationFailed:
+    return problems.ValidationFailed([{"pointer": f"#/tasks/{number}/parent_id", "detail": detail}])

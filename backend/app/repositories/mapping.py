@@ -9,7 +9,7 @@ from sqlalchemy.types import TypeEngine
 
 from backend.app.db.statement import OWNER, Row
 from backend.app.domain import due_dates
-from backend.app.domain.enums import Priority, Start
+from backend.app.domain.enums import Priority, RecurrenceFrom
 from backend.app.domain.keys import sort_key, tag_key
 from backend.app.models import metadata
 
@@ -86,7 +86,7 @@ def in_utc(column: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.timezone("UTC", column, type_=DateTime()).label(column.key)
 
 
-def task_of(row: Row) -> Task:
+def row_to_task(row: Row) -> Task:
     """A row of `shown` as a task, or a task of nothing where the row is one of nulls."""
     (
         user_id,
@@ -117,7 +117,8 @@ def task_of(row: Row) -> Task:
         "due_date": due_date,
         "time_zone": time_zone,
         "recurrence": recurrence,
-        "recurrence_from": recurrence and (Start.COMPLETION if after_completion else Start.DUE_DATE).value,
+        "recurrence_from": recurrence
+        and (RecurrenceFrom.COMPLETION if after_completion else RecurrenceFrom.DUE_DATE).value,
         "tags": tags,
         "parent_id": parent_id,
         "revision": revision,
@@ -126,7 +127,7 @@ def task_of(row: Row) -> Task:
     }
 
 
-def moved_on(by: Any = 1, **values: Any) -> Update:
+def bump_revision(by: Any = 1, **values: Any) -> Update:
     """The caller's list, so many revisions further."""
     return (
         update(LISTS)
@@ -145,7 +146,7 @@ def rfc3339(timestamp: str) -> str:
     return f"{timestamp[:10]}T{timestamp[11:]}Z"
 
 
-def columns_of(members: Mapping[str, Any]) -> dict[str, Any]:
+def task_to_columns(members: Mapping[str, Any]) -> dict[str, Any]:
     """The columns for some members of a task, `due_at` only for those that have both a due date and a time zone."""
     columns = {name: value for name, value in members.items() if name in VALUES}
     if "title" in members:
@@ -159,5 +160,5 @@ def columns_of(members: Mapping[str, Any]) -> dict[str, Any]:
         columns["due_at"] = NO_DUE_DATE if text is None else due_dates.instant(text, members.get("time_zone"))
     if "recurrence" in members:
         repeats = members["recurrence"] is not None
-        columns["after_completion"] = repeats and members["recurrence_from"] == Start.COMPLETION
+        columns["after_completion"] = repeats and members["recurrence_from"] == RecurrenceFrom.COMPLETION
     return columns

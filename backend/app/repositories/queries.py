@@ -45,11 +45,11 @@ from backend.app.repositories.mapping import (
     in_utc,
     owner,
     rfc3339,
+    row_to_task,
     shown,
     task_id,
-    task_of,
 )
-from backend.app.repositories.scoping import prepare
+from backend.app.repositories.scoping import compile_scoped
 from backend.app.repositories.sorting import ORDERS, Order
 from backend.app.schemas.queries import TaskPageQuery
 
@@ -57,11 +57,13 @@ _limit = bindparam("limit", type_=Integer)
 _my_list = LISTS.c.user_id == owner
 _SHOWN = len(shown(TASKS))
 
-REVISION = prepare("get the list's revision", select(LISTS.c.revision).where(_my_list))
-REVISION_OF = prepare(
+REVISION = compile_scoped("get the list's revision", select(LISTS.c.revision).where(_my_list))
+REVISION_OF = compile_scoped(
     "get a task's revision", select(TASKS.c.revision).where(TASKS.c.user_id == owner, TASKS.c.id == task_id)
 )
-GET = prepare("get a task", select(*shown(TASKS)).where(TASKS.c.user_id == owner, TASKS.c.id == task_id), task_of)
+GET = compile_scoped(
+    "get a task", select(*shown(TASKS)).where(TASKS.c.user_id == owner, TASKS.c.id == task_id), row_to_task
+)
 
 
 def _beside_revision(page: Select[Any]) -> Select[Any]:
@@ -78,7 +80,7 @@ def _beside_revision(page: Select[Any]) -> Select[Any]:
 def _newest(name: str, *conditions: ColumnElement[bool]) -> Statement:
     page = select(*shown(TASKS)).where(TASKS.c.user_id == owner, *conditions)
     before = TASKS.c.id < bindparam("before", type_=BigInteger)
-    return prepare(name, _beside_revision(page.where(before).order_by(TASKS.c.id.desc()).limit(_limit)))
+    return compile_scoped(name, _beside_revision(page.where(before).order_by(TASKS.c.id.desc()).limit(_limit)))
 
 
 # A statement for each status, for each has an index that ends where the page ends.
@@ -128,15 +130,17 @@ def _found(table: Table, sort: Sort) -> Statement:
     if table is DELETED:
         page = page.add_columns(in_utc(DELETED.c.deleted_at)).where(not_(DELETED.c.purged))
     page = page.order_by(*(column.desc() if order.descending else column for column in columns)).limit(_limit)
-    return prepare(f"find {table.name} by {sort}", _beside_revision(page))
+    return compile_scoped(f"find {table.name} by {sort}", _beside_revision(page))
 
 
 FIND = {(TASKS, sort): _found(TASKS, sort) for sort in Sort}
 FIND |= {(DELETED, sort): _found(DELETED, sort) for sort in DELETED_SORTS}
 
 COUNT = {
-    TASKS: prepare("count tasks", select(func.count().label("found")).select_from(TASKS).where(*_filters(TASKS))),
-    DELETED: prepare(
+    TASKS: compile_scoped(
+        "count tasks", select(func.count().label("found")).select_from(TASKS).where(*_filters(TASKS))
+    ),
+    DELETED: compile_scoped(
         "count deleted tasks",
         select(func.count().label("found")).select_from(DELETED).where(*_filters(DELETED), not_(DELETED.c.purged)),
     ),
@@ -158,7 +162,7 @@ def _tags() -> Select[Any]:
     return _beside_revision(page)
 
 
-TAGS = prepare("list tags", _tags())
+TAGS = compile_scoped("list tags", _tags())
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +174,7 @@ class Page:
     revision: int
 
 
-class TaskFinder:
+class TaskQueries:
     """The caller's tasks as they are at one moment. Any method may raise Unavailable."""
 
     __slots__ = ("_session",)
@@ -198,12 +202,12 @@ class TaskFinder:
         return found[0]
 
     async def page(self, query: TaskPageQuery, place: tuple[Any, ...] | None) -> Page:
-        """The tasks that the query asks for from this place on, or from the beginning. Raises UnknownCursor."""
+        """The tasks that the query asks for from this place on, or from the beginning. Raises InvalidCursor."""
         order = ORDERS[query.sort]
         if place is None:
-            place = order.place_before_all()
-        elif not order.is_place(place):
-            raise problems.UnknownCursor
+            place = order.first_position()
+        elif not order.is_position(place):
+            raise problems.InvalidCursor
         if query.is_usual:
             return await self._newest(query, before=place[0])
         table = DELETED if query.status is Status.DELETED else TASKS
@@ -211,7 +215,7 @@ class TaskFinder:
         rows = await self._session.rows(FIND[table, query.sort], **_parameters(query), **starts, limit=query.limit + 1)
         revision = rows[0][0] if rows else 0
         rows = [row[1:] for row in rows if row[1] is not None]
-        found = [task_of(row[:_SHOWN]) for row in rows[: query.limit]]
+        found = [row_to_task(row[:_SHOWN]) for row in rows[: query.limit]]
         if table is DELETED:
             for task, row in zip(found, rows, strict=False):
                 task["deleted_at"] = rfc3339(row[-1])
@@ -225,12 +229,12 @@ class TaskFinder:
         return int(counted["found"])
 
     async def tags(self, place: tuple[Any, ...], *, limit: int) -> Page:
-        """The tags of the caller's tasks from this place on, with how many have each. Raises UnknownCursor."""
+        """The tags of the caller's tasks from this place on, with how many have each. Raises InvalidCursor."""
         match place:
             case (str(after),) if "\0" not in after:
                 rows = await self._session.rows(TAGS, after_tag=after, limit=limit + 1)
             case _:
-                raise problems.UnknownCursor
+                raise problems.InvalidCursor
         revision = rows[0][0] if rows else 0
         rows = [row[1:] for row in rows if row[1] is not None]
         found = [{"tag": tag, "open": pending, "total": total} for _, tag, pending, total in rows[:limit]]
@@ -238,7 +242,7 @@ class TaskFinder:
 
     async def _newest(self, query: TaskPageQuery, before: int) -> Page:
         rows = await self._session.rows(LIST[query.status], before=before, limit=query.limit + 1)
-        found = [task_of(row[1:]) for row in rows[: query.limit] if row[1] is not None]
+        found = [row_to_task(row[1:]) for row in rows[: query.limit] if row[1] is not None]
         more = len(rows) > query.limit
         return Page(found, (found[-1]["id"],) if more else None, rows[0][0] if rows else 0)
 

@@ -47,28 +47,30 @@ Shape = Callable[[Row], dict[str, Any]]
 _PLACEHOLDER = re.compile(r"%%|%\((?P<name>[^)]*)\)s")
 
 
-class Unconfined(Exception):
+class UnscopedStatement(Exception):
     """A statement reaches a user-owned table without being confined to `user_id = :owner`."""
 
 
-def prepare(name: str, statement: Select[Any] | Insert | Update | Delete, shape: Shape | None = None) -> Statement:
+def compile_scoped(
+    name: str, statement: Select[Any] | Insert | Update | Delete, shape: Shape | None = None
+) -> Statement:
     """Check and compile a statement on user-owned tables; `shape` makes of a row what the repository hands out.
 
     In every SELECT, UPDATE and DELETE, at any depth, each user-owned table or alias must carry a top-level AND
     condition `x.user_id = :owner` of its own; an INSERT must write `:owner` itself. Functions must be in FUNCTIONS.
-    Raises Unconfined, which names the statement.
+    Raises UnscopedStatement, which names the statement.
     """
     try:
-        compiled = OwnedCompiler(_DIALECT, statement)
+        compiled = ScopedCompiler(_DIALECT, statement)
         compiled.check_parameters()
-    except Unconfined as error:
-        raise Unconfined(f"Statement {name!r} is not confined to its owner: {error}") from None
+    except UnscopedStatement as error:
+        raise UnscopedStatement(f"Statement {name!r} is not confined to its owner: {error}") from None
     # str(): a label is a subclass of str, which orjson takes for a key only as itself.
     columns = tuple(str(column.keyname) for column in compiled._result_columns)  # noqa: SLF001 - no public list of them
     return Statement(name, compiled.text_with_constants(), columns, compiled.parameter_types(), shape)
 
 
-class OwnedCompiler(PGCompiler):
+class ScopedCompiler(PGCompiler):
     """Compiles like PostgreSQL's own compiler and refuses whatever is not confined."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -157,7 +159,7 @@ class OwnedCompiler(PGCompiler):
 
     def visit_function(self, func: Any, *args: Any, **kw: Any) -> str:
         if func.name.lower() not in FUNCTIONS or func.packagenames:
-            _refuse(f"{func.name}() is not one of the FUNCTIONS in owned.py, which are known to read no table")
+            _refuse(f"{func.name}() is not one of the FUNCTIONS in scoping.py, which are known to read no table")
         return str(super().visit_function(func, *args, **kw))
 
     def visit_column(self, column: Any, *args: Any, **kw: Any) -> str:
@@ -185,7 +187,7 @@ _DIALECT = PGDialect_psycopg2()  # type: ignore[no-untyped-call] # as SQLAlchemy
 
 
 def _refuse(reason: str) -> Never:
-    raise Unconfined(reason)
+    raise UnscopedStatement(reason)
 
 
 def _name(named: Any) -> str:

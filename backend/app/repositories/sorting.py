@@ -29,10 +29,10 @@ class Order:
     ends: tuple[tuple[Any, ...], tuple[Any, ...]]
     descending: bool = False
 
-    def place_before_all(self) -> tuple[Any, ...]:
+    def first_position(self) -> tuple[Any, ...]:
         return self.ends[self.descending]
 
-    def is_place(self, place: Sequence[Any]) -> bool:
+    def is_position(self, place: Sequence[Any]) -> bool:
         """Whether a page can start there, wherever that was taken from."""
         return len(place) == len(self.names) and all(
             isinstance(part, int) and not isinstance(part, bool) and -1 <= part <= ID_MAX

@@ -31,7 +31,7 @@ from sqlalchemy.sql.selectable import CTE
 from backend.app import problems
 from backend.app.db.session import OwnerSession
 from backend.app.domain import recurrence
-from backend.app.domain.enums import Start
+from backend.app.domain.enums import RecurrenceFrom
 from backend.app.domain.plan import check_plan
 from backend.app.repositories.mapping import (
     DELETED,
@@ -39,16 +39,16 @@ from backend.app.repositories.mapping import (
     TASKS,
     VALUES,
     Task,
-    columns_of,
+    bump_revision,
     completion,
-    moved_on,
     owner,
+    row_to_task,
     shown,
     task_id,
-    task_of,
+    task_to_columns,
 )
 from backend.app.repositories.queries import GET
-from backend.app.repositories.scoping import prepare
+from backend.app.repositories.scoping import compile_scoped
 from backend.app.schemas.task import Changes
 
 # Revisions from which an If-Match may be satisfied (empty: from none); None where the request has no such condition.
@@ -57,30 +57,30 @@ Expected = Sequence[int] | None
 _mine = TASKS.c.user_id == owner
 _completed = VALUES["completed"]
 
-LOCK = prepare(
+LOCK = compile_scoped(
     "lock the list",
     select(LISTS.c.revision, LISTS.c.task_count).where(LISTS.c.user_id == owner).with_for_update(key_share=True),
 )
-PARTS = prepare(
+PARTS = compile_scoped(
     "count a task's subtasks",
     select(func.count().label("parts")).select_from(TASKS).where(_mine, TASKS.c.parent_id == task_id),
 )
-MARK = prepare(
+MARK = compile_scoped(
     "mark a task as a parent",
     update(TASKS).values(compound=true()).where(_mine, TASKS.c.id == task_id, not_(TASKS.c.compound)),
 )
 # As a plain condition: one that an index of kept tasks has may lead the planner to read all of that.
 _kept = not_(func.coalesce(DELETED.c.purged, false()))
 
-TRASHED = prepare(
+TRASHED = compile_scoped(
     "get a deleted task",
     select(*shown(DELETED)).where(DELETED.c.user_id == owner, DELETED.c.id == task_id, _kept),
-    task_of,
+    row_to_task,
 )
 
 
 def _write() -> Any:
-    counted = moved_on().returning(LISTS.c.revision).cte("counted")
+    counted = bump_revision().returning(LISTS.c.revision).cte("counted")
     values = {
         **VALUES,
         "completed_at": completion(_completed),
@@ -105,7 +105,7 @@ def _settle() -> Select[Any]:
     itself = and_(bindparam("with_itself", type_=Boolean), TASKS.c.id == task_id)
     parts = and_(bindparam("with_parts", type_=Boolean), TASKS.c.parent_id == task_id, TASKS.c.completed != _completed)
     changing = _numbered(select(TASKS.c.id).where(_mine, or_(itself, parts)).cte("changing"))
-    counted = moved_on(_how_many(changing)).returning(LISTS.c.revision).cte("counted")
+    counted = bump_revision(_how_many(changing)).returning(LISTS.c.revision).cte("counted")
     written = (
         update(TASKS)
         .values(
@@ -125,7 +125,7 @@ def _remove() -> Select[Any]:
     """Move a task and its subtasks to the trash."""
     leaving = delete(TASKS).where(_mine, or_(TASKS.c.id == task_id, TASKS.c.parent_id == task_id))
     gone = _numbered(leaving.returning(*TASKS.c).cte("gone"))
-    fewer = moved_on(_how_many(gone), task_count=LISTS.c.task_count - _how_many(gone))
+    fewer = bump_revision(_how_many(gone), task_count=LISTS.c.task_count - _how_many(gone))
     counted = fewer.returning(LISTS.c.revision).cte("counted")
     kept: dict[str, ColumnElement[Any]] = {column.name: gone.c[column.name] for column in TASKS.c}
     kept |= {
@@ -146,7 +146,7 @@ def _bring_back() -> Select[Any]:
     itself = leaving.where(DELETED.c.id == task_id).returning(*content).cte("itself")
     parts = leaving.where(DELETED.c.deleted_with == task_id).returning(*content).cte("parts")
     back = _numbered(union_all(select(*itself.c), select(*parts.c)).cte("back"))
-    more = moved_on(_how_many(back), task_count=LISTS.c.task_count + _how_many(back))
+    more = bump_revision(_how_many(back), task_count=LISTS.c.task_count + _how_many(back))
     counted = more.returning(LISTS.c.revision).cte("counted")
     kept: dict[str, ColumnElement[Any]] = {column.name: back.c[column.name] for column in TASKS.c}
     kept |= {
@@ -159,19 +159,19 @@ def _bring_back() -> Select[Any]:
     return select(*living.c).where(living.c.id == task_id)
 
 
-TRASHED_PARTS = prepare(
+TRASHED_PARTS = compile_scoped(
     "count what was deleted with a task",
     select(func.count().label("parts"))
     .select_from(DELETED)
     .where(DELETED.c.user_id == owner, DELETED.c.deleted_with == task_id, _kept),
 )
-WRITE = prepare("write a task", _write(), task_of)
-SETTLE = prepare("complete a task with its subtasks", _settle(), task_of)
-REMOVE = prepare("delete a task with its subtasks", _remove())
-BRING_BACK = prepare("restore a task with its subtasks", _bring_back(), task_of)
+WRITE = compile_scoped("write a task", _write(), row_to_task)
+SETTLE = compile_scoped("complete a task with its subtasks", _settle(), row_to_task)
+REMOVE = compile_scoped("delete a task with its subtasks", _remove())
+BRING_BACK = compile_scoped("restore a task with its subtasks", _bring_back(), row_to_task)
 
 
-class Family:
+class TaskTree:
     """Tasks of one caller that are written together, while the list is locked. Any method may raise Unavailable."""
 
     def __init__(self, session: OwnerSession, *, task_count: int, max_subtasks: int) -> None:
@@ -181,14 +181,14 @@ class Family:
 
     @classmethod
     @asynccontextmanager
-    async def locked(cls, session: OwnerSession, *, max_subtasks: int) -> AsyncIterator["Family"]:
+    async def locked(cls, session: OwnerSession, *, max_subtasks: int) -> AsyncIterator["TaskTree"]:
         """What is made inside is made together, or not at all if anything is raised."""
         async with session.transaction() as together:
             lists = await together.run(LOCK)
             yield cls(together, task_count=lists[0]["task_count"] if lists else 0, max_subtasks=max_subtasks)
 
-    async def take_in(self, parent_id: int, child: Task | None = None) -> None:
-        """Make a task a parent, of this child or of one to come. Raises Invalid where it cannot be."""
+    async def attach_child(self, parent_id: int, child: Task | None = None) -> None:
+        """Make a task a parent, of this child or of one to come. Raises ValidationFailed where it cannot be."""
         parent = await self.session.run(GET, task_id=parent_id)
         if not parent or parent[0]["parent_id"] is not None or (child is not None and child["id"] == parent_id):
             raise _invalid("#/parent_id", "must be another task of yours that is no subtask itself")
@@ -200,13 +200,13 @@ class Family:
 
     async def update(self, task_id: int, changes: Changes, expected: Expected) -> Task:
         task = await self._get(task_id, expected)
-        wanted = {**task, "recurrence_from": task["recurrence_from"] or Start.DUE_DATE, **changes}
+        wanted = {**task, "recurrence_from": task["recurrence_from"] or RecurrenceFrom.DUE_DATE, **changes}
         try:
             check_plan(wanted["due_date"], wanted["time_zone"], wanted["recurrence"])
         except ValueError as error:
             raise _invalid("#", str(error)) from None
         if wanted["parent_id"] not in (None, task["parent_id"]):
-            await self.take_in(wanted["parent_id"], task)
+            await self.attach_child(wanted["parent_id"], task)
         return await self._write(task, wanted)
 
     async def complete(self, task_id: int, completed: bool | None, expected: Expected) -> Task:
@@ -227,12 +227,12 @@ class Family:
         task = _as_expected(found, expected)
         [parts] = await self.session.run(TRASHED_PARTS, task_id=task_id)
         if self._task_count + 1 + parts["parts"] > max_tasks:
-            raise problems.TooManyTasks(max_tasks)
+            raise problems.TaskLimitReached(max_tasks)
         parent_id = task["parent_id"]
         if parent_id is not None:
             try:
-                await self.take_in(parent_id)
-            except problems.Invalid:
+                await self.attach_child(parent_id)
+            except problems.ValidationFailed:
                 parent_id = None
         [restored] = await self.session.run(BRING_BACK, task_id=task_id, parent_id=parent_id)
         return restored
@@ -248,7 +248,7 @@ class Family:
                 wanted = {**wanted, "completed": False, "due_date": following.due, "recurrence": following.rule}
             values = {"completed": following is None, "with_itself": False, "with_parts": True}
             await self.session.run(SETTLE, task_id=task["id"], **values)
-        [written] = await self.session.run(WRITE, task_id=task["id"], **columns_of(wanted))
+        [written] = await self.session.run(WRITE, task_id=task["id"], **task_to_columns(wanted))
         return written if occurrence is None else {**written, "completed_occurrence": occurrence}
 
     async def _get(self, task_id: int, expected: Expected) -> Task:
@@ -271,7 +271,7 @@ def _following(task: Mapping[str, Any], now: datetime) -> recurrence.Next | None
     """When a task comes again that is completed now; None where it does not, or no more."""
     if task["recurrence"] is None:
         return None
-    from_completion = task["recurrence_from"] == Start.COMPLETION
+    from_completion = task["recurrence_from"] == RecurrenceFrom.COMPLETION
     return recurrence.advance(
         task["due_date"],
         task["recurrence"],
@@ -284,5 +284,5 @@ def _rfc3339(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _invalid(pointer: str, detail: str) -> problems.Invalid:
-    return problems.Invalid([{"pointer": pointer, "detail": detail}])
+def _invalid(pointer: str, detail: str) -> problems.ValidationFailed:
+    return problems.ValidationFailed([{"pointer": pointer, "detail": detail}])

@@ -1,4 +1,6 @@
-"""Writes of one task, each a single statement, prepared at import (see owned.py). What changes more is in family.py.
+"""Writes of one task, each a single statement, compiled at import (see scoping.py).
+
+subtasks.py has the writes that change more than one task.
 
 Each write begins by locking the caller's task_lists row, so that a user's revisions are given in the order in which
 they become visible, and ends by counting the change there only if a task was really written.
@@ -44,17 +46,17 @@ from backend.app.repositories.mapping import (
     TASKS,
     VALUES,
     Task,
-    columns_of,
+    bump_revision,
     completion,
-    moved_on,
     owner,
+    row_to_task,
     shown,
     task_id,
-    task_of,
+    task_to_columns,
 )
 from backend.app.repositories.queries import GET
-from backend.app.repositories.scoping import prepare
-from backend.app.repositories.subtasks import Expected, Family
+from backend.app.repositories.scoping import compile_scoped
+from backend.app.repositories.subtasks import Expected, TaskTree
 from backend.app.schemas.task import Changes, TaskCreate
 
 _expected: BindParameter[Sequence[int]] = bindparam("expected", type_=ARRAY(BigInteger))
@@ -135,16 +137,18 @@ def _changed(name: str, *only: ColumnElement[bool], **values: Any) -> _Write:
     def plain() -> Update:
         # Counted first, and only for a task that is there. If it is deleted at this very moment, the number is lost.
         there = select(TASKS.c.id).where(*_this_one, *only).exists()
-        counted = moved_on().where(there).returning(LISTS.c.revision).cte("counted")
+        counted = bump_revision().where(there).returning(LISTS.c.revision).cte("counted")
         return change.values(revision=counted.c.revision).returning(*shown(TASKS))
 
     def conditional() -> Select[Any]:
         locked = _locked()
         revised = change.values(revision=locked.c.revision + 1).where(_as_expected())
         written = revised.returning(*shown(TASKS)).cte("written")
-        return _beside_what_is_there(written, *only).add_cte(_if_written(written, moved_on()))
+        return _beside_what_is_there(written, *only).add_cte(_if_written(written, bump_revision()))
 
-    return _Write(prepare(name, plain(), task_of), prepare(f"{name}, if it is as expected", conditional()))
+    return _Write(
+        compile_scoped(name, plain(), row_to_task), compile_scoped(f"{name}, if it is as expected", conditional())
+    )
 
 
 def _beside_what_is_there(written: CTE, *only: ColumnElement[bool]) -> Select[Any]:
@@ -160,18 +164,18 @@ def _deleted(name: str) -> _Write:
         kept: dict[str, ColumnElement[Any]] = {column.name: gone.c[column.name] for column in TASKS.c}
         kept |= {"user_id": owner, "revision": locked.c.revision + 1, "deleted_at": func.now()}
         trashed = insert(DELETED).from_select(list(kept), select(*kept.values())).cte("trashed")
-        return gone, [trashed, _if_written(gone, moved_on(task_count=LISTS.c.task_count - 1))]
+        return gone, [trashed, _if_written(gone, bump_revision(task_count=LISTS.c.task_count - 1))]
 
     gone, others = statement()
     plain = select(gone.c.id).add_cte(*others)
     gone, others = statement(_as_expected())
     conditional = _beside_what_is_there(select(gone.c.id).cte("written"), _alone).add_cte(*others)
-    return _Write(prepare(name, plain), prepare(f"{name}, if it is as expected", conditional))
+    return _Write(compile_scoped(name, plain), compile_scoped(f"{name}, if it is as expected", conditional))
 
 
 _done = func.coalesce(VALUES["completed"], not_(TASKS.c.completed))
 
-CREATE = prepare("create a task", _create(), task_of)
+CREATE = compile_scoped("create a task", _create(), row_to_task)
 UPDATE = _changed(
     "update a task",
     _alone,
@@ -215,37 +219,37 @@ class TaskRepository:
         self._max_subtasks = max_subtasks
 
     async def create(self, new: TaskCreate) -> Task:
-        """Raises TooManyTasks, or Invalid for a parent that cannot be one."""
+        """Raises TaskLimitReached, or ValidationFailed for a parent that cannot be one."""
         if new.parent_id is None:
             return await self._create(self.session, new)
         async with self._family() as family:
-            await family.take_in(new.parent_id)
+            await family.attach_child(new.parent_id)
             return await self._create(family.session, new)
 
     async def _create(self, session: OwnerSession, new: TaskCreate) -> Task:
         created = await session.run(
             CREATE,
-            **columns_of(new.model_dump()),
+            **task_to_columns(new.model_dump()),
             max_tasks=self._max_tasks,
             # Someone who was erased and comes back starts above every ETag they ever had.
             first_revision=time.time_ns() // 1_000_000,
         )
         if not created:
-            raise problems.TooManyTasks(self._max_tasks)
+            raise problems.TaskLimitReached(self._max_tasks)
         return created[0]
 
     async def update(self, task_id: int, changes: Changes, expected: Expected = None, *, whole: bool = False) -> Task:
         """Change what is in `changes`; with `whole`, these are all members of a task but `completed`.
 
-        Raises TaskNotFound, PreconditionFailed where the task's revision is not an expected one, or Invalid where the
-        changes do not go together with what stays.
+        Raises TaskNotFound, PreconditionFailed where the task's revision is not an expected one, or ValidationFailed
+        where the changes do not go together with what stays.
         """
         if whole:
             alone = changes["recurrence"] is None and changes["parent_id"] is None
         else:
             alone = _TOGETHER.isdisjoint(changes)
         if alone:
-            columns = columns_of(changes)
+            columns = task_to_columns(changes)
             written = await self._written(
                 UPDATE,
                 expected,
@@ -282,13 +286,13 @@ class TaskRepository:
         """Take the task back from the trash, and what was deleted with it.
 
         Comes back as a task of its own where its parent is none any more. Raises TaskNotFound where it is not in the
-        trash, PreconditionFailed, or TooManyTasks.
+        trash, PreconditionFailed, or TaskLimitReached.
         """
         async with self._family() as family:
             return await family.restore(task_id, expected, max_tasks=self._max_tasks)
 
-    def _family(self) -> AbstractAsyncContextManager[Family]:
-        return Family.locked(self.session, max_subtasks=self._max_subtasks)
+    def _family(self) -> AbstractAsyncContextManager[TaskTree]:
+        return TaskTree.locked(self.session, max_subtasks=self._max_subtasks)
 
     async def _written(self, write: _Write, expected: Expected, **parameters: Any) -> Task | None:
         """What was written, or None where it takes more than a statement; raises as the methods above."""

@@ -7,15 +7,15 @@ from fastapi import APIRouter, Depends, Request
 
 from backend.app.repositories.account import AccountRepository
 from backend.app.schemas.account import Erased
-from backend.app.web.prefer import MINIMAL, Prefer, asks_for
-from backend.app.web.responses import Reply
-from backend.app.web.route import ContractRoute, session_of_caller
+from backend.app.web.prefer import MINIMAL, Prefer, prefers
+from backend.app.web.responses import ApiResponse
+from backend.app.web.route import StrictRoute, owner_session
 
-router = APIRouter(prefix="/api/{user_id}", tags=["account"], route_class=ContractRoute)
+router = APIRouter(prefix="/api/{user_id}", tags=["account"], route_class=StrictRoute)
 
 
-def account_of_caller(request: Request) -> AccountRepository:
-    return AccountRepository(session_of_caller(request))
+def account_repository(request: Request) -> AccountRepository:
+    return AccountRepository(owner_session(request))
 
 
 @router.delete(
@@ -27,8 +27,10 @@ def account_of_caller(request: Request) -> AccountRepository:
     response_model=Erased,
     responses={204: {"description": "Erased, as `Prefer: return=minimal` asks to be told"}},
 )
-async def erase(account: Annotated[AccountRepository, Depends(account_of_caller)], prefer: Prefer = None) -> Reply:
+async def erase(
+    account: Annotated[AccountRepository, Depends(account_repository)], prefer: Prefer = None
+) -> ApiResponse:
     tasks = await account.erase()
-    if asks_for(prefer, MINIMAL):
-        return Reply(204, preference_applied=MINIMAL)
-    return Reply(200, orjson.dumps({"tasks": tasks}))
+    if prefers(prefer, MINIMAL):
+        return ApiResponse(204, preference_applied=MINIMAL)
+    return ApiResponse(200, orjson.dumps({"tasks": tasks}))

@@ -9,16 +9,16 @@ from backend.app.repositories.batch import BatchRepository
 from backend.app.schemas.batch import Batch, BatchResult
 from backend.app.web.body import BodyLimit
 from backend.app.web.openapi_fragments import BODY, CAPPED, CONDITIONAL
-from backend.app.web.responses import Reply
-from backend.app.web.route import ContractRoute, session_of_caller
+from backend.app.web.responses import ApiResponse
+from backend.app.web.route import StrictRoute, owner_session
 
-router = APIRouter(prefix="/api/{user_id}/batch", tags=["tasks"], route_class=ContractRoute)
+router = APIRouter(prefix="/api/{user_id}/batch", tags=["tasks"], route_class=StrictRoute)
 
 
-def batches_of_caller(request: Request) -> BatchRepository:
+def batch_repository(request: Request) -> BatchRepository:
     settings = request.app.state.settings
     return BatchRepository(
-        session_of_caller(request), max_tasks=settings.max_tasks_per_user, max_subtasks=settings.max_subtasks
+        owner_session(request), max_tasks=settings.max_tasks_per_user, max_subtasks=settings.max_subtasks
     )
 
 
@@ -34,6 +34,6 @@ def batches_of_caller(request: Request) -> BatchRepository:
 )
 async def make_batch(
     body: Annotated[Batch, BodyLimit("max_batch_bytes")],
-    batches: Annotated[BatchRepository, Depends(batches_of_caller)],
-) -> Reply:
-    return Reply(200, orjson.dumps({"results": await batches.run(body.operations)}))
+    batches: Annotated[BatchRepository, Depends(batch_repository)],
+) -> ApiResponse:
+    return ApiResponse(200, orjson.dumps({"results": await batches.run(body.operations)}))

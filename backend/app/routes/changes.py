@@ -7,17 +7,17 @@ from fastapi import APIRouter, Depends, Query, Request
 
 from backend.app import problems
 from backend.app.problems import documented
-from backend.app.repositories.changes import ChangeFinder
+from backend.app.repositories.changes import ChangeQueries
 from backend.app.schemas.sync import ChangeList, ChangesQuery
 from backend.app.web.openapi_fragments import INVALID
-from backend.app.web.responses import Reply
-from backend.app.web.route import ContractRoute, session_of_caller
+from backend.app.web.responses import ApiResponse
+from backend.app.web.route import StrictRoute, owner_session
 
-router = APIRouter(prefix="/api/{user_id}/changes", tags=["tasks"], route_class=ContractRoute)
+router = APIRouter(prefix="/api/{user_id}/changes", tags=["tasks"], route_class=StrictRoute)
 
 
-def changes_of_caller(request: Request) -> ChangeFinder:
-    return ChangeFinder(session_of_caller(request))
+def change_queries(request: Request) -> ChangeQueries:
+    return ChangeQueries(owner_session(request))
 
 
 @router.get(
@@ -25,11 +25,11 @@ def changes_of_caller(request: Request) -> ChangeFinder:
     operation_id="list_changes",
     summary="List what has changed since a revision",
     response_model=ChangeList,
-    responses={**INVALID, **documented(problems.StartAgain)},
+    responses={**INVALID, **documented(problems.SyncTokenExpired)},
 )
 async def list_changes(
-    query: Annotated[ChangesQuery, Query()], changes: Annotated[ChangeFinder, Depends(changes_of_caller)]
-) -> Reply:
+    query: Annotated[ChangesQuery, Query()], changes: Annotated[ChangeQueries, Depends(change_queries)]
+) -> ApiResponse:
     found = await changes.since(query.since, query.limit)
     told = {"tasks": found.tasks, "deleted": found.deleted, "revision": found.revision, "has_more": found.has_more}
-    return Reply(200, orjson.dumps(told))
+    return ApiResponse(200, orjson.dumps(told))

@@ -6,22 +6,22 @@ from urllib.parse import quote, urlencode
 
 from fastapi import Depends, Request
 
-from backend.app.repositories.queries import TaskFinder
+from backend.app.repositories.queries import TaskQueries
 from backend.app.repositories.tasks import TaskRepository
 from backend.app.schemas.queries import TaskPageQuery
 from backend.app.web import pagination
-from backend.app.web.route import session_of_caller
+from backend.app.web.route import owner_session
 
 
-def tasks_of_caller(request: Request) -> TaskRepository:
+def task_repository(request: Request) -> TaskRepository:
     settings = request.app.state.settings
     return TaskRepository(
-        session_of_caller(request), max_tasks=settings.max_tasks_per_user, max_subtasks=settings.max_subtasks
+        owner_session(request), max_tasks=settings.max_tasks_per_user, max_subtasks=settings.max_subtasks
     )
 
 
-def finder_of_caller(request: Request) -> TaskFinder:
-    return TaskFinder(session_of_caller(request))
+def task_queries(request: Request) -> TaskQueries:
+    return TaskQueries(owner_session(request))
 
 
 class Links:
@@ -51,6 +51,6 @@ def _own_path(root_path: str, user_id: str) -> str:
     return f"{quote(root_path)}/api/{quote(user_id, safe='')}"
 
 
-Tasks = Annotated[TaskRepository, Depends(tasks_of_caller)]
-Finder = Annotated[TaskFinder, Depends(finder_of_caller)]
-CallersLinks = Annotated[Links, Depends(Links)]
+Tasks = Annotated[TaskRepository, Depends(task_repository)]
+Finder = Annotated[TaskQueries, Depends(task_queries)]
+CallerLinks = Annotated[Links, Depends(Links)]

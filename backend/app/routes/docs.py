@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from backend.app.web.conditional import is_known
+from backend.app.web.conditional import if_none_match_matches
 
 # Swagger UI's icons are data: images; it sets its styles by script, which needs no 'unsafe-inline'.
 HEADERS: Final = {
@@ -62,7 +62,7 @@ def _route(path: str, media_type: str, content: bytes) -> Route:
     headers = {**HEADERS, "ETag": tag}
 
     async def serve(request: Request) -> Response:
-        if is_known(request.headers.get("If-None-Match"), tag):
+        if if_none_match_matches(request.headers.get("If-None-Match"), tag):
             return Response(status_code=304, headers=headers)
         return Response(content, media_type=media_type, headers=headers)
 

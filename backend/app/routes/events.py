@@ -12,11 +12,11 @@ from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from backend.app import problems
 from backend.app.problems import documented
 from backend.app.routes.dependencies import Finder
-from backend.app.web.responses import Stream
-from backend.app.web.route import ContractRoute
-from backend.app.web.subscriptions import Listener, Streams
+from backend.app.web.responses import ApiStream
+from backend.app.web.route import StrictRoute
+from backend.app.web.subscriptions import Subscription, Subscriptions
 
-router = APIRouter(prefix="/api/{user_id}/events", tags=["tasks"], route_class=ContractRoute)
+router = APIRouter(prefix="/api/{user_id}/events", tags=["tasks"], route_class=StrictRoute)
 
 # How long a client waits before it connects again (milliseconds).
 RETRY = 2000
@@ -56,23 +56,25 @@ def request_itself(request: Request) -> Request:
     response_model=None,
     responses={
         200: {"description": "Events", "content": {"text/event-stream": {"schema": EVENT}}},
-        **documented(problems.MalformedRequest, problems.TooManyStreams),
+        **documented(problems.MalformedRequest, problems.TooManyEventStreams),
     },
 )
 async def listen(
     tasks: Finder, request: Annotated[Request, Depends(request_itself)], last_event_id: LastEventId = None
-) -> Stream:
+) -> ApiStream:
     known = _known(last_event_id)
     settings, principal = request.app.state.settings, request.state.principal
-    streams: Streams = request.app.state.streams
+    streams: Subscriptions = request.app.state.streams
     place = contextlib.ExitStack()
     listener = place.enter_context(streams.listening(principal.user_id, tasks.revision, await tasks.revision()))
     lifetime = min(settings.events_lifetime, principal.expires_at - time.time())
     events = _events(listener, known, lifetime=lifetime, heartbeat=settings.events_heartbeat)
-    return Stream(200, events, held=place, waits=True, content_type="text/event-stream", x_accel_buffering="no")
+    return ApiStream(200, events, held=place, waits=True, content_type="text/event-stream", x_accel_buffering="no")
 
 
-async def _events(listener: Listener, known: int | None, *, lifetime: float, heartbeat: float) -> AsyncIterator[bytes]:
+async def _events(
+    listener: Subscription, known: int | None, *, lifetime: float, heartbeat: float
+) -> AsyncIterator[bytes]:
     yield format_sse_event(retry=RETRY)
     ends = time.monotonic() + lifetime
     seconds = 0.0  # what is known already is told at once, or that there is nothing to tell

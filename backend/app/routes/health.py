@@ -7,10 +7,10 @@ from fastapi import APIRouter, Depends, Request
 from backend.app import problems
 from backend.app.db.database import Database
 from backend.app.problems import documented
-from backend.app.web.responses import Reply
-from backend.app.web.route import ContractRoute
+from backend.app.web.responses import ApiResponse
+from backend.app.web.route import StrictRoute
 
-router = APIRouter(prefix="/health", tags=["health"], route_class=ContractRoute)
+router = APIRouter(prefix="/health", tags=["health"], route_class=StrictRoute)
 
 
 def database_of_app(request: Request) -> Database:
@@ -19,8 +19,8 @@ def database_of_app(request: Request) -> Database:
 
 
 @router.get("", operation_id="health", summary="The process lives", response_model=dict[str, str])
-async def health() -> Reply:
-    return Reply(200, b'{"status":"ok"}', cache_control="no-store")
+async def health() -> ApiResponse:
+    return ApiResponse(200, b'{"status":"ok"}', cache_control="no-store")
 
 
 @router.get(
@@ -30,6 +30,6 @@ async def health() -> Reply:
     response_model=dict[str, str],
     responses=documented(problems.DatabaseUnavailable),
 )
-async def ready(database: Annotated[Database, Depends(database_of_app)]) -> Reply:
+async def ready(database: Annotated[Database, Depends(database_of_app)]) -> ApiResponse:
     await database.check()
-    return Reply(200, b'{"status":"ready"}', cache_control="no-store")
+    return ApiResponse(200, b'{"status":"ready"}', cache_control="no-store")

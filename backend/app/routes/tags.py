@@ -5,16 +5,16 @@ from typing import Annotated
 import orjson
 from fastapi import APIRouter, Query
 
-from backend.app.routes.dependencies import CallersLinks, Finder
+from backend.app.routes.dependencies import CallerLinks, Finder
 from backend.app.schemas.queries import PageQuery, TagCount
 from backend.app.web import pagination
 from backend.app.web.conditional import IfNoneMatch, etag
 from backend.app.web.openapi_fragments import CURSOR, INVALID, LINK, LIST_ETAG
 from backend.app.web.response_cache import Before
-from backend.app.web.responses import Reply
-from backend.app.web.route import ContractRoute
+from backend.app.web.responses import ApiResponse
+from backend.app.web.route import StrictRoute
 
-router = APIRouter(prefix="/api/{user_id}/tags", tags=["tasks"], route_class=ContractRoute)
+router = APIRouter(prefix="/api/{user_id}/tags", tags=["tasks"], route_class=StrictRoute)
 
 # Every page of tags is of the same list.
 _FINGERPRINT = "tags"
@@ -36,18 +36,18 @@ _FINGERPRINT = "tags"
 async def list_tags(
     query: Annotated[PageQuery, Query()],
     tasks: Finder,
-    links: CallersLinks,
+    links: CallerLinks,
     before: Before,
     if_none_match: IfNoneMatch = None,
-) -> Reply:
+) -> ApiResponse:
     place = ("",) if query.cursor is None else pagination.decode(query.cursor, _FINGERPRINT)
 
-    async def page() -> Reply:
+    async def page() -> ApiResponse:
         page = await tasks.tags(place, limit=query.limit)
         headers = {"etag": etag(page.revision)}
         if page.following is not None:
             following = f"{links.tags}?limit={query.limit}&cursor={pagination.encode(_FINGERPRINT, page.following)}"
             headers["link"] = f'<{following}>; rel="next"'
-        return Reply(200, orjson.dumps(page.found), **headers)
+        return ApiResponse(200, orjson.dumps(page.found), **headers)
 
     return await before.answer(if_none_match, tasks.revision, page)

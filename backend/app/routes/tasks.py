@@ -6,12 +6,12 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Query
 
-from backend.app.routes.dependencies import CallersLinks, Finder, Tasks
+from backend.app.routes.dependencies import CallerLinks, Finder, Tasks
 from backend.app.schemas.queries import TaskPageQuery
 from backend.app.schemas.task import CompletedTask, Completion, ListedTask, Task, TaskCreate, TaskPatch, TaskReplace
 from backend.app.web import pagination
 from backend.app.web.body import JSON, MERGE_PATCH, MediaTypes
-from backend.app.web.conditional import IfMatch, IfNoneMatch, etag, expected_revisions
+from backend.app.web.conditional import IfMatch, IfNoneMatch, etag, if_match_revisions
 from backend.app.web.openapi_fragments import (
     _COUNT,
     _ETAG,
@@ -27,12 +27,12 @@ from backend.app.web.openapi_fragments import (
     RESTORED,
 )
 from backend.app.web.parameters import TaskId
-from backend.app.web.prefer import COUNT, Prefer, asks_for
+from backend.app.web.prefer import COUNT, Prefer, prefers
 from backend.app.web.response_cache import Before
-from backend.app.web.responses import Reply
-from backend.app.web.route import ContractRoute
+from backend.app.web.responses import ApiResponse
+from backend.app.web.route import StrictRoute
 
-router = APIRouter(prefix="/api/{user_id}/tasks", tags=["tasks"], route_class=ContractRoute)
+router = APIRouter(prefix="/api/{user_id}/tasks", tags=["tasks"], route_class=StrictRoute)
 
 
 @router.get(
@@ -53,21 +53,21 @@ async def list_tasks(
     *,
     query: Annotated[TaskPageQuery, Query()],
     tasks: Finder,
-    links: CallersLinks,
+    links: CallerLinks,
     before: Before,
     if_none_match: IfNoneMatch = None,
     prefer: Prefer = None,
-) -> Reply:
+) -> ApiResponse:
     place = None if query.cursor is None else pagination.decode(query.cursor, query.fingerprint)
 
-    async def page() -> Reply:
+    async def page() -> ApiResponse:
         page = await tasks.page(query, place)
         headers = {"etag": etag(page.revision)} if query.follows_revision else {}
         if page.following is not None:
             headers["link"] = f'<{links.page(query, page.following)}>; rel="next"'
-        if asks_for(prefer, COUNT):
+        if prefers(prefer, COUNT):
             headers |= {"x_total_count": str(await tasks.count(query)), "preference_applied": COUNT}
-        return Reply(200, orjson.dumps(page.found), **headers)
+        return ApiResponse(200, orjson.dumps(page.found), **headers)
 
     # What changes without a new revision has no tag to be known by.
     return await before.answer(if_none_match, tasks.revision, page) if query.follows_revision else await page()
@@ -81,7 +81,7 @@ async def list_tasks(
     response_model=Task,
     responses={201: {"headers": _LOCATION | _ETAG}, **BODY, **CAPPED},
 )
-async def create_task(body: TaskCreate, tasks: Tasks, links: CallersLinks) -> Reply:
+async def create_task(body: TaskCreate, tasks: Tasks, links: CallerLinks) -> ApiResponse:
     task = await tasks.create(body)
     return one(task, status=201, location=links.task(task))
 
@@ -98,8 +98,8 @@ async def create_task(body: TaskCreate, tasks: Tasks, links: CallersLinks) -> Re
         **INVALID,
     },
 )
-async def get_task(task_id: TaskId, tasks: Finder, before: Before, if_none_match: IfNoneMatch = None) -> Reply:
-    async def task() -> Reply:
+async def get_task(task_id: TaskId, tasks: Finder, before: Before, if_none_match: IfNoneMatch = None) -> ApiResponse:
+    async def task() -> ApiResponse:
         return one(await tasks.get(task_id))
 
     return await before.answer(if_none_match, partial(tasks.revision_of, task_id), task)
@@ -113,8 +113,8 @@ async def get_task(task_id: TaskId, tasks: Finder, before: Before, if_none_match
     response_model=Task,
     responses={200: {"headers": _ETAG}, **BODY, **CONDITIONAL, **INVALID},
 )
-async def replace_task(task_id: TaskId, body: TaskReplace, tasks: Tasks, if_match: IfMatch = None) -> Reply:
-    return one(await tasks.update(task_id, body.changes(), expected_revisions(if_match), whole=True))
+async def replace_task(task_id: TaskId, body: TaskReplace, tasks: Tasks, if_match: IfMatch = None) -> ApiResponse:
+    return one(await tasks.update(task_id, body.changes(), if_match_revisions(if_match), whole=True))
 
 
 @router.patch(
@@ -129,8 +129,8 @@ async def update_task(
     body: Annotated[TaskPatch, MediaTypes((JSON, MERGE_PATCH))],
     tasks: Tasks,
     if_match: IfMatch = None,
-) -> Reply:
-    return one(await tasks.update(task_id, body.changes(), expected_revisions(if_match)))
+) -> ApiResponse:
+    return one(await tasks.update(task_id, body.changes(), if_match_revisions(if_match)))
 
 
 @router.delete(
@@ -142,9 +142,9 @@ async def update_task(
     response_model=None,
     responses={**CONDITIONAL, **INVALID},
 )
-async def delete_task(task_id: TaskId, tasks: Tasks, if_match: IfMatch = None) -> Reply:
-    await tasks.delete(task_id, expected_revisions(if_match))
-    return Reply(204)
+async def delete_task(task_id: TaskId, tasks: Tasks, if_match: IfMatch = None) -> ApiResponse:
+    await tasks.delete(task_id, if_match_revisions(if_match))
+    return ApiResponse(204)
 
 
 @router.patch(
@@ -159,9 +159,9 @@ async def delete_task(task_id: TaskId, tasks: Tasks, if_match: IfMatch = None) -
 )
 async def complete_task(
     task_id: TaskId, tasks: Tasks, body: Completion | None = None, if_match: IfMatch = None
-) -> Reply:
+) -> ApiResponse:
     completed = None if body is None else body.completed
-    return one(await tasks.complete(task_id, completed, expected_revisions(if_match)))
+    return one(await tasks.complete(task_id, completed, if_match_revisions(if_match)))
 
 
 @router.post(
@@ -172,10 +172,10 @@ async def complete_task(
     response_model=Task,
     responses={200: {"headers": _ETAG}, **RESTORED},
 )
-async def restore_task(task_id: TaskId, tasks: Tasks, if_match: IfMatch = None) -> Reply:
-    return one(await tasks.restore(task_id, expected_revisions(if_match)))
+async def restore_task(task_id: TaskId, tasks: Tasks, if_match: IfMatch = None) -> ApiResponse:
+    return one(await tasks.restore(task_id, if_match_revisions(if_match)))
 
 
-def one(task: dict[str, Any], *, status: int = 200, **headers: str) -> Reply:
+def one(task: dict[str, Any], *, status: int = 200, **headers: str) -> ApiResponse:
     """One task with its ETag."""
-    return Reply(status, orjson.dumps(task), etag=etag(task["revision"]), **headers)
+    return ApiResponse(status, orjson.dumps(task), etag=etag(task["revision"]), **headers)

@@ -10,18 +10,18 @@ from fastapi import APIRouter, Depends, Header, Request
 from backend.app import problems
 from backend.app.domain.enums import Sort
 from backend.app.problems import documented
-from backend.app.repositories.imports import ArchiveRepository
-from backend.app.repositories.queries import Page, TaskFinder
+from backend.app.repositories.imports import ImportRepository
+from backend.app.repositories.queries import Page, TaskQueries
 from backend.app.routes.dependencies import Finder
 from backend.app.schemas.queries import PAGE_MAX, TaskPageQuery
 from backend.app.schemas.transfer import Archive, Imported
 from backend.app.web.body import BodyLimit
 from backend.app.web.export_formats import FORMATS, Format
 from backend.app.web.openapi_fragments import BODY, CAPPED
-from backend.app.web.responses import Reply, Stream
-from backend.app.web.route import ContractRoute, session_of_caller
+from backend.app.web.responses import ApiResponse, ApiStream
+from backend.app.web.route import StrictRoute, owner_session
 
-router = APIRouter(prefix="/api/{user_id}", tags=["account"], route_class=ContractRoute)
+router = APIRouter(prefix="/api/{user_id}", tags=["account"], route_class=StrictRoute)
 
 _RANGE = re.compile(
     r"(?P<type>\*/\*|[\w.+-]+/(\*|[\w.+-]+))\s*(;\s*q=(?P<q>0(\.[0-9]{0,3})?|1(\.0{0,3})?)\s*)?(;(?!\s*q=).*)?",
@@ -50,11 +50,11 @@ Accept = Annotated[
         **documented(problems.NotAcceptable),
     },
 )
-async def export(tasks: Finder, accept: Accept = None) -> Stream:
+async def export(tasks: Finder, accept: Accept = None) -> ApiStream:
     media_type = _chosen(accept)
     name, kind = FORMATS[media_type]
     charset = "" if media_type == "application/json" else "; charset=utf-8"
-    return Stream(
+    return ApiStream(
         200,
         _pieces(tasks, kind(), await tasks.page(_OLDEST_FIRST, None)),
         content_type=media_type + charset,
@@ -63,10 +63,10 @@ async def export(tasks: Finder, accept: Accept = None) -> Stream:
     )
 
 
-def archives_of_caller(request: Request) -> ArchiveRepository:
+def import_repository(request: Request) -> ImportRepository:
     settings = request.app.state.settings
-    return ArchiveRepository(
-        session_of_caller(request), max_tasks=settings.max_tasks_per_user, max_subtasks=settings.max_subtasks
+    return ImportRepository(
+        owner_session(request), max_tasks=settings.max_tasks_per_user, max_subtasks=settings.max_subtasks
     )
 
 
@@ -79,16 +79,16 @@ def archives_of_caller(request: Request) -> ArchiveRepository:
     response_model=Imported,
     responses={**BODY, **CAPPED},
 )
-async def bring_in(
+async def import_tasks(
     body: Annotated[Archive, BodyLimit("max_import_bytes")],
-    archives: Annotated[ArchiveRepository, Depends(archives_of_caller)],
-) -> Reply:
-    count = await archives.bring_in(body.tasks)
+    archives: Annotated[ImportRepository, Depends(import_repository)],
+) -> ApiResponse:
+    count = await archives.import_tasks(body.tasks)
     told = {"created": count.created, "changed": count.changed, "unchanged": count.unchanged}
-    return Reply(200, orjson.dumps(told))
+    return ApiResponse(200, orjson.dumps(told))
 
 
-async def _pieces(tasks: TaskFinder, file: Format, page: Page) -> AsyncIterator[bytes]:
+async def _pieces(tasks: TaskQueries, file: Format, page: Page) -> AsyncIterator[bytes]:
     """A page is read when the one before is on its way: nobody who reads slowly holds a connection."""
     yield file.head() + file.page(page.found)
     while page.following is not None:

@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from backend.app.domain import due_dates, recurrence
-from backend.app.domain.enums import Priority, Start
+from backend.app.domain.enums import Priority, RecurrenceFrom
 from backend.app.domain.limits import ID_MAX, TAG_MAX_CHARACTERS, TAGS_MAX
 from backend.app.domain.plan import check_plan
 from backend.app.models import DESCRIPTION_MAX_CHARACTERS, TITLE_MAX_CHARACTERS
@@ -143,8 +143,9 @@ class Planned(Body):
     time_zone: TimeZone | None = None
     recurrence: Rule | None = None
     recurrence_from: Annotated[
-        Start, Field(strict=False, description="What the next due date is counted from.", examples=["due_date"])
-    ] = Start.DUE_DATE
+        RecurrenceFrom,
+        Field(strict=False, description="What the next due date is counted from.", examples=["due_date"]),
+    ] = RecurrenceFrom.DUE_DATE
     tags: Tags = []
     parent_id: ParentId | None = None
 
@@ -170,7 +171,7 @@ class Changes(TypedDict, total=False):
     due_date: str | None
     time_zone: str | None
     recurrence: str | None
-    recurrence_from: Start
+    recurrence_from: RecurrenceFrom
     tags: list[str]
     parent_id: int | None
 
@@ -205,7 +206,7 @@ class TaskPatch(Body):
     due_date: DueDate | None = _absent()
     time_zone: TimeZone | None = _absent()
     recurrence: Rule | None = _absent()
-    recurrence_from: Annotated[Start, Field(strict=False, examples=["completion"])] = _absent()
+    recurrence_from: Annotated[RecurrenceFrom, Field(strict=False, examples=["completion"])] = _absent()
     tags: Tags = _absent()
     parent_id: ParentId | None = _absent()
 
@@ -248,7 +249,7 @@ class Task(BaseModel):
     due_date: str | None = Field(description="As it was given.", examples=["2026-12-24"])
     time_zone: str | None = Field(examples=["Europe/Berlin"])
     recurrence: str | None = Field(description="What is left of the rule.", examples=["FREQ=WEEKLY;BYDAY=MO"])
-    recurrence_from: Start | None = Field(description="Null where it does not repeat.", examples=["due_date"])
+    recurrence_from: RecurrenceFrom | None = Field(description="Null where it does not repeat.", examples=["due_date"])
     tags: list[str] = Field(examples=[["home"]])
     parent_id: int | None = Field(examples=[None])
     revision: int = Field(

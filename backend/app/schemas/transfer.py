@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from backend.app.domain.enums import Start
+from backend.app.domain.enums import RecurrenceFrom
 from backend.app.schemas.task import Body, Completed, Planned
 
 FORMAT = "tasks-backend"
@@ -41,11 +41,11 @@ class ArchivedTask(Planned):
     created_at: Moment
     updated_at: Moment
     recurrence_from: Annotated[
-        Start,
+        RecurrenceFrom,
         Field(strict=False),
-        BeforeValidator(lambda start: Start.DUE_DATE if start is None else start),
-        WithJsonSchema({"enum": [*Start, None]}),
-    ] = Start.DUE_DATE
+        BeforeValidator(lambda start: RecurrenceFrom.DUE_DATE if start is None else start),
+        WithJsonSchema({"enum": [*RecurrenceFrom, None]}),
+    ] = RecurrenceFrom.DUE_DATE
     user_id: str | None = None
     revision: int | None = None
 

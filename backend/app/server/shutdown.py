@@ -34,7 +34,7 @@ LOOK_AGAIN: Final = 0.01
 
 
 @contextlib.contextmanager
-def told_to_end(first: Callable[[], None]) -> Iterator[None]:
+def graceful_shutdown(first: Callable[[], None]) -> Iterator[None]:
     """On uvicorn's signals call `first`, then shut the door, then have uvicorn end: it waits for open answers."""
     loop = asyncio.get_running_loop()
     installed: dict[signal.Signals, tuple[Any, Any]] = {}
@@ -46,7 +46,7 @@ def told_to_end(first: Callable[[], None]) -> Iterator[None]:
 
             def leave(received: int, frame: Any, before: Any = before, server: Any = server) -> None:
                 loop.call_soon_threadsafe(first)
-                doors = own_doors(server)
+                doors = own_listeners(server)
                 if shut(doors):
                     loop.call_soon_threadsafe(loop.call_later, OPENING, _when_empty, doors, before, received)
                 else:
@@ -62,7 +62,7 @@ def told_to_end(first: Callable[[], None]) -> Iterator[None]:
                 signal.signal(number, before)
 
 
-def own_doors(server: Any) -> list[int]:
+def own_listeners(server: Any) -> list[int]:
     """The listening sockets (TCP) that end with this process. Those that others accept from too must stay as they are.
 
     Our protocol says that the server was started as `deploy/` does, and not by gunicorn, which shares its sockets.

@@ -1,6 +1,6 @@
 """The lean path: what a request to one of our routes skips of the framework.
 
-Nothing is decided here. `LEAN_PATH=off` takes every request the framework's own way, with the same answers.
+Nothing is decided here. `FAST_PATH=off` takes every request the framework's own way, with the same answers.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.app.problems import RawHeaders
-from backend.app.web.route import ContractRoute
+from backend.app.web.route import StrictRoute
 
 
 def shorten(app: FastAPI) -> None:
@@ -44,8 +44,8 @@ class Shortcut:
 
     def __init__(self, app: FastAPI, *, otherwise: ASGIApp) -> None:
         self.otherwise = otherwise
-        self.routes: dict[str, list[tuple[Pattern[str], ContractRoute]]] = {}
-        for route in (route for route in app.routes if isinstance(route, ContractRoute)):
+        self.routes: dict[str, list[tuple[Pattern[str], StrictRoute]]] = {}
+        for route in (route for route in app.routes if isinstance(route, StrictRoute)):
             for method in route.methods or ():
                 self.routes.setdefault(method, []).append((route.path_regex, route))
 

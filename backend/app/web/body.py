@@ -73,7 +73,7 @@ class _Body:
         try:
             return self.model.model_validate(document)
         except ValidationError as error:
-            raise problems.Invalid(_errors(error, "#/", document)) from None
+            raise problems.ValidationFailed(_errors(error, "#/", document)) from None
 
 
 def _announced_length(headers: list[tuple[bytes, bytes]]) -> int:

@@ -31,7 +31,7 @@ def etag(revision: int) -> str:
     return f'"{revision}"'
 
 
-def expected_revisions(if_match: str | None) -> list[int] | None:
+def if_match_revisions(if_match: str | None) -> list[int] | None:
     """The revisions that satisfy If-Match: None without a condition, and for `*`, which a missing task alone fails.
 
     The comparison is strong: a weak tag matches nothing, and so does what is no tag of ours.
@@ -42,7 +42,7 @@ def expected_revisions(if_match: str | None) -> list[int] | None:
     return [revision for text in opaque if _REVISION.fullmatch(text) and (revision := int(text)) < 2**63]
 
 
-def is_known(if_none_match: str | None, tag: str) -> bool:
+def if_none_match_matches(if_none_match: str | None, tag: str) -> bool:
     """Whether the client has this already. The comparison is weak."""
     if if_none_match is None:
         return False

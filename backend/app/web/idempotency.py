@@ -16,10 +16,10 @@ import orjson
 from starlette.requests import Request
 
 from backend.app import problems
-from backend.app.repositories.idempotency import AnswerRepository
-from backend.app.web.responses import Reply
+from backend.app.repositories.idempotency import IdempotencyKeyRepository
+from backend.app.web.responses import ApiResponse
 
-Write = Callable[[], Awaitable[Reply]]
+Write = Callable[[], Awaitable[ApiResponse]]
 
 HEADER: Final = b"idempotency-key"
 UNSAFE_METHODS: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -42,7 +42,7 @@ def key_of(request: Request) -> str | None:
     return found["quoted"] or found["bare"]
 
 
-class Writes:
+class IdempotentWrites:
     """The keyed writes of this process."""
 
     def __init__(self, *, wait_seconds: float, kept_seconds: float) -> None:
@@ -51,10 +51,11 @@ class Writes:
         self._kept = kept_seconds
         self._under_way: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def once(self, request: Request, key: str, document: Any, write: Write) -> Reply:
+    async def once(self, request: Request, key: str, document: Any, write: Write) -> ApiResponse:
         """The answer of `write`, made now or before. `document` is the body that was read, if there was one.
 
-        Raises KeyReused when the key was another request's, and KeyInUse when that request does not end in time.
+        Raises IdempotencyKeyReused when the key was another request's, and IdempotencyKeyInUse when that request does
+        not end in time.
         """
         deadline = time.monotonic() + self._wait
         # A user's keyed writes are made one after the other. In this process, who comes second waits here, and not on a
@@ -64,24 +65,24 @@ class Writes:
             async with asyncio.timeout(self._wait):
                 await lock.acquire()
         except TimeoutError:
-            raise problems.KeyInUse from None
+            raise problems.IdempotencyKeyInUse from None
         try:
             while True:
                 try:
                     return await self._attempt(request, key, _fingerprint(request, document), write)
-                except problems.KeyInUse:
+                except problems.IdempotencyKeyInUse:
                     if time.monotonic() > deadline:
                         raise
         finally:
             lock.release()
 
-    async def _attempt(self, request: Request, key: str, fingerprint: str, write: Write) -> Reply:
+    async def _attempt(self, request: Request, key: str, fingerprint: str, write: Write) -> ApiResponse:
         async with request.app.state.database.transaction(request.state.principal.user_id) as session:
-            answers = AnswerRepository(session, kept_seconds=self._kept)
+            answers = IdempotencyKeyRepository(session, kept_seconds=self._kept)
             try:
                 known = await answers.claim(key, fingerprint)
-            except problems.TooSlow:  # another process makes this write at the moment
-                raise problems.KeyInUse from None
+            except problems.RequestTimeout:  # another process makes this write at the moment
+                raise problems.IdempotencyKeyInUse from None
             if known is None:
                 request.state.session = session
                 made = await write()
@@ -89,8 +90,10 @@ class Writes:
                 await answers.keep(key, status=made.status_code, headers=fields, body=bytes(made.body).decode())
                 return made
         if known.fingerprint != fingerprint:
-            raise problems.KeyReused
-        return Reply(known.status, known.body.encode(), **orjson.loads(known.headers), idempotency_replayed="true")
+            raise problems.IdempotencyKeyReused
+        return ApiResponse(
+            known.status, known.body.encode(), **orjson.loads(known.headers), idempotency_replayed="true"
+        )
 
 
 def _fingerprint(request: Request, document: Any) -> str:

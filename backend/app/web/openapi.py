@@ -12,23 +12,23 @@ from backend.app.web.idempotency import UNSAFE_METHODS
 ANYWHERE = problems.documented(
     problems.MalformedRequest,
     problems.HeadersTooLarge,
-    problems.Invalid,
+    problems.ValidationFailed,
     problems.InternalError,
-    problems.TooSlow,
-    problems.Busy,
+    problems.RequestTimeout,
+    problems.TooManyConcurrentRequests,
 )
 BEHIND_TOKEN = problems.documented(
-    problems.Unauthenticated,
+    problems.AuthenticationRequired,
     problems.InvalidToken,
-    problems.NotYours,
-    problems.ForeignPage,
+    problems.UserMismatch,
+    problems.CrossSiteRequest,
     problems.TooManyRequests,
-    problems.KeysUnavailable,
+    problems.SigningKeysUnavailable,
     problems.DatabaseUnavailable,
-    problems.Overloaded,
-    problems.TooSlow,
+    problems.DatabaseOverloaded,
+    problems.RequestTimeout,
 )
-KEYED = problems.documented(problems.MalformedRequest, problems.KeyInUse, problems.KeyReused)
+KEYED = problems.documented(problems.MalformedRequest, problems.IdempotencyKeyInUse, problems.IdempotencyKeyReused)
 IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",

@@ -21,10 +21,12 @@ _COUNT = {
     "Preference-Applied": {"description": "The preference that was heeded (RFC 7240).", "schema": {"type": "string"}},
 }
 
-INVALID = documented(problems.Invalid)
-CURSOR = documented(problems.UnknownCursor)
+INVALID = documented(problems.ValidationFailed)
+CURSOR = documented(problems.InvalidCursor)
 FOUND = documented(problems.TaskNotFound)
 CONDITIONAL = documented(problems.TaskNotFound, problems.PreconditionFailed)
-RESTORED = documented(problems.TaskNotFound, problems.PreconditionFailed, problems.Invalid, problems.TooManyTasks)
+RESTORED = documented(
+    problems.TaskNotFound, problems.PreconditionFailed, problems.ValidationFailed, problems.TaskLimitReached
+)
 BODY = documented(problems.MalformedJSON, problems.BodyTooLarge, problems.UnsupportedMediaType)
-CAPPED = documented(problems.Invalid, problems.TooManyTasks)
+CAPPED = documented(problems.ValidationFailed, problems.TaskLimitReached)

@@ -17,13 +17,13 @@ def encode(fingerprint: str, place: tuple[Any, ...]) -> str:
 
 
 def decode(cursor: str, fingerprint: str) -> tuple[Any, ...]:
-    """The place. Raises UnknownCursor for what `encode` did not make for this list."""
+    """The place. Raises InvalidCursor for what `encode` did not make for this list."""
     try:
         known, *place = orjson.loads(_decoded(cursor))
     except (ValueError, TypeError):
-        raise problems.UnknownCursor from None
+        raise problems.InvalidCursor from None
     if known != fingerprint or encode(known, tuple(place)) != cursor:
-        raise problems.UnknownCursor
+        raise problems.InvalidCursor
     return tuple(place)
 
 

@@ -28,7 +28,9 @@ class _PathId:
     def __call__(self, request: Request) -> int:
         text = request.scope["path_params"][self.name]
         if not _DECIMAL.fullmatch(text) or (number := int(text)) > ID_MAX:
-            raise problems.Invalid([{"pointer": f"{{{self.name}}}", "detail": f"must be a decimal from 1 to {ID_MAX}"}])
+            raise problems.ValidationFailed(
+                [{"pointer": f"{{{self.name}}}", "detail": f"must be a decimal from 1 to {ID_MAX}"}]
+            )
         return number
 
 
@@ -60,24 +62,26 @@ class _Query:
             if name in self._several:
                 values.setdefault(name, []).append(value)
             elif name in values:
-                raise problems.Invalid([{"pointer": "?", "detail": "this parameter may be given once"}])
+                raise problems.ValidationFailed([{"pointer": "?", "detail": "this parameter may be given once"}])
             else:
                 values[name] = value
         try:
             return self.model.model_validate(values)
         except ValidationError as error:
-            raise problems.Invalid(_errors(error, "?", values)) from None
+            raise problems.ValidationFailed(_errors(error, "?", values)) from None
 
 
 def _query_pairs(text: bytes) -> list[tuple[str, str]]:
     try:
         return parse_qsl(text.decode("latin-1"), keep_blank_values=True, errors="strict")
     except ValueError:
-        raise problems.Invalid([{"pointer": "?", "detail": "the query string must be percent-encoded UTF-8"}]) from None
+        raise problems.ValidationFailed(
+            [{"pointer": "?", "detail": "the query string must be percent-encoded UTF-8"}]
+        ) from None
 
 
 def _refuse_query(request: Request) -> None:
     names = [name for name, _ in _query_pairs(request.scope["query_string"])]
     if names:
         errors = [{"pointer": f"?{name}", "detail": "this parameter is not known here"} for name in names[:ERRORS_MAX]]
-        raise problems.Invalid(errors)
+        raise problems.ValidationFailed(errors)

@@ -14,6 +14,6 @@ Prefer = Annotated[
 ]
 
 
-def asks_for(prefer: str | None, preference: str) -> bool:
+def prefers(prefer: str | None, preference: str) -> bool:
     """Whether the field names this preference, among others or alone."""
     return prefer is not None and preference in re.split(r"[\s,;]+", prefer.lower().replace('"', ""))

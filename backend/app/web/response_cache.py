@@ -13,8 +13,8 @@ from typing import Annotated, Final
 
 from fastapi import Depends, Request
 
-from backend.app.web.conditional import etag, is_known
-from backend.app.web.responses import Reply
+from backend.app.web.conditional import etag, if_none_match_matches
+from backend.app.web.responses import ApiResponse
 
 # Nobody takes more than this part of the memory from the others.
 SHARE: Final = 16
@@ -30,11 +30,11 @@ class _Remembered:
     """One user's answers, and when the first of them was given."""
 
     since: float
-    replies: dict[Key, Reply] = field(default_factory=dict)
+    replies: dict[Key, ApiResponse] = field(default_factory=dict)
     size: int = 0
 
 
-class Answers:
+class ResponseCache:
     """What this process remembers; whoever asked longest ago is forgotten first."""
 
     def __init__(self, *, max_bytes: int, max_age: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -50,7 +50,7 @@ class Answers:
         """Bytes that are taken, about."""
         return self._size
 
-    def find(self, user_id: str, key: Key) -> Reply | None:
+    def find(self, user_id: str, key: Key) -> ApiResponse | None:
         """What the same request was answered with, which is good only while its ETag is."""
         remembered = self._users.get(user_id)
         if remembered is None:
@@ -61,7 +61,7 @@ class Answers:
         self._users.move_to_end(user_id)
         return remembered.replies.get(key)
 
-    def keep(self, user_id: str, key: Key, reply: Reply) -> None:
+    def keep(self, user_id: str, key: Key, reply: ApiResponse) -> None:
         """Remember an answer in place of the one before."""
         size, share = len(reply.body) + OVERHEAD, self._max_bytes // SHARE
         if size > share:
@@ -85,12 +85,12 @@ class Answers:
             self._size -= remembered.size
 
 
-class CallersAnswers:
+class CachedResponses:
     """The answers to this request of whoever the token names."""
 
     def __init__(self, request: Request) -> None:
         scope = request.scope
-        self._answers: Answers = scope["app"].state.answers
+        self._answers: ResponseCache = scope["app"].state.answers
         self._user_id: str = scope["state"]["principal"].user_id
         prefer = [value for name, value in scope["headers"] if name == b"prefer"]
         self._key: Key = (scope.get("root_path", ""), scope["path"], scope["query_string"], *prefer)
@@ -99,8 +99,8 @@ class CallersAnswers:
         self,
         if_none_match: str | None,
         revision: Callable[[], Awaitable[int]],
-        make: Callable[[], Awaitable[Reply]],
-    ) -> Reply:
+        make: Callable[[], Awaitable[ApiResponse]],
+    ) -> ApiResponse:
         """304 where the client has it already, the answer from before where that still holds, or else what is made.
 
         `make` answers with the revision as ETag.
@@ -108,8 +108,8 @@ class CallersAnswers:
         known = self._answers.find(self._user_id, self._key)
         if known is not None or if_none_match is not None:
             tag = etag(await revision())
-            if is_known(if_none_match, tag):
-                return Reply(304, etag=tag)
+            if if_none_match_matches(if_none_match, tag):
+                return ApiResponse(304, etag=tag)
             if known is not None and known.fields["etag"] == tag:
                 return known
         made = await make()
@@ -117,4 +117,4 @@ class CallersAnswers:
         return made
 
 
-Before = Annotated[CallersAnswers, Depends(CallersAnswers)]
+Before = Annotated[CachedResponses, Depends(CachedResponses)]

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from backend.app.web.deadlines import DEADLINES, Deadlines
 
 
-class Reply(Response):
+class ApiResponse(Response):
     """An answer whose body is ready: bytes, and headers as ASGI takes them."""
 
     def __init__(self, status: int, body: bytes = b"", **headers: str) -> None:
@@ -37,7 +37,7 @@ class Reply(Response):
         await send({"type": "http.response.body", "body": self.body})
 
 
-class Stream(Reply):
+class ApiStream(ApiResponse):
     """An answer that is made while it is sent. Its time starts anew with each piece, so only one that stalls is cut."""
 
     def __init__(

@@ -18,16 +18,16 @@ from starlette.types import Receive, Scope, Send
 
 from backend.app.db.session import OwnerSession
 from backend.app.web.body import BODY_LIMIT, JSON, BodyLimit, MediaTypes, _Body
-from backend.app.web.idempotency import Writes, key_of
+from backend.app.web.idempotency import IdempotentWrites, key_of
 from backend.app.web.parameters import _Header, _PathId, _Query, _refuse_query
-from backend.app.web.responses import Reply
+from backend.app.web.responses import ApiResponse
 from backend.app.web.retry import again
 
 Reader = Callable[[Request], Any]
-Handler = Callable[[Request], Coroutine[Any, Any, Reply]]
+Handler = Callable[[Request], Coroutine[Any, Any, ApiResponse]]
 
 
-class ContractRoute(APIRoute):
+class StrictRoute(APIRoute):
     """Calls the handler with what its annotations ask for.
 
     A pydantic model is the body, `Annotated[Model, Query()]` the query string, `TaskId` the id in the path,
@@ -59,7 +59,7 @@ class ContractRoute(APIRoute):
                     readers[name] = reader
         takes_query = any(isinstance(reader, _Query) for reader in readers.values())
 
-        async def handle(request: Request) -> Reply:
+        async def handle(request: Request) -> ApiResponse:
             document = None if body is None else await body.read(request)
             if request.scope["query_string"] and not takes_query:
                 _refuse_query(request)
@@ -69,10 +69,10 @@ class ContractRoute(APIRoute):
                     await asyncio.to_thread(body.validate, document) if body.is_long else body.validate(document)
                 )
 
-            async def make() -> Reply:
+            async def make() -> ApiResponse:
                 # After everything was read: a keyed write gives the repository its own transaction.
                 provided = {name: provide(request) for name, provide in providers.items()}
-                answer: Reply = await self.endpoint(**arguments, **provided)
+                answer: ApiResponse = await self.endpoint(**arguments, **provided)
                 return answer
 
             return await _made(request, document, make)
@@ -80,7 +80,7 @@ class ContractRoute(APIRoute):
         return handle
 
 
-async def _made(request: Request, document: Any, make: Callable[[], Coroutine[Any, Any, Reply]]) -> Reply:
+async def _made(request: Request, document: Any, make: Callable[[], Coroutine[Any, Any, ApiResponse]]) -> ApiResponse:
     """What the handler answers; tried again where that is safe, and made once where a write has a key."""
     metrics = request.app.state.metrics
     if request.scope["method"] == "GET":
@@ -89,11 +89,11 @@ async def _made(request: Request, document: Any, make: Callable[[], Coroutine[An
     key = key_of(request)
     if key is None:
         return await again(make, changes_nothing_twice=False, metrics=metrics)
-    writes: Writes = request.app.state.writes
+    writes: IdempotentWrites = request.app.state.writes
     return await again(lambda: writes.once(request, key, document, make), changes_nothing_twice=True, metrics=metrics)
 
 
-def session_of_caller(request: Request) -> OwnerSession:
+def owner_session(request: Request) -> OwnerSession:
     """The database as whoever the token names; nothing of the path gets here. A keyed write has brought its own."""
     scope = request.scope
     known: OwnerSession | None = scope["state"].get("session")

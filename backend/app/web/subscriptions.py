@@ -19,7 +19,7 @@ class Watch:
 
     def __init__(self, look: Look, interval: float, revision: int) -> None:
         self.revision = revision
-        self.listeners: set[Listener] = set()
+        self.listeners: set[Subscription] = set()
         self._look = look
         self._interval = interval
         self._looking = asyncio.get_running_loop().create_task(self._follow())
@@ -41,7 +41,7 @@ class Watch:
                 self.tell(await self._look())
 
 
-class Listener:
+class Subscription:
     """One stream."""
 
     def __init__(self, watch: Watch) -> None:
@@ -63,7 +63,7 @@ class Listener:
         return None if self.is_ended or self._watch.revision == known else self._watch.revision
 
 
-class Streams:
+class Subscriptions:
     """The streams of this process."""
 
     def __init__(self, *, interval: float, most: int, most_per_user: int) -> None:
@@ -81,20 +81,20 @@ class Streams:
         return self._count
 
     @contextlib.contextmanager
-    def listening(self, user_id: str, look: Look, revision: int) -> Iterator[Listener]:
+    def listening(self, user_id: str, look: Look, revision: int) -> Iterator[Subscription]:
         """A place for one more stream of a user, whose revision has just been looked at.
 
-        Raises TooManyStreams, or Unavailable where the process is ending.
+        Raises TooManyEventStreams, or Unavailable where the process is ending.
         """
         if self._closed:
             raise problems.Unavailable
         watch = self._watches.get(user_id)
         if self._count >= self._most or (watch is not None and len(watch.listeners) >= self._most_per_user):
-            raise problems.TooManyStreams
+            raise problems.TooManyEventStreams
         if watch is None:
             watch = self._watches[user_id] = Watch(look, self._interval, revision)
         watch.tell(revision)
-        listener = Listener(watch)
+        listener = Subscription(watch)
         watch.listeners.add(listener)
         self._count += 1
         try:
