@@ -26,6 +26,7 @@ from backend.app.auth.tokens import Parties, TokenVerifier
 from backend.app.config import Settings
 from backend.app.db.citus import ClusterDatabase
 from backend.app.db.database import Database
+from backend.app.db.row_security import Expectations
 from backend.app.middleware.jwt import AuthenticationMiddleware
 from backend.app.middleware.limits import LimitsMiddleware
 from backend.app.middleware.observe import ObserveMiddleware, configure_logging
@@ -33,6 +34,7 @@ from backend.app.middleware.path_guard import PathGuardMiddleware
 from backend.app.middleware.rate_limit import AnonymousRateLimit, UserRateLimit
 from backend.app.problems import StartupError
 from backend.app.ratelimit.limiter import RateLimit
+from backend.app.repositories.idempotency import KeyLimits
 from backend.app.routes import account, batch, changes, events, health, tags, tasks, transfer
 from backend.app.server import shutdown
 from backend.app.server.protocol import HEAD_LIMITS
@@ -132,7 +134,10 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.writes = IdempotentWrites(
-        wait_seconds=max(settings.request_timeout - BEFORE_DEADLINE, 0), kept_seconds=settings.idempotency_ttl
+        wait_seconds=max(settings.request_timeout - BEFORE_DEADLINE, 0),
+        limits=KeyLimits(
+            settings.idempotency_ttl, settings.max_idempotency_keys_per_user, settings.max_idempotency_bytes_per_user
+        ),
     )
     app.state.answers = ResponseCache(max_bytes=settings.response_cache_bytes, max_age=settings.response_cache_max_age)
     app.state.remote_keys = remote_keys
@@ -270,6 +275,7 @@ def _database(app: FastAPI, url: str) -> Database:
         "prepare": settings.database_prepare,
         "on_isolation_failure": _end_program,
         "metrics": app.state.metrics,
+        "expectations": Expectations(role=settings.database_role, no_neighbours=settings.environment != "development"),
     }
     tracing: Tracing | None = app.state.tracing
     if tracing is None:

@@ -5,6 +5,7 @@ Citus hands `SET LOCAL` on to the nodes that hold the rows only where it is a me
 """
 
 import contextlib
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,20 +18,26 @@ from backend.app.db.statement import OWNER, Row, Statement
 class ClusterDatabase(Database):
     """The database behind the API where DATABASE_CLUSTER is set. Works on a single PostgreSQL as well."""
 
-    _wall_parameters = row_security.PARAMETERS_OF_A_CLUSTER
-
-    def __init__(self, url: str, *, statement_timeout: float, **options: Any) -> None:
-        """As `Database`; the user of the URL must be `tasks_api`."""
-        super().__init__(url, statement_timeout=statement_timeout, **options)
+    def __init__(
+        self,
+        url: str,
+        *,
+        statement_timeout: float,
+        expectations: row_security.Expectations = row_security.Expectations(),  # noqa: B008 - it never changes
+        **options: Any,
+    ) -> None:
+        """As `Database`; the user of the URL must be the role that the tables are confined to."""
+        expectations = dataclasses.replace(expectations, cluster=True)
+        super().__init__(url, statement_timeout=statement_timeout, expectations=expectations, **options)
         milliseconds = round(statement_timeout * 1000)
         self._opening = (
             "BEGIN",
             f"SET LOCAL {row_security.OWNER_SETTING} = %({OWNER})s",
+            row_security.SEARCH_PATH.removesuffix("; "),
             f"SET LOCAL statement_timeout = {milliseconds}",
             # A process that stops between two messages must not keep the locks.
             f"SET LOCAL idle_in_transaction_session_timeout = {milliseconds}",
         )
-        self._turn = f"SELECT pg_advisory_xact_lock(hashtextextended(%({OWNER})s, 0))"
 
     async def run(self, statement: Statement, owner: str, parameters: Mapping[str, Any]) -> list[Row]:
         """As `Database.run`; when Unavailable is raised, the statement may have been committed."""
@@ -39,4 +46,4 @@ class ClusterDatabase(Database):
 
     def transaction(self, owner: str) -> contextlib.AbstractAsyncContextManager[OwnerSession]:
         """As `Database.transaction`."""
-        return self._together(owner, "", *self._opening, self._turn)
+        return self._together(owner, "", *self._opening, row_security.LOCK_LIST)

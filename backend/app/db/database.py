@@ -50,8 +50,6 @@ log = logging.getLogger("tasks")
 class Database:
     """The database behind the API. It may be away when the program starts; it must be walled before it is used."""
 
-    _wall_parameters: Mapping[str, Any] = row_security.PARAMETERS
-
     def __init__(
         self,
         url: str,
@@ -63,13 +61,17 @@ class Database:
         on_isolation_failure: Callable[[StartupError], None],
         prepare: Prepare = "auto",
         metrics: "Metrics | None" = None,
+        expectations: row_security.Expectations | None = None,
     ) -> None:
         """Timeouts in seconds. `on_isolation_failure` is called when a wall turns out to be missing while serving.
 
         `prepare` tells whether each connection prepares its statements once: "auto" unless the URL names a pooler.
 
+        `expectations` is what the database must be beyond the walls.
+
         Raises StartupError for a URL that libpq cannot read.
         """
+        self._expectations = expectations or row_security.Expectations()
         try:
             self._dsn = parse_dsn(url)
         except psycopg2.Error:
@@ -78,19 +80,8 @@ class Database:
         self._connect_timeout = connect_timeout
         self._on_missing_wall = on_isolation_failure
         self._metrics = metrics
-        # app.user_id is what the policies compare with; SET LOCAL ends with the transaction, so a pooler hands on
-        # nothing.
-        self._prelude = (
-            f"SET LOCAL ROLE {row_security.ROLE}; SET LOCAL {row_security.OWNER_SETTING} = %({OWNER})s; "
-            f"SET LOCAL statement_timeout = {round(statement_timeout * 1000)}; "
-        )
-        # One at a time for each owner, or two that touch the same rows in another order would wait for each other; and
-        # not for ever, where this process stops in the middle.
-        self._begin = (
-            f"BEGIN; {self._prelude}"
-            f"SET LOCAL idle_in_transaction_session_timeout = {round(statement_timeout * 1000)}; "
-            f"SELECT pg_advisory_xact_lock(hashtextextended(%({OWNER})s, 0)); "
-        )
+        self._statement_timeout = statement_timeout
+        self._prelude = self._begin = ""
         self._pool = Pool(
             self._connect,
             size=pool_size,
@@ -102,6 +93,22 @@ class Database:
         self._doubts: deque[float] = deque(maxlen=PREPARED_DOUBTS_MAX)
         self._isolation_verified = False
         self._isolation_check: asyncio.Task[None] | None = None
+
+    def _become(self, role: str) -> None:
+        """Send what follows as the role that the database confines."""
+        milliseconds = round(self._statement_timeout * 1000)
+        # app.user_id is what the policies compare with; SET LOCAL ends with the transaction, so a pooler hands on
+        # nothing.
+        self._prelude = (
+            f"SET LOCAL ROLE {row_security.quoted(role)}; SET LOCAL {row_security.OWNER_SETTING} = %({OWNER})s; "
+            f"{row_security.SEARCH_PATH}SET LOCAL statement_timeout = {milliseconds}; "
+        )
+        # One at a time for each owner, or two that touch the same rows in another order would wait for each other; and
+        # not for ever, where this process stops in the middle.
+        self._begin = (
+            f"BEGIN; {self._prelude}SET LOCAL idle_in_transaction_session_timeout = {milliseconds}; "
+            f"{row_security.LOCK_LIST}; "
+        )
 
     async def run(self, statement: Statement, owner: str, parameters: Mapping[str, Any]) -> list[Row]:
         """Run one prepared statement as the role that row-level security confines to `owner`.
@@ -126,13 +133,15 @@ class Database:
         Statements are sent in full: a prepared one in doubt would undo what was done.
         Raises Unavailable (or a kind of it); when that happens at the end, the transaction may have been committed.
         """
-        return self._together(owner, self._begin)
+        return self._together(owner)
 
     @contextlib.asynccontextmanager
-    async def _together(self, owner: str, begin: str, *before: str) -> AsyncIterator["OwnerSession"]:
+    async def _together(self, owner: str, begin: str | None = None, *before: str) -> AsyncIterator["OwnerSession"]:
         """A transaction that `begin` opens, in front of its first statement; `before` goes ahead in messages alone."""
         if not self._isolation_verified:
             await self.check()
+        if begin is None:
+            begin = self._begin
         connection = await self._pool.acquire()
         transaction = Transaction(connection, begin, before, self._raise_problem)
         try:
@@ -185,18 +194,13 @@ class Database:
         self._isolation_verified = not look.cancelled() and look.exception() is None
 
     async def _verify_isolation(self) -> None:
-        faults = await self._execute(row_security.FAULTS, self._wall_parameters)
-        sentences = {kind: "; ".join(s for k, s in faults if k == kind) for kind, _ in faults}
-        if row_security.NOT_MIGRATED in sentences:
-            reason = sentences[row_security.NOT_MIGRATED]
-            log.warning("database is not migrated: run `alembic upgrade head`", extra={"fields": {"reason": reason}})
+        found = await self._execute(row_security.FAULTS, self._expectations.parameters())
+        role, not_migrated = row_security.verdict(found)
+        if role is None:
+            fields = {"reason": not_migrated}
+            log.warning("database is not migrated: run `alembic upgrade head`", extra={"fields": fields})
             raise problems.DatabaseUnavailable("The database is not migrated to this version yet.")
-        if row_security.WALL_MISSING in sentences:
-            reason = sentences[row_security.WALL_MISSING]
-            raise StartupError(
-                f"Refusing to serve: the database would not confine a user to their own rows: {reason}. "
-                "Run `alembic upgrade head` as the owner of the tables, or undo what was changed by hand."
-            )
+        self._become(role)
 
     async def _execute(self, text: str, parameters: Mapping[str, Any], prepared: Statement | None = None) -> list[Row]:
         """The rows of the text, or of the prepared statement after it: in full, if that is not as we left it."""

@@ -8,6 +8,10 @@ import psycopg2
 
 from backend.app.db.connection import Connection
 from backend.app.db.statement import OWNER, Row, Statement
+from backend.app.domain.revisions import first_revision
+
+# What a transaction begins a list with that is not there yet.
+FIRST_REVISION = "first_revision"
 
 
 class StatementRunner(Protocol):
@@ -37,7 +41,7 @@ class Transaction:
 
     async def run(self, statement: Statement, owner: str, parameters: Mapping[str, Any]) -> list[Row]:
         """As `Database.run`, in this transaction."""
-        values = {**parameters, OWNER: owner}
+        values = {FIRST_REVISION: first_revision(), **parameters, OWNER: owner}
         text = statement.text
         if not self._begun:
             self._begun = True
