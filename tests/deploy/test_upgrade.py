@@ -152,7 +152,9 @@ def passes(project: Path) -> tuple[int, str]:
 
 def test_the_release_before_passes_its_tests_on_this_schema(tmp_path: Path) -> None:
     """Its program and its tests, with the migrations of today."""
-    with tarfile.open(fileobj=io.BytesIO(git("archive", release_before()))) as files:
+    # Into a file: what a program prints is searched for secrets, and tests are full of samples.
+    git("archive", f"--output={tmp_path / 'before.tar'}", release_before())
+    with tarfile.open(tmp_path / "before.tar") as files:
         files.extractall(tmp_path, filter="data")
     shutil.copytree(PROJECT_ROOT / VERSIONS, tmp_path / VERSIONS, dirs_exist_ok=True)
 

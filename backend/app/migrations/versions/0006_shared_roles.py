@@ -33,7 +33,7 @@ BEGIN
       'ALTER POLICY %1$I ON public.%2$I TO {roles}', policy.polname, policy.relname, policy.shared, policy.own);
   END LOOP;
 END $$
-"""
+"""  # noqa: S608 - put together of constants
 
 
 KEEP_OWN = _policies("%4$I")
