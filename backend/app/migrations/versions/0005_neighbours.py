@@ -48,8 +48,8 @@ BEGIN
 END $$
 """
 
-# Who serves this database goes on serving it: the members of the shared role that may connect to it by name, or all of
-# them where no other database has anything to do with that role.
+# Who serves this database goes on serving it: the members of the shared role that were let into it by name. Others may
+# serve another database of the server; where they serve this one, the check at the app's start says what to grant.
 MEMBERS = f"""
 DO $$ DECLARE {NAMES} member record;
 BEGIN
@@ -57,13 +57,9 @@ BEGIN
     FOR member IN
       SELECT r.rolname FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member
       WHERE m.roleid = (SELECT oid FROM pg_roles WHERE rolname = shared[n])
-        AND NOT r.rolsuper AND r.rolname <> current_user AND (
-          EXISTS (
-            SELECT FROM pg_database d, aclexplode(d.datacl) a
-            WHERE d.datname = current_database() AND a.grantee = r.oid AND a.privilege_type = 'CONNECT')
-          OR NOT EXISTS (
-            SELECT FROM pg_shdepend s JOIN pg_database d ON d.oid = s.dbid
-            WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = m.roleid AND d.datname <> current_database()))
+        AND NOT r.rolsuper AND r.rolname <> current_user AND EXISTS (
+          SELECT FROM pg_database d, aclexplode(d.datacl) a
+          WHERE d.datname = current_database() AND a.grantee = r.oid AND a.privilege_type = 'CONNECT')
     LOOP
       BEGIN
         EXECUTE format('GRANT %I TO %I', own[n], member.rolname);

@@ -40,6 +40,15 @@ KEEP_OWN = _policies("%4$I")
 KEEP_BOTH = _policies("%3$I, %4$I")
 
 
+# An administrator may have dropped them meanwhile.
+_MAKE = """
+DO $$ BEGIN
+  CREATE ROLE {role} NOLOGIN NOINHERIT;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+END $$
+"""
+
+
 def upgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
     op.execute(KEEP_OWN)
@@ -54,6 +63,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
+    for role in ("tasks_api", "tasks_purge"):
+        op.execute(_MAKE.format(role=role))
     for table in TABLES:
         op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON public.{table} TO tasks_api")
     op.execute("GRANT SELECT, UPDATE, DELETE ON public.deleted_tasks TO tasks_purge")
