@@ -66,7 +66,7 @@ READ = ("SET LOCAL app.user_id = 'alice'", "SELECT count(*) FROM tasks")
 
 
 def test_two_deployments_of_one_server_cannot_name_each_others_users(both: Server) -> None:
-    """Both come from the role that releases before shared, filled; each goes on serving, and reads no other any more."""
+    """Both come from the role that they shared, filled; each goes on serving, and reads no other any more."""
     for name in ("one", "two"):
         both.execute(f"CREATE ROLE {name}_owner LOGIN CREATEROLE")
         both.execute(f"CREATE ROLE {name}_app LOGIN")
@@ -127,7 +127,7 @@ def test_the_setting_names_the_role(both: Server) -> None:
 
 
 async def test_what_others_create_is_never_called(both: Server) -> None:
-    """In development, too, where nobody looks at who may CREATE: neither by a statement nor by the check of the walls."""
+    """Where nobody looks at who may CREATE, too: neither by a statement nor by the check of the walls."""
     both.execute("CREATE DATABASE open_to_all")
     embedded.bring_up_to_date(both.database_url("open_to_all"))
     both.execute(f"CREATE ROLE served LOGIN IN ROLE {both.role(database='open_to_all')}")

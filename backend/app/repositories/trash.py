@@ -20,7 +20,7 @@ from sqlalchemy import (
 
 from backend.app.db.session import OwnerSession
 from backend.app.models import purged_contents
-from backend.app.repositories.mapping import DELETED, LISTS, bump_revision, owner, plain
+from backend.app.repositories.mapping import DELETED, LISTS, owner, plain
 from backend.app.repositories.scoping import compile_scoped
 
 # How many tasks one delete purges or forgets at most: a lowered limit is reached step by step.
@@ -51,7 +51,9 @@ def _purge() -> Update:
         .cte("purged")
     )
     gone = select(func.count()).select_from(purged).scalar_subquery()
-    return bump_revision(trash_count=LISTS.c.trash_count - gone, tombstone_count=LISTS.c.tombstone_count + gone)
+    # No new revision: those that purged tasks were deleted with are what clients hear of.
+    counts = {"trash_count": LISTS.c.trash_count - gone, "tombstone_count": LISTS.c.tombstone_count + gone}
+    return update(LISTS).values(**counts).where(LISTS.c.user_id == owner)
 
 
 def _forget() -> Update:
