@@ -121,7 +121,7 @@ def test_the_readme_has_every_route() -> None:
     assert [route for route in sorted(short) if f"`{route}`" not in readme] == []
 
 
-def test_no_old_name_is_left() -> None:
+def test_every_named_module_exists() -> None:
     """A page that names a module names one that there is."""
     app = PROJECT_ROOT / "backend/app"
     named = {
