@@ -121,6 +121,15 @@ def test_the_readme_has_every_route() -> None:
     assert [route for route in sorted(short) if f"`{route}`" not in readme] == []
 
 
+def test_every_module_is_on_the_map() -> None:
+    """docs/architecture.md names each module of the application, or the package that it lies in."""
+    page = (DOCS / "architecture.md").read_text()
+    app = PROJECT_ROOT / "backend/app"
+    modules = [path.relative_to(app).as_posix() for path in app.rglob("*.py") if path.name != "__init__.py"]
+
+    assert [name for name in modules if f"`{name}`" not in page and f"`{name.partition('/')[0]}/`" not in page] == []
+
+
 def test_every_named_module_exists() -> None:
     """A page that names a module names one that there is."""
     app = PROJECT_ROOT / "backend/app"
