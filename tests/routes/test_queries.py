@@ -1,7 +1,6 @@
 """Filters that combine and orders that hold: against a model of a few lines, and by hand where it is about time."""
 
 import random
-import unicodedata
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -9,6 +8,7 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
+from backend.app.domain import keys
 from backend.app.domain.enums import Sort
 from tests.conftest import Client, MakeClient
 from tests.routes.test_tasks import create, path
@@ -29,15 +29,10 @@ def due_at(task: Task) -> datetime:
     return datetime.fromisoformat(due)
 
 
-def title_key(task: Task) -> str:
-    letters = unicodedata.normalize("NFKD", task["title"].casefold())
-    return "".join(letter for letter in letters if not unicodedata.combining(letter))
-
-
 KEYS: dict[str, Any] = {
     "created": lambda task: -task["id"],
     "updated": lambda task: -task["revision"],
-    "title": lambda task: (title_key(task).encode(), task["id"]),
+    "title": lambda task: (keys.title_key(task["title"]).encode(), task["id"]),
     "due_date": lambda task: (due_at(task), task["id"]),
     "priority": lambda task: (-PRIORITIES.index(task["priority"]), -task["id"]),
 }
@@ -48,7 +43,7 @@ def expected(tasks: list[Task], query: Query) -> list[int]:
 
     def meets(task: Task) -> bool:
         now, tags = datetime.now(UTC), [tag.casefold() for tag in task["tags"]]
-        text = (task["title"] + "\n" + (task["description"] or "")).lower()
+        texts = (keys.title_key(task["title"]), keys.description_key(task["description"] or ""))
         overdue = not task["completed"] and due_at(task) < now
         priorities = [None if value == "none" else value for name, value in query if name == "priority"]
         one = dict(query)
@@ -60,7 +55,7 @@ def expected(tasks: list[Task], query: Query) -> list[int]:
             and ("due_before" not in one or due_at(task) < datetime.fromisoformat(one["due_before"]))
             and ("due_after" not in one or datetime.fromisoformat(one["due_after"]) <= due_at(task) < FOREVER)
             and ("parent_id" not in one or str(task["parent_id"] or "none") == one["parent_id"])
-            and ("q" not in one or one["q"].lower() in text)
+            and ("q" not in one or any(keys.search_key(one["q"]) in text for text in texts))
         )
 
     sort = dict(query).get("sort", "created")
