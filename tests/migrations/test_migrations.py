@@ -83,7 +83,7 @@ def test_titles_that_were_there_are_sorted_with_the_others(debian_server: Server
 
 def test_migrations_side_by_side_make_the_role_once(tmp_path: Path) -> None:
     """Roles belong to the cluster: eight programs that migrate eight databases at once all succeed."""
-    migrate = "import sys; from backend.app import embedded; embedded.bring_up_to_date(sys.argv[1])"
+    migrate = "import sys; from backend.app.db import embedded; embedded.bring_up_to_date(sys.argv[1])"
     with embedded.joined(tmp_path / "data") as url:
         server = Server(url)
         for number in range(8):
