@@ -313,7 +313,9 @@ class TaskRepository:
             if not await self.session.rows(GET, task_id=parameters["task_id"]):
                 raise problems.TaskNotFound
             return None
-        found = await self.session.rows(write.conditional, **parameters, expected=list(expected))
+        if expected.any_of is None or expected.none_of:  # seldom: it is compared under the list's lock
+            return None
+        found = await self.session.rows(write.conditional, **parameters, expected=list(expected.any_of))
         if not found:
             raise problems.TaskNotFound
         *written, alone = found[0]
