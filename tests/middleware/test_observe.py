@@ -18,8 +18,9 @@ from starlette.types import Message, Receive, Scope, Send
 from backend.app import problems
 from backend.app.main import create_app
 from backend.app.middleware.observe import BufferedHandler, JSONFormatter, ObserveMiddleware, configure_logging
-from tests.conftest import client_for, new_user, running, settings_for, token
 from tests.middleware.test_path_guard import HTTP, bearer, exchange, request, served
+from tests.support.applications import client_for, running, settings_for
+from tests.support.tokens import new_user, token
 
 MEMBERS = ["time", "level", "event", "method", "route", "status", "ms", "request_id", "user_id"]
 MADE = re.compile(r"[0-9a-f]{16}")
