@@ -23,10 +23,10 @@ from joserfc.jwk import OctKey
 
 from backend.app.config import PROJECT_ROOT, Settings
 from backend.app.db import embedded
-from backend.app.db.citus import ClusterDatabase
+from backend.app.db.citus import CITUS
 from backend.app.db.database import Database
 from backend.app.main import create_app
-from backend.app.middleware.observe import JSONFormatter
+from backend.app.observability.logging import JSONFormatter
 from backend.app.problems import StartupError
 from tests.support import cluster, leaks, postgres
 from tests.support.cluster import ClusterServer
@@ -333,8 +333,9 @@ async def database_for(url: str, **changes: Any) -> AsyncIterator[Database]:
         "on_isolation_failure": _raise,
         "prepare": _ways.get("database_prepare", "auto"),
     }
-    kind = ClusterDatabase if "database_cluster" in _ways else Database
-    database = kind(url, **{**options, **changes})
+    if "database_cluster" in _ways:
+        options["preamble"] = CITUS
+    database = Database(url, **{**options, **changes})
     try:
         yield database
     finally:
