@@ -62,6 +62,7 @@ class ErrorsMiddleware:
             nonlocal has_begun
             if message["type"] == "http.response.start":
                 has_begun = True
+                self.observer.answer_started(scope)
                 message["headers"] = [
                     *message.get("headers", ()),
                     id_header,

@@ -45,6 +45,9 @@ class Observer:
         """The time that a statement, or a transaction, takes in the database."""
         return _NOTHING
 
+    def answer_started(self, scope: Scope) -> None:
+        """The head of an answer is about to be sent, also of one that is a problem."""
+
     def request_answered(self, scope: Scope, status: int, seconds: float) -> None:
         """A request has ended; `status` is 499 if the client was gone before. For its route see `route_of`."""
 
@@ -87,6 +90,10 @@ class Observers(Observer):
             for observer in self._observers:
                 stack.enter_context(observer.statement(name))
             yield
+
+    def answer_started(self, scope: Scope) -> None:
+        for observer in self._observers:
+            observer.answer_started(scope)
 
     def request_answered(self, scope: Scope, status: int, seconds: float) -> None:
         for observer in self._observers:

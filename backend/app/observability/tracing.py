@@ -94,8 +94,8 @@ class Tracing(Observer):
             ending.start()
             ending.join(ENDING_SECONDS)
 
-    def request_answered(self, scope: Scope, status: int, seconds: float) -> None:  # noqa: ARG002 - FastAPI sets them
-        """Name the request's span after its route."""
+    def answer_started(self, scope: Scope) -> None:
+        """Name the request's span after its route; FastAPI ends the span with the answer."""
         span, route = trace.get_current_span(), route_of(scope)
         if route is not None and isinstance(span, ReadableSpan):
             method = (span.attributes or {})["http.request.method"]
