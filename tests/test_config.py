@@ -268,10 +268,3 @@ def test_the_example_describes_every_setting_with_its_default() -> None:
         shown = ",".join(default) if isinstance(default, tuple) else default
         if text:
             assert str(shown).removesuffix(".0").lower() == text.lower()
-
-
-def test_the_readme_names_every_setting() -> None:
-    """The settings table of the README is complete."""
-    readme = (PROJECT_ROOT / "README.md").read_text()
-
-    assert [name for name in Settings.model_fields if f"`{name.upper()}`" not in readme] == []

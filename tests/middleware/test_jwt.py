@@ -109,7 +109,7 @@ async def test_a_bad_token_is_answered_word_for_word(app: FastAPI, text: str, se
     ]
     assert answer.json() == {
         "type": "urn:tasks:problem:invalid-token",
-        "title": "The token is not valid",
+        "title": "Invalid token",
         "status": 401,
         "detail": sentence,
         "instance": "urn:tasks:request:r1",

@@ -194,7 +194,7 @@ async def test_a_403_names_nobody(app: FastAPI) -> None:
     assert answers[0].content == answers[1].content
     assert answers[0].json() == {
         "type": "urn:tasks:problem:user-mismatch",
-        "title": "This path belongs to another user",
+        "title": "The path belongs to another user",
         "status": 403,
         "detail": "The user id in the path must be the one in the token.",
         "instance": "urn:tasks:request:same",

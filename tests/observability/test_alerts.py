@@ -1,4 +1,4 @@
-"""README's "Watching it" with a real Prometheus: it finds every process, and answers every query."""
+"""docs/observability.md with a real Prometheus: it finds every process, and answers every query."""
 
 import asyncio
 import contextlib
@@ -25,8 +25,7 @@ from tests.support.programs import free_port, serving, until
 from tests.support.scraping import free_ports
 
 PROMETHEUS, PROMTOOL = shutil.which("prometheus"), shutil.which("promtool")
-README = (PROJECT_ROOT / "README.md").read_text()
-WATCHING = README[README.index("## Watching it") : README.index("## How fast")]
+WATCHING = (PROJECT_ROOT / "docs/observability.md").read_text()
 WORKERS = 2
 TASK = {"title": leaks.TITLE, "description": leaks.DESCRIPTION}
 
@@ -62,7 +61,7 @@ class Prometheus:
 
 @contextlib.contextmanager
 def prometheus(folder: Path, metrics_port: int) -> Iterator[Prometheus]:
-    """It scrapes as the README says, but on the test's ports, and oftener."""
+    """It scrapes as the page says, but on the test's ports, and oftener."""
     ports = iter(range(metrics_port, metrics_port + WORKERS + 1))
     first, *_ = re.findall(r'"127\.0\.0\.1:\d+"', SCRAPING)
     targets = ", ".join(f'"127.0.0.1:{port}"' for port in ports)
@@ -132,7 +131,7 @@ class Load:
         assert answer.status_code in (200, 201, 401, 429, 503), answer.text
 
 
-async def test_prometheus_finds_all_processes_and_answers_the_readme(server: Server, tmp_path: Path) -> None:
+async def test_prometheus_finds_all_processes_and_answers_the_page(server: Server, tmp_path: Path) -> None:
     """Each query with numbers, and what it has counted is what was sent; each alert is one that it can evaluate."""
     ports, metrics_port = [free_port() for _ in range(WORKERS)], free_ports(WORKERS + 1)
     settings = {
@@ -176,7 +175,7 @@ def test_the_alerts_are_well_formed(tmp_path: Path) -> None:
     assert judged.returncode == 0, judged.stdout + judged.stderr
 
 
-def test_every_metric_is_in_the_readme() -> None:
+def test_every_metric_is_on_the_page() -> None:
     """And nothing else is asked for."""
     source = (PROJECT_ROOT / "backend/app/observability/metrics.py").read_text()
     measured = set(re.findall(r'"(tasks_\w+)"', source))

@@ -41,6 +41,7 @@ VALUES: dict[str, Any] = {
     "title": "changed",
     "title_key": "changed",
     "description": None,
+    "description_key": None,
     "describe": True,
     "reschedule": True,
     "replace": False,

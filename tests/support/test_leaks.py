@@ -55,7 +55,7 @@ PLANTED = """
 import logging, subprocess, sys
 import pytest
 from backend.app.observability.logging import configure_logging
-from tests import leaks
+from tests.support import leaks
 from tests.conftest import SECRET, token
 
 

@@ -27,7 +27,6 @@ FUNCTIONS = frozenset(
         "count",
         "greatest",
         "least",
-        "lower",
         "max",
         "min",
         "now",

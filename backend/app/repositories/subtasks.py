@@ -3,7 +3,7 @@
 Each is a transaction that locks the caller's list first, so that nothing of theirs changes between its statements.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -33,6 +33,7 @@ from backend.app.db.session import OwnerSession
 from backend.app.domain import recurrence
 from backend.app.domain.enums import RecurrenceFrom
 from backend.app.domain.plan import check_plan
+from backend.app.domain.preconditions import Precondition
 from backend.app.repositories.mapping import (
     DELETED,
     LISTS,
@@ -51,8 +52,8 @@ from backend.app.repositories.queries import GET
 from backend.app.repositories.scoping import compile_scoped
 from backend.app.schemas.task import Changes
 
-# Revisions from which an If-Match may be satisfied (empty: from none); None where the request has no such condition.
-Expected = Sequence[int] | None
+# None where the request has no condition.
+Expected = Precondition | None
 
 _mine = TASKS.c.user_id == owner
 _completed = VALUES["completed"]
@@ -262,7 +263,7 @@ class TaskTree:
 def _as_expected(found: list[Task], expected: Expected) -> Task:
     if not found:
         raise problems.TaskNotFound
-    if expected is not None and found[0]["revision"] not in expected:
+    if expected is not None and not expected.holds(found[0]["revision"]):
         raise problems.PreconditionFailed
     return found[0]
 

@@ -187,6 +187,7 @@ UPDATE = _changed(
     title=func.coalesce(VALUES["title"], TASKS.c.title),
     title_key=func.coalesce(VALUES["title_key"], TASKS.c.title_key),
     description=case((_describe, VALUES["description"]), else_=TASKS.c.description),
+    description_key=case((_describe, VALUES["description_key"]), else_=TASKS.c.description_key),
     completed=func.coalesce(VALUES["completed"], TASKS.c.completed),
     completed_at=completion(func.coalesce(VALUES["completed"], TASKS.c.completed)),
     priority=func.coalesce(VALUES["priority"], TASKS.c.priority),
@@ -202,7 +203,17 @@ DELETE = _deleted("delete a task")
 
 # What an update writes by itself; a null of these is one that leaves the column as it is.
 _UPDATED = (
-    *("title", "title_key", "description", "completed", "priority", "due_date", "due_at", "time_zone"),
+    *(
+        "title",
+        "title_key",
+        "description",
+        "description_key",
+        "completed",
+        "priority",
+        "due_date",
+        "due_at",
+        "time_zone",
+    ),
     *("tags", "tag_keys"),
 )
 # What a task repeats by, or belongs to, has to be looked at together with the rest of it.
@@ -306,7 +317,9 @@ class TaskRepository:
             if not await self.session.rows(GET, task_id=parameters["task_id"]):
                 raise problems.TaskNotFound
             return None
-        found = await self.session.rows(write.conditional, **parameters, expected=list(expected))
+        if expected.any_of is None or expected.none_of:  # seldom: it is compared under the list's lock
+            return None
+        found = await self.session.rows(write.conditional, **parameters, expected=list(expected.any_of))
         if not found:
             raise problems.TaskNotFound
         *written, alone = found[0]

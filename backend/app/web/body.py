@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.types import Receive
 
 from backend.app import problems
+from backend.app.web.headers import is_media_type
 from backend.app.web.services import services_of
 from backend.app.web.validation import _errors
 
@@ -101,10 +102,7 @@ async def _read(receive: Receive, limit: int) -> bytes:
 
 def _is_json(headers: list[tuple[bytes, bytes]], accepted: tuple[str, ...]) -> bool:
     fields: Mapping[bytes, bytes] = dict(headers)
-    media_type, _, parameters = fields.get(b"content-type", b"").decode("latin-1").lower().partition(";")
-    charset = parameters.replace(" ", "").replace('"', "")
-    return (
-        media_type.strip() in accepted
-        and charset in ("", "charset=utf-8")
-        and fields.get(b"content-encoding", b"identity").lower() == b"identity"
+    content_type = fields.get(b"content-type", b"").decode("latin-1")
+    return is_media_type(content_type, accepted) and (
+        fields.get(b"content-encoding", b"identity").strip().lower() == b"identity"
     )

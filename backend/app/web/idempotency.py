@@ -100,7 +100,9 @@ class IdempotentWrites:
 def _fingerprint(request: Request, document: Any) -> str:
     """What makes two requests the same: method, path, query, condition and contents."""
     scope = request.scope
-    conditions = [value.decode("latin-1") for name, value in scope["headers"] if name == b"if-match"]
+    conditions = [
+        value.decode("latin-1") for name, value in scope["headers"] if name in (b"if-match", b"if-none-match")
+    ]
     body = document if isinstance(document, dict | list) else None
     told = [scope["method"], scope["path"], scope["query_string"].decode("latin-1"), conditions, body]
     return hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -13,7 +13,7 @@ from typing import Annotated, Final
 
 from fastapi import Depends, Request
 
-from backend.app.web.conditional import etag, if_none_match_matches
+from backend.app.web.conditional import etag, if_none_match_matches, require_match
 from backend.app.web.responses import ApiResponse
 from backend.app.web.services import services_of
 
@@ -98,17 +98,19 @@ class CachedResponses:
 
     async def answer(
         self,
+        if_match: str | None,
         if_none_match: str | None,
         revision: Callable[[], Awaitable[int]],
         make: Callable[[], Awaitable[ApiResponse]],
     ) -> ApiResponse:
         """304 where the client has it already, the answer from before where that still holds, or else what is made.
 
-        `make` answers with the revision as ETag.
+        `make` answers with the revision as ETag. Raises PreconditionFailed where If-Match names another.
         """
         known = self._answers.find(self._user_id, self._key)
-        if known is not None or if_none_match is not None:
+        if known is not None or if_none_match is not None or if_match is not None:
             tag = etag(await revision())
+            require_match(if_match, tag)
             if if_none_match_matches(if_none_match, tag):
                 return ApiResponse(304, etag=tag)
             if known is not None and known.fields["etag"] == tag:
