@@ -63,6 +63,14 @@ async def test_development_brings_its_own_database() -> None:
     assert answers == [{"type": "lifespan.startup.complete"}, 200, {"type": "lifespan.shutdown.complete"}]
 
 
+async def test_the_application_keeps_its_services_in_one_place(database_url: str) -> None:
+    """`app.state` has nothing else, and what is in it cannot be exchanged."""
+    async with running(create_app(settings_for(database_url))) as app:
+        assert set(app.state._state) == {"services"}  # noqa: SLF001 - everything that is there
+        with pytest.raises(AttributeError):
+            app.state.services.settings = None
+
+
 async def test_a_refusal_to_start_is_one_sentence(server: Server) -> None:
     """The server is told the reason and no traceback."""
     with server.new_database() as name:

@@ -124,7 +124,7 @@ async def test_rotation_at_better_auth_needs_no_restart(database_url: str) -> No
 
 async def forget_the_last_look(app: FastAPI) -> None:
     """As if the cooldown had passed."""
-    app.state.remote_keys._looked = -1e9  # noqa: SLF001 - the alternative is to wait
+    app.state.services.remote_keys._looked = -1e9  # noqa: SLF001 - the alternative is to wait
 
 
 async def test_a_thousand_unknown_keys_are_one_fetch(database_url: str) -> None:

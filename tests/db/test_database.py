@@ -225,6 +225,33 @@ async def test_an_abandoned_statement_keeps_its_place_until_it_ends(database_url
         assert wire.connections == 2
 
 
+async def test_an_exception_beside_a_statement_of_its_transaction_is_raised_as_it_is(database_url: str) -> None:
+    """The connection can take no ROLLBACK then: it is given up, and nothing of the transaction is kept."""
+    async with wired(database_url, pool_size=1) as (wire, database):
+        owner = new_user()
+
+        async def write(session: OwnerSession) -> None:
+            await TaskRepository(session, max_tasks=1000, max_subtasks=10).create(TaskCreate(title="undone"))
+            await session.run(SLEEP, seconds=0.3)
+
+        async def fails() -> None:
+            await until(lambda: any("pg_sleep" in text for text in wire.texts))
+            raise ValueError
+
+        async def together() -> None:
+            async with database.transaction(owner) as session, asyncio.TaskGroup() as group:
+                group.create_task(write(session))
+                group.create_task(fails())
+
+        with pytest.raises(ExceptionGroup) as caught:
+            await together()
+        await until(lambda: not database._pool._draining)  # noqa: SLF001 - when the place is given back
+
+        assert [type(error) for error in caught.value.exceptions] == [ValueError]
+        assert await TaskQueries(OwnerSession(database, owner)).revision() == 0
+        assert wire.connections == 2
+
+
 async def test_an_abandoned_statement_that_never_ends_is_cut(database_url: str) -> None:
     """A server that stopped answering keeps a place no longer than statement_timeout and a grace."""
     async with wired(database_url, pool_size=1, statement_timeout=0.05) as (wire, database):

@@ -261,7 +261,7 @@ async def test_the_caller_is_in_the_scope(kind: str) -> None:
     )
 
     (scope,) = inner.scopes
-    assert scope["state"] == {"principal": Principal(user), "user_id": user}
+    assert scope["state"] == {"principal": Principal(user)}
     assert scope["user"] == Principal(user)
     assert scope["auth"].scopes == ["authenticated"]
 

@@ -224,12 +224,12 @@ async def test_the_guard_lets_through_what_is_public_or_ones_own(kind: str) -> N
     inner = Inner()
     guard = PathGuardMiddleware(inner, public_paths=frozenset({"/health"}))
     await guard({"type": kind, "path": "/health"}, nothing, nothing)
-    await guard({"type": kind, "path": "/api/u1/x", "user": Principal("u1")}, nothing, nothing)
+    await guard({"type": kind, "path": "/api/u1/x", "state": {"principal": Principal("u1")}}, nothing, nothing)
 
     with pytest.raises(problems.UserMismatch):
-        await guard({"type": kind, "path": "/api/u2/x", "user": Principal("u1")}, nothing, nothing)
+        await guard({"type": kind, "path": "/api/u2/x", "state": {"principal": Principal("u1")}}, nothing, nothing)
     with pytest.raises(problems.RouteNotFound):
-        await guard({"type": kind, "path": "/health/", "user": Principal("u1")}, nothing, nothing)
+        await guard({"type": kind, "path": "/health/", "state": {"principal": Principal("u1")}}, nothing, nothing)
 
     assert inner.reached == ["/health", "/api/u1/x"]
 

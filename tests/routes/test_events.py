@@ -259,7 +259,7 @@ async def test_a_reader_that_stalls_is_cut(database_url: str) -> None:
         await stream.revision()
         stream.reads.clear()
         await stream.ended()
-        assert app.state.streams._count == 0  # noqa: SLF001 - its place is free
+        assert app.state.services.subscriptions._count == 0  # noqa: SLF001 - its place is free
 
 
 async def test_an_ending_process_opens_no_stream(live: FastAPI, mine: Client) -> None:

@@ -8,7 +8,7 @@ import httpx
 from fastapi import FastAPI
 
 from backend.app.config import Settings
-from backend.app.db.citus import ClusterDatabase
+from backend.app.db.citus import CITUS
 from backend.app.db.database import Database
 from backend.app.problems import StartupError
 from tests.support import ways
@@ -39,8 +39,9 @@ async def database_for(url: str, **changes: Any) -> AsyncIterator[Database]:
         "on_isolation_failure": _raise,
         "prepare": ways.settings().get("database_prepare", "auto"),
     }
-    kind = ClusterDatabase if "database_cluster" in ways.settings() else Database
-    database = kind(url, **{**options, **changes})
+    if "database_cluster" in ways.settings():
+        options["preamble"] = CITUS
+    database = Database(url, **{**options, **changes})
     try:
         yield database
     finally:

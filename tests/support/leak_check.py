@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from backend.app.middleware.observe import JSONFormatter
+from backend.app.observability.logging import JSONFormatter
 from tests.support import leaks
 
 

@@ -54,7 +54,7 @@ def test_what_may_be_written_is_not(line: str) -> None:
 PLANTED = """
 import logging, subprocess, sys
 import pytest
-from backend.app.middleware.observe import configure_logging
+from backend.app.observability.logging import configure_logging
 from tests.support import leaks
 from tests.support.tokens import SECRET, token
 

@@ -59,7 +59,7 @@ _mine = TASKS.c.user_id == owner
 _completed = VALUES["completed"]
 
 LOCK = compile_scoped(
-    "lock the list",
+    "lock the list before its subtasks change",
     select(LISTS.c.revision, LISTS.c.task_count).where(LISTS.c.user_id == owner).with_for_update(key_share=True),
 )
 PARTS = compile_scoped(
@@ -166,10 +166,10 @@ TRASHED_PARTS = compile_scoped(
     .select_from(DELETED)
     .where(DELETED.c.user_id == owner, DELETED.c.deleted_with == task_id, _kept),
 )
-WRITE = compile_scoped("write a task", _write(), row_to_task)
-SETTLE = compile_scoped("complete a task with its subtasks", _settle(), row_to_task)
-REMOVE = compile_scoped("delete a task with its subtasks", _remove())
-BRING_BACK = compile_scoped("restore a task with its subtasks", _bring_back(), row_to_task)
+WRITE = compile_scoped("write a task", _write(), row_to_task, bumps_revision=True)
+SETTLE = compile_scoped("complete a task with its subtasks", _settle(), row_to_task, bumps_revision=True)
+REMOVE = compile_scoped("delete a task with its subtasks", _remove(), bumps_revision=True)
+BRING_BACK = compile_scoped("restore a task with its subtasks", _bring_back(), row_to_task, bumps_revision=True)
 
 
 class TaskTree:

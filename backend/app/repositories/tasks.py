@@ -147,7 +147,8 @@ def _changed(name: str, *only: ColumnElement[bool], **values: Any) -> _Write:
         return _beside_what_is_there(written, *only).add_cte(_if_written(written, bump_revision()))
 
     return _Write(
-        compile_scoped(name, plain(), row_to_task), compile_scoped(f"{name}, if it is as expected", conditional())
+        compile_scoped(name, plain(), row_to_task, bumps_revision=True),
+        compile_scoped(f"{name}, if it is as expected", conditional(), bumps_revision=True),
     )
 
 
@@ -170,12 +171,15 @@ def _deleted(name: str) -> _Write:
     plain = select(gone.c.id).add_cte(*others)
     gone, others = statement(_as_expected())
     conditional = _beside_what_is_there(select(gone.c.id).cte("written"), _alone).add_cte(*others)
-    return _Write(compile_scoped(name, plain), compile_scoped(f"{name}, if it is as expected", conditional))
+    return _Write(
+        compile_scoped(name, plain, bumps_revision=True),
+        compile_scoped(f"{name}, if it is as expected", conditional, bumps_revision=True),
+    )
 
 
 _done = func.coalesce(VALUES["completed"], not_(TASKS.c.completed))
 
-CREATE = compile_scoped("create a task", _create(), row_to_task)
+CREATE = compile_scoped("create a task", _create(), row_to_task, bumps_revision=True)
 UPDATE = _changed(
     "update a task",
     _alone,

@@ -17,9 +17,10 @@ from backend.app.schemas.transfer import Archive, Imported
 from backend.app.web.body import BodyLimit
 from backend.app.web.export_formats import FORMATS, Format
 from backend.app.web.headers import best_media_type
-from backend.app.web.openapi_fragments import BODY, CAPPED
+from backend.app.web.openapi_responses import BODY, CAPPED
 from backend.app.web.responses import ApiResponse, ApiStream
 from backend.app.web.route import StrictRoute, owner_session
+from backend.app.web.services import services_of
 
 router = APIRouter(prefix="/api/{user_id}", tags=["account"], route_class=StrictRoute)
 
@@ -62,7 +63,7 @@ async def export(tasks: Finder, accept: Accept = None) -> ApiStream:
 
 
 def import_repository(request: Request) -> ImportRepository:
-    settings = request.app.state.settings
+    settings = services_of(request.scope).settings
     return ImportRepository(
         owner_session(request), max_tasks=settings.max_tasks_per_user, max_subtasks=settings.max_subtasks
     )

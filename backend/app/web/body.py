@@ -11,6 +11,7 @@ from starlette.types import Receive
 
 from backend.app import problems
 from backend.app.web.headers import is_media_type
+from backend.app.web.services import services_of
 from backend.app.web.validation import _errors
 
 JSON = "application/json"
@@ -52,7 +53,7 @@ class _Body:
     async def read(self, request: Request) -> Any:
         """The JSON document, or NO_BODY: 413 as soon as it is too large, 415 unread where the headers say so."""
         headers = request.scope["headers"]
-        limit: int = getattr(request.app.state.settings, self.limit)
+        limit: int = getattr(services_of(request.scope).settings, self.limit)
         if _announced_length(headers) > limit:
             raise problems.BodyTooLarge(limit)
         acceptable = _is_json(headers, self.accepted)

@@ -15,6 +15,7 @@ from fastapi import Depends, Request
 
 from backend.app.web.conditional import etag, if_none_match_matches, require_match
 from backend.app.web.responses import ApiResponse
+from backend.app.web.services import services_of
 
 # Nobody takes more than this part of the memory from the others.
 SHARE: Final = 16
@@ -90,7 +91,7 @@ class CachedResponses:
 
     def __init__(self, request: Request) -> None:
         scope = request.scope
-        self._answers: ResponseCache = scope["app"].state.answers
+        self._answers: ResponseCache = services_of(scope).response_cache
         self._user_id: str = scope["state"]["principal"].user_id
         prefer = [value for name, value in scope["headers"] if name == b"prefer"]
         self._key: Key = (scope.get("root_path", ""), scope["path"], scope["query_string"], *prefer)
