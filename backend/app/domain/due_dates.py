@@ -104,6 +104,10 @@ def zone(name: str) -> tzinfo:
     return zoneinfo.ZoneInfo(name)
 
 
+def is_zone(name: str) -> bool:
+    return name in _names()
+
+
 def home(due: Due, time_zone: str | None) -> tzinfo:
     """Where a due date is local: in its time zone, else at its own offset, else in UTC. Raises ValueError."""
     return zone(time_zone) if time_zone is not None else timezone(due.offset or timedelta())
@@ -128,17 +132,22 @@ def local(due: Due, time_zone: str | None) -> datetime:
 def instant(text: str, time_zone: str | None) -> datetime:
     """The moment by which it has to be done: of a day, the last one in this zone, or in UTC.
 
-    Raises ValueError for what is no due date or no zone, and where that moment is out of range in UTC or in the zone.
+    Raises ValueError for what is no due date or no zone, and where that moment is out of range.
     """
     due = read(text)
     where = home(due, time_zone)
-    local(due, time_zone)
     try:
         if due.offset is None:
             return datetime.combine(due.wall, time.max, where).replace(fold=1).astimezone(UTC)
         return (due.wall - due.offset).replace(tzinfo=UTC)
     except OverflowError:
         raise ValueError(_OUT_OF_RANGE) from None
+
+
+def check(text: str, time_zone: str | None) -> None:
+    """Raises ValueError for a due date that is written now: its moment must be in range in UTC and in its zone."""
+    instant(text, time_zone)
+    local(read(text), time_zone)
 
 
 def beginning(text: str) -> datetime:

@@ -18,6 +18,7 @@ STEPS_MAX: Final = 4800
 _DAYS_A_WEEK: Final = 7
 _MONTHS_A_YEAR: Final = 12
 _FEBRUARY: Final = 2
+_MONTH_LENGTHS: Final = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _LAST_DAY: Final = date.max.toordinal()
 # The first day of each of 54 weeks.
 _WEEKLY: Final = sum(1 << day for day in range(0, 378, _DAYS_A_WEEK))
@@ -36,9 +37,10 @@ class _Span:
 
 
 def occurrences(rule: Rule, start: date) -> Iterator[date]:
-    """The days of the rule from this one on, which is among them only if the rule means it. COUNT and UNTIL are left out.
+    """The days of the rule from this one on, which is among them only if the rule means it.
 
-    Ends with the calendar (December 9999), or when none is found in 4,800 steps of the rule's frequency.
+    COUNT and UNTIL are left out. Ends with the calendar (December 9999), or when `STEPS_MAX` steps of the rule's
+    frequency had none.
     """
     rule = _with_defaults(rule, start)
     days = _IN_PERIODS[rule.frequency](rule, start)
@@ -106,9 +108,9 @@ def _monthly(rule: Rule, start: date) -> Iterator[int | None]:
         span = _Span(0, length)
         return _days(rule, weekday, [span], [span])
 
-    if not any(days(weekday, length) for weekday in range(_DAYS_A_WEEK) for length in range(28, 32)):
-        return
     month = start.year * _MONTHS_A_YEAR + start.month - 1
+    if not any(days(weekday, length) for length in _lengths(rule, month) for weekday in range(_DAYS_A_WEEK)):
+        return
     for number in range(month, (MAXYEAR + 1) * _MONTHS_A_YEAR, rule.interval):
         year, month_of_year = divmod(number, _MONTHS_A_YEAR)
         if rule.months and month_of_year + 1 not in rule.months:
@@ -119,9 +121,16 @@ def _monthly(rule: Rule, start: date) -> Iterator[int | None]:
         yield from _ordinals(found, first, start)
 
 
+def _lengths(rule: Rule, month: int) -> set[int]:
+    """How long the months are that a monthly rule can come to from this one on."""
+    every = {(month + step * rule.interval) % _MONTHS_A_YEAR + 1 for step in range(_MONTHS_A_YEAR)}
+    reached = every.intersection(rule.months) if rule.months else every
+    return {_length(number, leap=leap) for number in reached for leap in (False, True)}
+
+
 def _yearly(rule: Rule, start: date) -> Iterator[int | None]:
     @cache
-    def days(weekday: int, leap: bool) -> int:  # noqa: FBT001 - a key of the cache
+    def days(weekday: int, leap: bool) -> int:
         spans, offset = [], 0
         for month in range(1, _MONTHS_A_YEAR + 1):
             length = _length(month, leap=leap)
@@ -201,4 +210,4 @@ def _ordinals(days: int, first: date, start: date) -> Iterator[int | None]:
 
 
 def _length(month: int, *, leap: bool) -> int:
-    return calendar.mdays[month] + (month == _FEBRUARY and leap)
+    return _MONTH_LENGTHS[month - 1] + (month == _FEBRUARY and leap)

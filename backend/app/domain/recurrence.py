@@ -61,7 +61,7 @@ def _advance(rule: Rule, due: Due, text: str, time_zone: str | None, completed_a
     if last is not None and again > last:
         return None
     there = _written(again, due, time_zone)
-    dues.instant(there, time_zone)
+    dues.check(there, time_zone)
     return Next(there, text if left is None else _COUNT.sub(f"COUNT={left}", text))
 
 
