@@ -36,11 +36,11 @@ class _Span:
         return ((1 << self.length) - 1) << self.offset
 
 
-def occurrences(rule: Rule, start: date) -> Iterator[date]:
+def occurrences(rule: Rule, start: date, *, steps_max: int = STEPS_MAX) -> Iterator[date]:
     """The days of the rule from this one on, which is among them only if the rule means it.
 
-    COUNT and UNTIL are left out. Ends with the calendar (December 9999), or when `STEPS_MAX` steps of the rule's
-    frequency had none.
+    COUNT and UNTIL are left out. Ends with the calendar (December 9999), or when so many steps of the rule's frequency
+    had none.
     """
     rule = _with_defaults(rule, start)
     days = _IN_PERIODS[rule.frequency](rule, start)
@@ -48,7 +48,7 @@ def occurrences(rule: Rule, start: date) -> Iterator[date]:
     for day in days:
         if day is None:
             fruitless += 1
-            if fruitless >= STEPS_MAX:
+            if fruitless >= steps_max:
                 return
             continue
         fruitless = 0

@@ -13,7 +13,7 @@ from backend.app.problems import documented
 from backend.app.repositories.imports import ImportRepository
 from backend.app.repositories.queries import Page, TaskQueries
 from backend.app.routes.dependencies import Finder
-from backend.app.schemas.queries import PAGE_MAX, ExportQuery, TaskPageQuery
+from backend.app.schemas.queries import ExportQuery, TaskPageQuery
 from backend.app.schemas.transfer import Archive, Imported
 from backend.app.web.body import BodyLimit
 from backend.app.web.export_formats import FORMATS, CSVExport, Format
@@ -27,7 +27,9 @@ _RANGE = re.compile(
     r"(?P<type>\*/\*|[\w.+-]+/(\*|[\w.+-]+))\s*(;\s*q=(?P<q>0(\.[0-9]{0,3})?|1(\.0{0,3})?)\s*)?(;(?!\s*q=).*)?",
     re.ASCII,
 )
-_OLDEST_FIRST = TaskPageQuery(sort=Sort.CREATED_REVERSED, limit=PAGE_MAX)
+# So many rows are read in some milliseconds of the event loop, however long their texts are.
+EXPORT_PAGE = 200
+_OLDEST_FIRST = TaskPageQuery(sort=Sort.CREATED_REVERSED, limit=EXPORT_PAGE)
 
 Accept = Annotated[
     str | None,

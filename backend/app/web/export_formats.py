@@ -43,7 +43,7 @@ class Format(Protocol):
 class JSONExport:
     """What an import takes."""
 
-    tasks_at_once: ClassVar[int] = 100
+    tasks_at_once: ClassVar[int] = 50
 
     def __init__(self) -> None:
         self._first = True
@@ -90,7 +90,7 @@ class ICalendarExport:
     """RFC 5545: a VTODO for each task, a VTIMEZONE before the first one that is at home there."""
 
     # A zone that is met for the first time takes about a millisecond.
-    tasks_at_once: ClassVar[int] = 10
+    tasks_at_once: ClassVar[int] = 5
 
     def __init__(self) -> None:
         self._zones: set[str] = set()
