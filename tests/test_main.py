@@ -18,7 +18,9 @@ from backend.app import main
 from backend.app.config import PROJECT_ROOT, DatabaseSettings, Settings
 from backend.app.db import embedded
 from backend.app.main import create_app
-from tests.conftest import SECRET, Server, client_for, running, settings_for
+from tests.support.applications import client_for, running, settings_for
+from tests.support.postgres import Server
+from tests.support.tokens import SECRET
 
 
 @pytest.fixture(autouse=True)

@@ -14,8 +14,9 @@ from fastapi import FastAPI
 from backend.app import problems
 from backend.app.auth import jwks
 from backend.app.main import create_app
-from tests.conftest import client_for, new_user, running, settings_for, token
+from tests.support.applications import client_for, running, settings_for
 from tests.support.key_server import KeyServer, SigningKey, http, key_server
+from tests.support.tokens import new_user, token
 
 COOLDOWN = 30.0
 

@@ -26,8 +26,11 @@ from backend.app.main import create_app
 from backend.app.migrations import distribution
 from backend.app.models import metadata
 from backend.app.problems import StartupError
-from tests.conftest import Server, client_for, confined_login, new_user, running, settings_for
+from tests.conftest import confined_login
+from tests.support.applications import client_for, running, settings_for
+from tests.support.postgres import Server
 from tests.support.programs import clone, environment
+from tests.support.tokens import new_user
 from tests.support.wire import Wire, wire_to
 
 FAILING = f"DO $$ BEGIN RAISE SQLSTATE '%%s'; END $$; SELECT %({OWNER})s"

@@ -18,8 +18,10 @@ from backend.app.config import PROJECT_ROOT, DatabaseSettings
 from backend.app.db.session import OwnerSession
 from backend.app.db.statement import OWNER, Statement
 from backend.app.main import create_app
-from tests.conftest import Client, Server, client_for, database_for, new_user, running, settings_for
+from tests.support.applications import Client, client_for, database_for, running, settings_for
+from tests.support.postgres import Server
 from tests.support.servers import Pooler, pgbouncer
+from tests.support.tokens import new_user
 
 CLIENTS, SERVER_CONNECTIONS = 100, 5
 WHO = Statement("who", f"SELECT current_user, current_setting('app.user_id'), %({OWNER})s", ("role", "seen", "owner"))

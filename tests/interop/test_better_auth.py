@@ -14,9 +14,11 @@ import pytest
 from fastapi import FastAPI
 
 from backend.app.main import create_app
-from tests.conftest import SECRET, Server, client_for, running, settings_for
 from tests.interop.conftest import OLD_SECRET, PASSWORD, Person, note, signed_up
+from tests.support.applications import client_for, running, settings_for
+from tests.support.postgres import Server
 from tests.support.programs import clone, free_port, serving
+from tests.support.tokens import SECRET
 
 Take = Callable[[Person], Awaitable[dict[str, str]]]
 PAGE = "http://localhost:3000"

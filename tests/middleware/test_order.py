@@ -14,7 +14,8 @@ from backend.app.main import DOCUMENTATION_PATHS, create_app
 from backend.app.middleware.errors import ErrorsMiddleware
 from backend.app.middleware.limits import LimitsMiddleware
 from backend.app.middleware.path_guard import require_own
-from tests.conftest import Client, client_for, new_user, running, settings_for, token
+from tests.support.applications import Client, client_for, running, settings_for
+from tests.support.tokens import new_user, token
 
 ORIGIN = {"Origin": "http://localhost:3000"}
 NO_TOKEN = 'Bearer realm="tasks"'

@@ -17,7 +17,8 @@ from websockets.exceptions import InvalidStatus
 from backend.app import problems
 from backend.app.auth.principal import Principal
 from backend.app.middleware.path_guard import PathGuardMiddleware
-from tests.conftest import client_for, new_user, token
+from tests.support.applications import client_for
+from tests.support.tokens import new_user, token
 
 HTTP = ("httptools", "h11")
 

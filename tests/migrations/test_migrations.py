@@ -17,7 +17,7 @@ from alembic import command
 from backend.app.config import PROJECT_ROOT
 from backend.app.db import embedded
 from backend.app.domain import keys
-from tests.conftest import Server
+from tests.support.postgres import Server
 from tests.support.servers import debian_postgres
 
 VERSIONS = PROJECT_ROOT / "backend/app/migrations/versions"

@@ -19,10 +19,11 @@ import psycopg2
 import pytest
 
 from backend.app.config import PROJECT_ROOT
-from tests.conftest import SECRET, Server, new_user, token
 from tests.support import leaks
+from tests.support.postgres import Server
 from tests.support.programs import free_port, serving, until
 from tests.support.scraping import free_ports
+from tests.support.tokens import SECRET, new_user, token
 
 PROMETHEUS, PROMTOOL = shutil.which("prometheus"), shutil.which("promtool")
 WATCHING = (PROJECT_ROOT / "docs/observability.md").read_text()

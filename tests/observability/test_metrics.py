@@ -24,12 +24,14 @@ from backend.app.observability.metrics import Metrics
 from backend.app.observability.observer import Gauges
 from backend.app.problems import StartupError
 from tests.auth.test_tokens import REFUSED
-from tests.conftest import SECRET, Client, Server, client_for, database_for, new_user, running, settings_for, token
 from tests.routes.test_events import listening
 from tests.routes.test_tasks import create, path
 from tests.routes.test_transfer import task
+from tests.support.applications import Client, client_for, database_for, running, settings_for
+from tests.support.postgres import Server
 from tests.support.programs import PATIENCE_SECONDS, UVICORN, clone, environment, free_port, serving, until
 from tests.support.scraping import Series, named, scraped, text
+from tests.support.tokens import SECRET, new_user, token
 from tests.support.wire import Wire, wire_to
 from tests.web.test_retry import KEY
 
@@ -340,7 +342,7 @@ async def test_what_is_sent_makes_no_series_of_its_own(measured: Measured) -> No
 def test_off_is_not_even_loaded() -> None:
     """Neither Prometheus' library nor OpenTelemetry's SDK, nor what speaks to Redis."""
     program = (
-        "import sys; from backend.app.main import create_app; from tests.conftest import settings_for; "
+        "import sys; from backend.app.main import create_app; from tests.support.applications import settings_for; "
         "app = create_app(settings_for('postgresql://h/d')); "
         "off = ('prometheus_client', 'opentelemetry.sdk', 'requests', 'limits', 'redis'); "
         "print([name for name in sys.modules if name.startswith(off)])"

@@ -14,10 +14,11 @@ from fastapi import FastAPI
 
 from backend.app.config import PROJECT_ROOT
 from backend.app.main import create_app
-from tests.conftest import SECRET, client_for, new_user, running, settings_for
 from tests.routes.test_tasks import create, path
+from tests.support.applications import client_for, running, settings_for
 from tests.support.collector import Collector, Span, collecting
 from tests.support.programs import PATIENCE_SECONDS, UVICORN, environment, free_port, serving
+from tests.support.tokens import SECRET, new_user
 from tests.support.wire import wire_to
 from tests.web.test_retry import KEY
 

@@ -14,9 +14,11 @@ import pytest
 from fastapi import FastAPI
 
 from backend.app.main import create_app
-from tests.conftest import Client, client_for, messages, new_user, running, settings_for, token
 from tests.routes.test_tasks import create, path
+from tests.support.applications import Client, client_for, running, settings_for
 from tests.support.programs import SECRET, clone, free_port, serving, until
+from tests.support.tokens import new_user, token
+from tests.support.ways import messages
 from tests.support.wire import wire_to
 
 INTERVAL = 0.05

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from backend.app.main import create_app
-from tests.conftest import Client, Server, client_for, running, settings_for
 from tests.support import leaks
+from tests.support.applications import Client, client_for, running, settings_for
+from tests.support.postgres import Server
 
 MERGE_PATCH = {"content-type": "application/merge-patch+json"}
 

@@ -13,9 +13,11 @@ import icalendar
 import pytest
 
 from backend.app.main import create_app
-from tests.conftest import Client, MakeClient, client_for, new_user, running, settings_for
+from tests.conftest import MakeClient
 from tests.routes.test_planning import PLAN
 from tests.routes.test_tasks import create, path
+from tests.support.applications import Client, client_for, running, settings_for
+from tests.support.tokens import new_user
 from tests.support.wire import wire_to
 
 

@@ -10,7 +10,9 @@ import pytest
 from backend.app.main import create_app
 from backend.app.web.response_cache import OVERHEAD, SHARE, ResponseCache
 from backend.app.web.responses import ApiResponse
-from tests.conftest import Client, client_for, messages, new_user, running, settings_for
+from tests.support.applications import Client, client_for, running, settings_for
+from tests.support.tokens import new_user
+from tests.support.ways import messages
 from tests.support.wire import Wire, wire_to
 
 LONG = "A task with a description that would be seen on the wire. " * 15
