@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from backend.app.repositories.batch import BatchRepository
 from backend.app.schemas.batch import Batch, BatchResult
 from backend.app.web.body import BodyLimit
-from backend.app.web.openapi_fragments import BODY, CAPPED, CONDITIONAL
+from backend.app.web.openapi_responses import BODY, CAPPED, CONDITIONAL
 from backend.app.web.responses import ApiResponse
 from backend.app.web.route import StrictRoute, owner_session
 from backend.app.web.services import services_of

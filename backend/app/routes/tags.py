@@ -9,7 +9,7 @@ from backend.app.routes.dependencies import CallerLinks, Finder
 from backend.app.schemas.queries import PageQuery, TagCount
 from backend.app.web import pagination
 from backend.app.web.conditional import IfMatch, IfNoneMatch, etag
-from backend.app.web.openapi_fragments import CURSOR, INVALID, LINK, LIST_ETAG
+from backend.app.web.openapi_responses import CURSOR, INVALID, LINK, LIST_ETAG
 from backend.app.web.response_cache import Before
 from backend.app.web.responses import ApiResponse
 from backend.app.web.route import StrictRoute

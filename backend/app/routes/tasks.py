@@ -12,7 +12,7 @@ from backend.app.schemas.task import CompletedTask, Completion, ListedTask, Task
 from backend.app.web import pagination
 from backend.app.web.body import JSON, MERGE_PATCH, MediaTypes
 from backend.app.web.conditional import IfMatch, IfNoneMatch, IfNoneMatchOfWrite, etag, precondition, require_match
-from backend.app.web.openapi_fragments import (
+from backend.app.web.openapi_responses import (
     _COUNT,
     _ETAG,
     _LOCATION,

@@ -65,8 +65,8 @@ def _each_once(tags: list[str]) -> list[str]:
 
 
 def due_date(text: str) -> str:
-    due_dates.instant(text, None)
-    return text
+    """As it is kept. Raises ValueError."""
+    return due_dates.kept(text)
 
 
 def _time_zone(name: str) -> str:
@@ -104,7 +104,8 @@ DueDate = Annotated[
     AfterValidator(due_date),
     DAY_OR_MOMENT,
     Field(
-        description="A day, or a date-time with its offset (RFC 3339). What is given comes back.",
+        description="A day, or a date-time with its offset (RFC 3339). What is given comes back, with at most "
+        "six digits of a second.",
         examples=["2026-12-24"],
     ),
 ]
