@@ -10,7 +10,8 @@ from backend.app.db import embedded
 from backend.app.db.row_security import Expectations
 from backend.app.main import create_app
 from backend.app.problems import StartupError
-from tests.conftest import Server, client_for, database_for, running, settings_for
+from tests.support.applications import client_for, database_for, running, settings_for
+from tests.support.postgres import Server
 
 
 @pytest.fixture(scope="module")

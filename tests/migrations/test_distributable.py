@@ -20,7 +20,7 @@ from backend.app.db.statement import OWNER, Statement
 from backend.app.models import metadata
 from backend.app.repositories.mapping import LISTS, TASKS, owner, task_id
 from backend.app.repositories.scoping import UnscopedStatement, compile_scoped
-from tests.conftest import Server
+from tests.support.postgres import Server
 from tests.support.statements import named, prepared, sample
 
 STATEMENTS = prepared()

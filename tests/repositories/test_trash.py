@@ -8,7 +8,8 @@ import pytest
 from backend.app.main import create_app
 from backend.app.models import Content, DeletedTask, purged_contents
 from backend.app.repositories import trash
-from tests.conftest import Client, Server, client_for, running, settings_for
+from tests.support.applications import Client, client_for, running, settings_for
+from tests.support.postgres import Server
 
 MAX_TASKS = 4
 

@@ -45,26 +45,24 @@ PARAMETERS: dict[str, Any] = {
     "not_migrated": NOT_MIGRATED,
     "wall_missing": WALL_MISSING,
     "itself": False,
-    "named": None,
-    "strict": False,
 }
+# Where the login is the role itself, and Citus has to hand its settings on to the nodes that hold the rows.
+PARAMETERS_OF_A_CLUSTER = {**PARAMETERS, "itself": True}
 
 
 @dataclass(frozen=True, slots=True)
 class Expectations:
     """What a deployment asks of its database beyond the walls.
 
-    `role`: the name that the role must have, None for whichever the policies name. `cluster`: the login is the role
-    itself, and Citus hands its settings on to the nodes that hold the rows. `no_neighbours`: nobody else may connect to
-    the database, or create anything beside the tables.
+    `role`: the name that the role must have, None for whichever the policies name. `no_neighbours`: nobody else may
+    connect to the database, or create anything beside the tables.
     """
 
     role: str | None = None
-    cluster: bool = False
     no_neighbours: bool = False
 
     def parameters(self) -> Mapping[str, Any]:
-        return {**PARAMETERS, "named": self.role, "itself": self.cluster, "strict": self.no_neighbours}
+        return {"named": self.role, "strict": self.no_neighbours}
 
 
 def quoted(role: str) -> str:
