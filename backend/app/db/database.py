@@ -165,7 +165,7 @@ class Database:
         return self._pool
 
     async def check(self) -> None:
-        """Look whether the database is there, migrated and walled; callers at the same time share one look.
+        """Verify that the database is there, migrated and isolates users; calls at the same time share one query.
 
         Raises DatabaseUnavailable, and after telling `on_isolation_failure` also when a wall is missing.
         """
@@ -179,7 +179,7 @@ class Database:
         """As `check`, but raises StartupError for a missing wall."""
         if self._isolation_check is None:
             self._isolation_check = asyncio.get_running_loop().create_task(self._verify_isolation())
-            self._isolation_check.add_done_callback(self._looked)
+            self._isolation_check.add_done_callback(self._isolation_checked)
         await asyncio.shield(self._isolation_check)
 
     async def close(self) -> None:
@@ -187,9 +187,9 @@ class Database:
             self._isolation_check.cancel()
         await self._pool.close()
 
-    def _looked(self, look: asyncio.Task[None]) -> None:
+    def _isolation_checked(self, check: asyncio.Task[None]) -> None:
         self._isolation_check = None
-        self._isolation_verified = not look.cancelled() and look.exception() is None
+        self._isolation_verified = not check.cancelled() and check.exception() is None
 
     async def _verify_isolation(self) -> None:
         faults = await self._execute(row_security.FAULTS, self._preamble.isolation_parameters)
@@ -229,7 +229,7 @@ class Database:
         return rows
 
     def _doubt(self) -> None:
-        """A prepared statement was not as we left it: once is a matter of chance, often is a pooler in between."""
+        """Count a prepared statement that was not as we left it: one is chance, many in a row are a pooler."""
         self._doubts.append(time.monotonic())
         if len(self._doubts) == PREPARED_DOUBTS_MAX and self._doubts[-1] - self._doubts[0] < PREPARED_DOUBTS_SECONDS:
             self._preparing = False
@@ -248,13 +248,13 @@ class Database:
                 return
         elif code[:2] not in NOT_NOW_CLASSES and code not in NOT_NOW:
             return
-        log.warning("database: not now", extra={"fields": {"error": type(error).__name__, "sqlstate": code}})
-        away = problems.DatabaseUnavailable()
+        log.warning("database: unavailable", extra={"fields": {"error": type(error).__name__, "sqlstate": code}})
+        unavailable = problems.DatabaseUnavailable()
         if code in UNDONE:
-            away.trying_again = "safe"
+            unavailable.trying_again = "safe"
         elif code is None or code in CUT_OFF:
-            away.trying_again = "safe for what changes nothing twice"
-        raise away from None
+            unavailable.trying_again = "safe for what changes nothing twice"
+        raise unavailable from None
 
     async def _connect(self) -> Connection:
         raw = None
