@@ -35,7 +35,7 @@ from backend.app.problems import StartupError
 from backend.app.ratelimit.limiter import RateLimit
 from backend.app.routes import account, batch, changes, events, health, tags, tasks, transfer
 from backend.app.server import shutdown
-from backend.app.server.protocol import HEAD_LIMITS
+from backend.app.server.protocol import CONNECTION_LIMITS, ConnectionLimits
 from backend.app.web import app as fast_path
 from backend.app.web import openapi
 from backend.app.web.idempotency import BEFORE_DEADLINE, IdempotentWrites
@@ -52,6 +52,11 @@ LIVENESS_PATH = "/health"
 PUBLIC_PATHS = frozenset({LIVENESS_PATH, "/health/ready"})
 DOCUMENTATION_PATHS = frozenset(
     {"/docs", "/docs/init.js", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/openapi.json"}
+)
+# What pages may send: the API's own, and what browsers' tracing adds (W3C Trace Context, Baggage, Sentry).
+ALLOWED_HEADERS = (
+    *("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "Last-Event-ID", "Prefer"),
+    *("X-Request-ID", "X-Requested-With", "traceparent", "tracestate", "baggage", "sentry-trace"),
 )
 
 NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
@@ -78,16 +83,7 @@ def create_app(settings: Settings) -> FastAPI:
                 CORSMiddleware,
                 allow_origins=settings.cors_origins,
                 allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE"),
-                allow_headers=(
-                    "Authorization",
-                    "Content-Type",
-                    "Idempotency-Key",
-                    "If-Match",
-                    "If-None-Match",
-                    "Last-Event-ID",
-                    "Prefer",
-                    "X-Request-ID",
-                ),
+                allow_headers=(*ALLOWED_HEADERS, *settings.cors_allow_headers),
                 allow_credentials=True,
                 expose_headers=(
                     "ETag",
@@ -252,7 +248,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
             with contextlib.suppress(problems.Unavailable):
                 await database.verify_isolation()
             _settle_garbage()
-            yield {HEAD_LIMITS: (settings.max_header_bytes, settings.header_timeout)}
+            yield {
+                CONNECTION_LIMITS: ConnectionLimits(
+                    settings.max_header_bytes,
+                    settings.header_timeout,
+                    settings.send_timeout,
+                    settings.max_pipelined_requests,
+                )
+            }
         finally:
             gc.unfreeze()
             await database.close()
