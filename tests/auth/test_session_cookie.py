@@ -16,7 +16,8 @@ from backend.app.auth.session_cookie import CHUNKS_MAX, SessionCookies
 from backend.app.auth.signatures import InvalidToken
 from backend.app.main import create_app
 from tests.auth.test_tokens import sign
-from tests.conftest import SECRET, Client, client_for, new_user, running, settings_for, token
+from tests.support.applications import Client, client_for, running, settings_for
+from tests.support.tokens import SECRET, new_user, token
 
 NOW = 1_800_000_000
 TOKEN = "A" * 32

@@ -10,9 +10,10 @@ import pytest
 from playwright.async_api import Browser, BrowserContext
 
 from tests.auth.test_session_cookie import claims_now, cookie_token, data
-from tests.conftest import SECRET, Server, new_user
 from tests.support.key_server import http
+from tests.support.postgres import Server
 from tests.support.programs import clone, free_port, serving
+from tests.support.tokens import SECRET, new_user
 
 WRITE = """async ([url, options]) => {
   try {

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from backend.app.main import create_app
-from tests.conftest import settings_for
+from tests.support.applications import settings_for
 
 ORIGIN = "http://localhost:3000"
 

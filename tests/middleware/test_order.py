@@ -11,10 +11,11 @@ from starlette.types import Message, Receive, Scope, Send
 
 from backend.app import problems
 from backend.app.main import DOCUMENTATION_PATHS, create_app
+from backend.app.middleware.errors import ErrorsMiddleware
 from backend.app.middleware.limits import LimitsMiddleware
-from backend.app.middleware.observe import ObserveMiddleware
 from backend.app.middleware.path_guard import require_own
-from tests.conftest import Client, client_for, new_user, running, settings_for, token
+from tests.support.applications import Client, client_for, running, settings_for
+from tests.support.tokens import new_user, token
 
 ORIGIN = {"Origin": "http://localhost:3000"}
 NO_TOKEN = 'Bearer realm="tasks"'
@@ -269,7 +270,7 @@ async def test_an_answer_under_way_is_not_answered_twice() -> None:
         raise ValueError
 
     scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-    sent = await _run(ObserveMiddleware(fails_late), scope)
+    sent = await _run(ErrorsMiddleware(fails_late), scope)
 
     assert [message["type"] for message in sent] == ["http.response.start"]
 

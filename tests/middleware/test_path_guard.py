@@ -17,7 +17,8 @@ from websockets.exceptions import InvalidStatus
 from backend.app import problems
 from backend.app.auth.principal import Principal
 from backend.app.middleware.path_guard import PathGuardMiddleware
-from tests.conftest import client_for, new_user, token
+from tests.support.applications import client_for
+from tests.support.tokens import new_user, token
 
 HTTP = ("httptools", "h11")
 
@@ -194,7 +195,7 @@ async def test_a_403_names_nobody(app: FastAPI) -> None:
     assert answers[0].content == answers[1].content
     assert answers[0].json() == {
         "type": "urn:tasks:problem:user-mismatch",
-        "title": "This path belongs to another user",
+        "title": "The path belongs to another user",
         "status": 403,
         "detail": "The user id in the path must be the one in the token.",
         "instance": "urn:tasks:request:same",
@@ -223,12 +224,12 @@ async def test_the_guard_lets_through_what_is_public_or_ones_own(kind: str) -> N
     inner = Inner()
     guard = PathGuardMiddleware(inner, public_paths=frozenset({"/health"}))
     await guard({"type": kind, "path": "/health"}, nothing, nothing)
-    await guard({"type": kind, "path": "/api/u1/x", "user": Principal("u1")}, nothing, nothing)
+    await guard({"type": kind, "path": "/api/u1/x", "state": {"principal": Principal("u1")}}, nothing, nothing)
 
     with pytest.raises(problems.UserMismatch):
-        await guard({"type": kind, "path": "/api/u2/x", "user": Principal("u1")}, nothing, nothing)
+        await guard({"type": kind, "path": "/api/u2/x", "state": {"principal": Principal("u1")}}, nothing, nothing)
     with pytest.raises(problems.RouteNotFound):
-        await guard({"type": kind, "path": "/health/", "user": Principal("u1")}, nothing, nothing)
+        await guard({"type": kind, "path": "/health/", "state": {"principal": Principal("u1")}}, nothing, nothing)
 
     assert inner.reached == ["/health", "/api/u1/x"]
 

@@ -6,9 +6,11 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import Client, MakeClient, Server
+from tests.conftest import MakeClient
 from tests.routes.test_planning import PLAN
 from tests.routes.test_tasks import create, path
+from tests.support.applications import Client
+from tests.support.postgres import Server
 
 
 async def ask(client: Client, since: Any, limit: int = 100) -> httpx.Response:

@@ -14,9 +14,11 @@ import pytest
 from fastapi import FastAPI
 
 from backend.app.main import create_app
-from tests.conftest import Client, client_for, messages, new_user, running, settings_for, token
 from tests.routes.test_tasks import create, path
+from tests.support.applications import Client, client_for, running, settings_for
 from tests.support.programs import SECRET, clone, free_port, serving, until
+from tests.support.tokens import new_user, token
+from tests.support.ways import messages
 from tests.support.wire import wire_to
 
 INTERVAL = 0.05
@@ -257,7 +259,7 @@ async def test_a_reader_that_stalls_is_cut(database_url: str) -> None:
         await stream.revision()
         stream.reads.clear()
         await stream.ended()
-        assert app.state.streams._count == 0  # noqa: SLF001 - its place is free
+        assert app.state.services.subscriptions._count == 0  # noqa: SLF001 - its place is free
 
 
 async def test_an_ending_process_opens_no_stream(live: FastAPI, mine: Client) -> None:

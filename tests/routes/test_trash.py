@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from backend.app.main import create_app
-from tests.conftest import Client, client_for, running, settings_for
 from tests.routes.test_planning import PLAN, get
 from tests.routes.test_tasks import create, path
+from tests.support.applications import Client, client_for, running, settings_for
 
 TRASH = "?status=deleted"
 

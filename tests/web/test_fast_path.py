@@ -8,7 +8,9 @@ from starlette.types import Message, Receive, Scope, Send
 
 from backend.app.main import create_app
 from backend.app.web.app import KnownOrigins
-from tests.conftest import MakeClient, client_for, new_user, running, settings_for
+from tests.conftest import MakeClient
+from tests.support.applications import client_for, running, settings_for
+from tests.support.tokens import new_user
 
 OPTIONS: dict[str, Any] = {
     "allow_origins": ("http://localhost:3000", "https://app.example.com"),

@@ -1,11 +1,10 @@
 """Moving out and in: all tasks as a file, and back."""
 
-import re
 from collections.abc import AsyncIterator
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 
 from backend.app import problems
 from backend.app.domain.enums import Sort
@@ -13,21 +12,21 @@ from backend.app.problems import documented
 from backend.app.repositories.imports import ImportRepository
 from backend.app.repositories.queries import Page, TaskQueries
 from backend.app.routes.dependencies import Finder
-from backend.app.schemas.queries import PAGE_MAX, TaskPageQuery
+from backend.app.schemas.queries import ExportQuery, TaskPageQuery
 from backend.app.schemas.transfer import Archive, Imported
 from backend.app.web.body import BodyLimit
-from backend.app.web.export_formats import FORMATS, Format
-from backend.app.web.openapi_fragments import BODY, CAPPED
+from backend.app.web.export_formats import FORMATS, CSVExport, Format
+from backend.app.web.headers import best_media_type
+from backend.app.web.openapi_responses import BODY, CAPPED
 from backend.app.web.responses import ApiResponse, ApiStream
 from backend.app.web.route import StrictRoute, owner_session
+from backend.app.web.services import services_of
 
 router = APIRouter(prefix="/api/{user_id}", tags=["account"], route_class=StrictRoute)
 
-_RANGE = re.compile(
-    r"(?P<type>\*/\*|[\w.+-]+/(\*|[\w.+-]+))\s*(;\s*q=(?P<q>0(\.[0-9]{0,3})?|1(\.0{0,3})?)\s*)?(;(?!\s*q=).*)?",
-    re.ASCII,
-)
-_OLDEST_FIRST = TaskPageQuery(sort=Sort.CREATED_REVERSED, limit=PAGE_MAX)
+# So many rows are read in some milliseconds of the event loop, however long their texts are.
+EXPORT_PAGE = 200
+_OLDEST_FIRST = TaskPageQuery(sort=Sort.CREATED_REVERSED, limit=EXPORT_PAGE)
 
 Accept = Annotated[
     str | None,
@@ -39,7 +38,9 @@ Accept = Annotated[
     "/export",
     operation_id="export",
     summary="Download your tasks",
-    description="All that are not in the trash, oldest first. JSON can be imported again.",
+    description="All that are not in the trash, oldest first. JSON can be imported again. CSV begins with a byte order "
+    "mark, as Excel needs it, unless `bom=false`; a text that begins like a formula has an apostrophe before it. "
+    "iCalendar has each task as a VTODO (RFC 5545); one that repeats has its due date as DTSTART.",
     response_model=None,
     responses={
         200: {
@@ -50,13 +51,16 @@ Accept = Annotated[
         **documented(problems.NotAcceptable),
     },
 )
-async def export(tasks: Finder, accept: Accept = None) -> ApiStream:
-    media_type = _chosen(accept)
+async def export(tasks: Finder, query: Annotated[ExportQuery, Query()], accept: Accept = None) -> ApiStream:
+    media_type = best_media_type(accept, FORMATS)
+    if media_type is None:
+        raise problems.NotAcceptable(FORMATS)
     name, kind = FORMATS[media_type]
+    file = CSVExport(mark=query.bom == "true") if kind is CSVExport else kind()
     charset = "" if media_type == "application/json" else "; charset=utf-8"
     return ApiStream(
         200,
-        _pieces(tasks, kind(), await tasks.page(_OLDEST_FIRST, None)),
+        _pieces(tasks, file, await tasks.page(_OLDEST_FIRST, None)),
         content_type=media_type + charset,
         content_disposition=f'attachment; filename="{name}"',
         vary="Accept",
@@ -64,7 +68,7 @@ async def export(tasks: Finder, accept: Accept = None) -> ApiStream:
 
 
 def import_repository(request: Request) -> ImportRepository:
-    settings = request.app.state.settings
+    settings = services_of(request.scope).settings
     return ImportRepository(
         owner_session(request), max_tasks=settings.max_tasks_per_user, max_subtasks=settings.max_subtasks
     )
@@ -89,27 +93,16 @@ async def import_tasks(
 
 
 async def _pieces(tasks: TaskQueries, file: Format, page: Page) -> AsyncIterator[bytes]:
-    """A page is read when the one before is on its way: nobody who reads slowly holds a connection."""
-    yield file.head() + file.page(page.found)
-    while page.following is not None:
+    """A page is read when the one before is on its way: nobody who reads slowly holds a connection.
+
+    Between two pieces, which take some milliseconds to write, the event loop serves others. A page that cannot be read
+    raises, and the server cuts the connection: a file that ends well is whole.
+    """
+    yield file.head()
+    while True:
+        for start in range(0, len(page.found), file.tasks_at_once):
+            yield file.page(page.found[start : start + file.tasks_at_once])
+        if page.following is None:
+            break
         page = await tasks.page(_OLDEST_FIRST, page.following)
-        yield file.page(page.found)
     yield file.foot()
-
-
-def _chosen(accept: str | None) -> str:
-    """The media type that the client likes best (RFC 9110, section 12.5.1), ours in doubt. Raises NotAcceptable."""
-    ranges = [_RANGE.fullmatch(part.strip()) for part in (accept or "*/*").lower().split(",") if part.strip()]
-    liked: dict[str, float] = {}
-    for media_type in FORMATS:
-        fitting = [
-            (found["type"].count("*"), float(found["q"] or 1))
-            for found in ranges
-            if found and found["type"] in (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
-        ]
-        # What names it most closely decides.
-        liked[media_type] = min(fitting, key=lambda one: one[0])[1] if fitting else 0.0
-    best = max(liked, key=lambda media_type: liked[media_type])
-    if not liked[best]:
-        raise problems.NotAcceptable(FORMATS)
-    return best

@@ -13,6 +13,8 @@ from backend.app.schemas.task import DAY_OR_MOMENT, Tag, due_date, without_nul
 PAGE_DEFAULT = 100
 PAGE_MAX = 500
 SEARCH_MAX_CHARACTERS = 200
+# Where a date-time's hours begin.
+_TIME_AT = len("2026-12-24T")
 
 
 def _decimal(value: Any) -> Any:
@@ -23,8 +25,15 @@ def _decimal(value: Any) -> Any:
 
 
 Limit = Annotated[int, Field(ge=1, le=PAGE_MAX), BeforeValidator(_decimal)]
-# A date, or a date-time with offset; in a query a `+` may have come as a blank.
-Moment = Annotated[str, BeforeValidator(lambda text: text.replace(" ", "+")), AfterValidator(due_date), DAY_OR_MOMENT]
+
+
+def _plus_for_blank(text: Any) -> Any:
+    """In a query a `+` may have come as a blank. The one before the time stands for the T."""
+    return text[:_TIME_AT] + text[_TIME_AT:].replace(" ", "+") if isinstance(text, str) else text
+
+
+# A date, or a date-time with its offset.
+Moment = Annotated[str, BeforeValidator(_plus_for_blank), AfterValidator(due_date), DAY_OR_MOMENT]
 
 
 class PageQuery(BaseModel):
@@ -86,6 +95,16 @@ class TaskPageQuery(PageQuery):
         """The same for all pages of one list, and for no other list."""
         told = self.model_dump_json(exclude={"limit", "cursor"}).encode()
         return hashlib.sha256(told).hexdigest()[:12]
+
+
+class ExportQuery(BaseModel):
+    """How a file is written."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bom: Literal["true", "false"] = Field(
+        default="true", description="Whether CSV begins with a byte order mark, which Excel needs to read UTF-8."
+    )
 
 
 class TagCount(BaseModel):

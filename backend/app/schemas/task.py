@@ -16,6 +16,7 @@ from pydantic import (
 
 from backend.app.domain import due_dates, recurrence
 from backend.app.domain.enums import Priority, RecurrenceFrom
+from backend.app.domain.keys import tag_key
 from backend.app.domain.limits import ID_MAX, TAG_MAX_CHARACTERS, TAGS_MAX
 from backend.app.domain.plan import check_plan
 from backend.app.models import DESCRIPTION_MAX_CHARACTERS, TITLE_MAX_CHARACTERS
@@ -57,15 +58,15 @@ def _tag(text: str) -> str:
 
 
 def _each_once(tags: list[str]) -> list[str]:
-    keys = {unicodedata.normalize("NFC", tag).casefold() for tag in tags}
+    keys = {tag_key(tag) for tag in tags}
     if len(keys) < len(tags):
         raise ValueError("must not contain a tag twice, also not in another case")
     return tags
 
 
 def due_date(text: str) -> str:
-    due_dates.instant(text, None)
-    return text
+    """As it is kept. Raises ValueError."""
+    return due_dates.kept(text)
 
 
 def _time_zone(name: str) -> str:
@@ -103,7 +104,8 @@ DueDate = Annotated[
     AfterValidator(due_date),
     DAY_OR_MOMENT,
     Field(
-        description="A day, or a date-time with its offset (RFC 3339). What is given comes back.",
+        description="A day, or a date-time with its offset (RFC 3339). What is given comes back, with at most "
+        "six digits of a second.",
         examples=["2026-12-24"],
     ),
 ]

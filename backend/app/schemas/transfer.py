@@ -1,11 +1,11 @@
 """What an export holds and an import takes: tasks with their ids and times."""
 
-import re
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema, model_validator
 
+from backend.app.domain import due_dates
 from backend.app.domain.enums import RecurrenceFrom
 from backend.app.schemas.task import Body, Completed, Planned
 
@@ -15,18 +15,15 @@ VERSION = 1
 ID_MAX = 2**53 - 1
 ARCHIVE_MAX = 100_000
 
-_TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z")
-
 
 def _moment(text: Any) -> datetime:
-    if not isinstance(text, str) or not _TIMESTAMP.fullmatch(text):
-        raise ValueError("must be a moment in UTC such as 2026-01-01T00:00:00.000000Z")
-    return datetime.fromisoformat(text)
+    """With whatever offset a client's library writes: the moment is what counts."""
+    if not isinstance(text, str):
+        raise ValueError("must be a text such as 2026-01-01T00:00:00.000000Z")  # noqa: TRY004 - pydantic's
+    return due_dates.moment(text)
 
 
-Moment = Annotated[
-    datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time", "pattern": "Z$"})
-]
+Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 
 
 class ArchivedTask(Planned):
