@@ -1,16 +1,22 @@
 #!/usr/bin/env bash
-# Run every check and every test, as CI does. Arguments go to pytest, and then coverage is not asked for.
+# Run every check and every test, as CI does.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/venv.sh
 source scripts/venv.sh
 
 if [ "${1:-}" = --help ] || [ "${1:-}" = -h ]; then
-  echo "Usage: scripts/test.sh [PYTEST ARGUMENTS]   all checks, then the tests (or only those that the arguments choose)"
+  cat << 'TEXT'
+Usage: scripts/test.sh [--quick | PYTEST ARGUMENTS]
+
+Without arguments: all checks, then all tests, also through PgBouncer, as on a cluster, and with every shortcut off.
+--quick            the inner loop: all checks that need no database, unit tests, middleware, isolation and routes
+PYTEST ARGUMENTS   all checks, then the tests that the arguments choose
+TEXT
   exit 0
 fi
 
-ensure_venv
+ensure_venv development
 export PATH="$PWD/.venv/bin:$PATH"
 
 # One command a line: in `a && b` set -e does not see that a fails.
@@ -19,14 +25,30 @@ step() {
   shift
   "$@"
 }
+
+# Tests in parallel: a worker, with a database server of its own, for each core, at least two.
+tests() {
+  python -m pytest --numprocesses "$(nproc | awk '{ print $1 < 2 ? 2 : $1 }')" --dist loadgroup "$@"
+}
+
 step ruff ruff check --quiet .
 step "ruff format" ruff format --check --quiet .
 step mypy mypy
 step imports lint-imports --no-logo --no-cache
 step shellcheck shellcheck scripts/*.sh deploy/*.sh .ci/run
+
+if [ "${1:-}" = --quick ]; then
+  shift
+  step pytest tests -q tests/auth tests/domain tests/isolation tests/middleware tests/ratelimit tests/routes \
+    tests/test_config.py tests/test_ownership.py tests/test_problems.py --deselect tests/isolation/test_state_machine.py "$@"
+  exit
+fi
+
 step "alembic check" python -m scripts.check_migrations
-echo "pytest ..."
 if [ $# -gt 0 ]; then
   exec python -m pytest "$@"
 fi
-exec python -m pytest --cov --cov-report=term --cov-fail-under=100
+for way in plain pooled cluster; do
+  step "pytest --$way" tests -q --no-header "--$way" tests
+done
+step pytest tests --cov --cov-report=term --cov-fail-under=100

@@ -18,7 +18,9 @@ from backend.app import main
 from backend.app.config import PROJECT_ROOT, DatabaseSettings, Settings
 from backend.app.db import embedded
 from backend.app.main import create_app
-from tests.conftest import SECRET, Server, client_for, running, settings_for
+from tests.support.applications import client_for, running, settings_for
+from tests.support.postgres import Server
+from tests.support.tokens import SECRET
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +61,14 @@ async def test_development_brings_its_own_database() -> None:
     answers = await started(create_app(settings))
 
     assert answers == [{"type": "lifespan.startup.complete"}, 200, {"type": "lifespan.shutdown.complete"}]
+
+
+async def test_the_application_keeps_its_services_in_one_place(database_url: str) -> None:
+    """`app.state` has nothing else, and what is in it cannot be exchanged."""
+    async with running(create_app(settings_for(database_url))) as app:
+        assert set(app.state._state) == {"services"}  # noqa: SLF001 - everything that is there
+        with pytest.raises(AttributeError):
+            app.state.services.settings = None
 
 
 async def test_a_refusal_to_start_is_one_sentence(server: Server) -> None:

@@ -50,6 +50,10 @@ def _safe_secret(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _lower_case(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
 def _versioned_secrets(value: object) -> object:
     """`2:new,1:old`, as Better Auth reads it: a version, a colon, the secret; the first one signs."""
     if not isinstance(value, str):
@@ -229,7 +233,7 @@ class Settings(DatabaseSettings):
     otel_exporter_otlp_headers: SecretStr | None = None
     otel_service_name: str | None = None
 
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower_case)] = "info"
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -78,9 +78,10 @@ class IdempotencyKey(SQLModel, table=True):
 class Content(SQLModel):
     """What a task holds, living or deleted.
 
-    Some columns are made from others when they are written, for what the database has to compare: `title_key` sorts,
-    `tag_keys` match regardless of case, `due_at` is the moment of `due_date` (infinity without one). A task is
-    `compound` once it repeats or has subtasks: to complete or delete it then changes more than its own row.
+    Some columns are made from others when they are written, for what the database has to compare: `title_key` sorts
+    and is searched, `description_key` is searched, `tag_keys` match regardless of case, `due_at` is the moment of
+    `due_date` (infinity without one). A task is `compound` once it repeats or has subtasks: to complete or delete it
+    then changes more than its own row.
     """
 
     user_id: str = Field(sa_type=Text, primary_key=True, foreign_key="task_lists.user_id")
@@ -108,6 +109,7 @@ class Content(SQLModel):
     tags: list[str] = Field(sa_type=ARRAY(Text), nullable=False, sa_column_kwargs={"server_default": "{}"})
     parent_id: int | None = Field(default=None, sa_type=BigInteger)
     compound: bool = Field(sa_type=Boolean, nullable=False, sa_column_kwargs={"server_default": false()})
+    description_key: str | None = Field(default=None, sa_type=BYTEWISE)
     title_key: str = Field(sa_type=BYTEWISE, nullable=False, sa_column_kwargs={"server_default": "''"})
     due_at: datetime = Field(
         sa_type=DateTime(timezone=True), nullable=False, sa_column_kwargs={"server_default": "infinity"}

@@ -14,8 +14,9 @@ from fastapi import FastAPI
 from backend.app import problems
 from backend.app.auth import jwks
 from backend.app.main import create_app
-from tests.conftest import client_for, new_user, running, settings_for, token
+from tests.support.applications import client_for, running, settings_for
 from tests.support.key_server import KeyServer, SigningKey, http, key_server
+from tests.support.tokens import new_user, token
 
 COOLDOWN = 30.0
 
@@ -123,7 +124,7 @@ async def test_rotation_at_better_auth_needs_no_restart(database_url: str) -> No
 
 async def forget_the_last_look(app: FastAPI) -> None:
     """As if the cooldown had passed."""
-    app.state.remote_keys._looked = -1e9  # noqa: SLF001 - the alternative is to wait
+    app.state.services.remote_keys._looked = -1e9  # noqa: SLF001 - the alternative is to wait
 
 
 async def test_a_thousand_unknown_keys_are_one_fetch(database_url: str) -> None:

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from tests.conftest import SECRET, Server
+from tests.support.postgres import Server
 from tests.support.programs import clone, free_port, serving
+from tests.support.tokens import SECRET
 
 FLAGS = [
     "--disable-gpu",
@@ -38,7 +39,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture(scope="session")
 def api_url(browser: Browser, server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where `uvicorn backend.app.main:app` serves a database of its own; `tests.conftest.token` signs its tokens."""
+    """Where `uvicorn backend.app.main:app` serves a database of its own, for tokens of `tests.support.tokens`."""
     project, port = clone(tmp_path_factory.mktemp("project")), free_port()
     with (
         server.new_database() as name,

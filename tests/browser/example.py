@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.demo import NODE
-from tests.conftest import Server
+from tests.support.postgres import Server
 from tests.support.programs import SECRET, answers, clone, end, environment, free_port, serving, until
 
 RUN = ["node", "--input-type=module", "--eval"]

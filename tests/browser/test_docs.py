@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Browser, Locator, expect
 
 from tests.browser.conftest import Watched, watched_page
-from tests.conftest import new_user, token
+from tests.support.tokens import new_user, token
 
 
 @pytest.fixture

@@ -18,15 +18,19 @@ from alembic.util import CommandError
 
 from backend.app import problems
 from backend.app.db import embedded
-from backend.app.db.citus import ClusterDatabase
+from backend.app.db.citus import CITUS
+from backend.app.db.database import Database
 from backend.app.db.session import OwnerSession
 from backend.app.db.statement import OWNER, Statement
 from backend.app.main import create_app
 from backend.app.migrations import distribution
 from backend.app.models import metadata
 from backend.app.problems import StartupError
-from tests.conftest import Server, client_for, confined_login, new_user, running, settings_for
+from tests.conftest import confined_login
+from tests.support.applications import client_for, running, settings_for
+from tests.support.postgres import Server
 from tests.support.programs import clone, environment
+from tests.support.tokens import new_user
 from tests.support.wire import Wire, wire_to
 
 FAILING = f"DO $$ BEGIN RAISE SQLSTATE '%%s'; END $$; SELECT %({OWNER})s"
@@ -45,9 +49,9 @@ def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @contextlib.asynccontextmanager
-async def cluster_at(url: str, **options: Any) -> AsyncIterator[ClusterDatabase]:
+async def cluster_at(url: str, **options: Any) -> AsyncIterator[Database]:
     limits = {"pool_size": 1, "pool_timeout": 5.0, "connect_timeout": 5.0, "statement_timeout": 5.0}
-    database = ClusterDatabase(url, **{**limits, "on_isolation_failure": print, **options})
+    database = Database(url, **{**limits, "on_isolation_failure": print, "preamble": CITUS, **options})
     try:
         yield database
     finally:
@@ -55,7 +59,7 @@ async def cluster_at(url: str, **options: Any) -> AsyncIterator[ClusterDatabase]
 
 
 @contextlib.asynccontextmanager
-async def wired(server: Server, name: str, **options: Any) -> AsyncIterator[tuple[Wire, ClusterDatabase]]:
+async def wired(server: Server, name: str, **options: Any) -> AsyncIterator[tuple[Wire, Database]]:
     async with wire_to(server.api_url(name)) as (wire, url), cluster_at(url, **options) as database:
         await database.check()
         wire.texts.clear()

@@ -23,7 +23,9 @@ from backend.app.repositories.queries import TaskQueries
 from backend.app.repositories.tasks import TaskRepository
 from backend.app.schemas.queries import TaskPageQuery
 from backend.app.schemas.task import TaskCreate
-from tests.conftest import Server, client_for, database_for, new_user, running, settings_for
+from tests.support.applications import client_for, database_for, running, settings_for
+from tests.support.postgres import Server
+from tests.support.tokens import new_user
 from tests.support.wire import Wire, wire_to
 
 SLEEP = Statement("sleep", f"SELECT pg_sleep(%(seconds)s), %({OWNER})s", ("slept", "owner"))
@@ -220,6 +222,33 @@ async def test_an_abandoned_statement_keeps_its_place_until_it_ends(database_url
         await until(lambda: not database._pool._draining)  # noqa: SLF001 - when the place is given back
 
         assert await session.run(WHO)
+        assert wire.connections == 2
+
+
+async def test_an_exception_beside_a_statement_of_its_transaction_is_raised_as_it_is(database_url: str) -> None:
+    """The connection can take no ROLLBACK then: it is given up, and nothing of the transaction is kept."""
+    async with wired(database_url, pool_size=1) as (wire, database):
+        owner = new_user()
+
+        async def write(session: OwnerSession) -> None:
+            await TaskRepository(session, max_tasks=1000, max_subtasks=10).create(TaskCreate(title="undone"))
+            await session.run(SLEEP, seconds=0.3)
+
+        async def fails() -> None:
+            await until(lambda: any("pg_sleep" in text for text in wire.texts))
+            raise ValueError
+
+        async def together() -> None:
+            async with database.transaction(owner) as session, asyncio.TaskGroup() as group:
+                group.create_task(write(session))
+                group.create_task(fails())
+
+        with pytest.raises(ExceptionGroup) as caught:
+            await together()
+        await until(lambda: not database._pool._draining)  # noqa: SLF001 - when the place is given back
+
+        assert [type(error) for error in caught.value.exceptions] == [ValueError]
+        assert await TaskQueries(OwnerSession(database, owner)).revision() == 0
         assert wire.connections == 2
 
 

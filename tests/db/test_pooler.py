@@ -18,8 +18,10 @@ from backend.app.config import PROJECT_ROOT, DatabaseSettings
 from backend.app.db.session import OwnerSession
 from backend.app.db.statement import OWNER, Statement
 from backend.app.main import create_app
-from tests.conftest import Client, Server, client_for, database_for, new_user, running, settings_for
+from tests.support.applications import Client, client_for, database_for, running, settings_for
+from tests.support.postgres import Server
 from tests.support.servers import Pooler, pgbouncer
+from tests.support.tokens import new_user
 
 CLIENTS, SERVER_CONNECTIONS = 100, 5
 WHO = Statement("who", f"SELECT current_user, current_setting('app.user_id'), %({OWNER})s", ("role", "seen", "owner"))
@@ -92,7 +94,7 @@ async def all_at_work(url: str) -> None:
     async with running(create_app(settings)) as app, contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(client_for(app)) for _ in range(CLIENTS)]
         titles = await asyncio.gather(*map(at_work, clients))
-        assert len(app.state.database._pool._idle) == CLIENTS  # noqa: SLF001 - all of them were needed at once
+        assert len(app.state.services.database._pool._idle) == CLIENTS  # noqa: SLF001 - all of them were needed at once
 
     assert titles == [[f"{client.user_id} {number}" for number in range(3)] for client in clients]
 

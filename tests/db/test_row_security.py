@@ -8,7 +8,8 @@ from backend.app import problems
 from backend.app.db import embedded
 from backend.app.main import create_app
 from backend.app.problems import StartupError
-from tests.conftest import Server, client_for, database_for, running, settings_for
+from tests.support.applications import client_for, database_for, running, settings_for
+from tests.support.postgres import Server
 
 
 @pytest.fixture(scope="module")

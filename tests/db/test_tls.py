@@ -12,9 +12,11 @@ from backend.app.db import embedded
 from backend.app.db.database import Database
 from backend.app.db.session import OwnerSession
 from backend.app.db.statement import OWNER, Statement
-from tests.conftest import Server, database_for, new_user
+from tests.support.applications import database_for
+from tests.support.postgres import Server
 from tests.support.programs import free_port
 from tests.support.servers import debian_postgres
+from tests.support.tokens import new_user
 from tests.support.wire import wire_to
 
 PASSWORD = "correct horse/battery"

@@ -18,8 +18,8 @@ import httpx
 import pytest
 
 from backend.app.config import PROJECT_ROOT
-from tests.conftest import token
 from tests.support.programs import PATIENCE_SECONDS, SECRET, answers, environment, free_port, until
+from tests.support.tokens import token
 
 DEPLOY = PROJECT_ROOT / "deploy"
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")

@@ -17,9 +17,10 @@ import yaml
 
 from backend.app.config import PROJECT_ROOT, Settings
 from backend.app.db import embedded
-from tests.conftest import Server, new_user, token
 from tests.deploy.proxy import DEPLOY, Process
+from tests.support.postgres import Server
 from tests.support.programs import SECRET, free_port, until
+from tests.support.tokens import new_user, token
 
 TEXT = (DEPLOY / "compose.yaml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)

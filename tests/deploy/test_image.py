@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from backend.app.config import PROJECT_ROOT
-from tests.conftest import Server
+from tests.support.postgres import Server
 from tests.support.programs import PATIENCE_SECONDS, SECRET, answers, free_port, until
 
 DOCKERFILE = PROJECT_ROOT / "deploy/Dockerfile"

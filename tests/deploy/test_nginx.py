@@ -18,9 +18,10 @@ import psutil
 import pytest
 
 from backend.app.config import Settings
-from tests.conftest import Server, new_user, token
 from tests.deploy.proxy import DEPLOY, Proxy, needs_nginx, processes, proxy
+from tests.support.postgres import Server
 from tests.support.programs import PATIENCE_SECONDS, SECRET
+from tests.support.tokens import new_user, token
 
 pytestmark = needs_nginx
 

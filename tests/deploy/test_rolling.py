@@ -7,9 +7,10 @@ from pathlib import Path
 
 import httpx
 
-from tests.conftest import Server, new_user
 from tests.deploy.proxy import Process, needs_nginx, processes, proxy
+from tests.support.postgres import Server
 from tests.support.programs import PATIENCE_SECONDS
+from tests.support.tokens import new_user
 
 USERS = 8
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Server
 from tests.deploy.proxy import DEPLOY, Process, unit_command
+from tests.support.postgres import Server
 
 UNIT = (DEPLOY / "tasks@.service").read_text()
 # Of 10; what is left is that the API speaks TCP.

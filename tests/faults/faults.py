@@ -15,10 +15,10 @@ from typing import Any
 
 import psycopg2
 
-from tests.conftest import token
 from tests.faults.stage import Api, Bouncer, Postgres
 from tests.support.key_server import KeyServer, SigningKey, http
 from tests.support.programs import SECRET
+from tests.support.tokens import token
 from tests.support.wire import Wire
 
 Ways = tuple[str, ...]

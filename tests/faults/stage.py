@@ -19,7 +19,7 @@ import psycopg2
 
 from backend.app.config import PROJECT_ROOT
 from backend.app.db import embedded
-from tests.conftest import Server
+from tests.support.postgres import Server
 from tests.support.programs import SECRET, UVICORN, answers, environment, family, free_port
 from tests.support.wire import Wire
 

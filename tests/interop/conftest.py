@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import SECRET, new_user
+from tests.support.tokens import SECRET, new_user
 
 HERE = Path(__file__).parent / "better_auth"
 NODE_MIN = 20

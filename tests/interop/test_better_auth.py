@@ -14,9 +14,11 @@ import pytest
 from fastapi import FastAPI
 
 from backend.app.main import create_app
-from tests.conftest import SECRET, Server, client_for, running, settings_for
 from tests.interop.conftest import OLD_SECRET, PASSWORD, Person, note, signed_up
+from tests.support.applications import client_for, running, settings_for
+from tests.support.postgres import Server
 from tests.support.programs import clone, free_port, serving
+from tests.support.tokens import SECRET
 
 Take = Callable[[Person], Awaitable[dict[str, str]]]
 PAGE = "http://localhost:3000"
@@ -144,7 +146,7 @@ TABLE: list[tuple[str, str, Take, str, str]] = [
 
 @contextlib.asynccontextmanager
 async def backend(kind: str, url: str, database_url: str) -> AsyncIterator[FastAPI]:
-    """The application as the three ways of configuring it are described in the README."""
+    """The application as the three ways of configuring it are described in docs/better-auth.md."""
     name, *more = kind.split()
     options: dict[str, Any] = {"environment": "development"}
     if name == URL:
@@ -249,7 +251,7 @@ async def test_both_may_be_configured_together(better_auth: dict[str, str], data
 
 
 async def test_who_deletes_their_account_is_erased(better_auth: dict[str, str], server: Server, tmp_path: Path) -> None:
-    """By the hook of the README; and where the tasks cannot be erased, the account stays."""
+    """By the hook of docs/better-auth.md; and where the tasks cannot be erased, the account stays."""
     url, port = better_auth["leaving"], free_port()
     with server.new_database() as name:
         settings = {"BETTER_AUTH_URL": url, "DATABASE_URL": server.database_url(name, "tasks_login")}

@@ -17,7 +17,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from backend.app.domain import recurrence
 from backend.app.main import create_app
 from backend.app.middleware.path_guard import PathGuardMiddleware
-from tests.conftest import Client, client_for, examples, running, settings_for
+from tests.support.applications import Client, client_for, running, settings_for
+from tests.support.ways import examples
 
 Task = dict[str, Any]
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from backend.app.main import create_app
-from tests.conftest import Client, Server, client_for, running, settings_for
+from tests.support.applications import Client, client_for, running, settings_for
+from tests.support.postgres import Server
 from tests.support.wire import wire_to
 
 # A stream that ends by itself: the client here waits for whole answers.

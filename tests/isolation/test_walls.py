@@ -17,7 +17,9 @@ from backend.app.repositories.queries import TaskQueries
 from backend.app.repositories.tasks import TaskRepository
 from backend.app.schemas.queries import TaskPageQuery
 from backend.app.schemas.task import TaskCreate
-from tests.conftest import Server, client_for, database_for, new_user, running, settings_for, token
+from tests.support.applications import client_for, database_for, running, settings_for
+from tests.support.postgres import Server
+from tests.support.tokens import new_user, token
 
 
 def without(app: FastAPI, removed: Any) -> FastAPI:

@@ -16,10 +16,11 @@ from backend.app.auth.signatures import InvalidToken, Signatures
 from backend.app.auth.tokens import TokenVerifier
 from backend.app.main import create_app
 from backend.app.middleware.jwt import AuthenticationMiddleware
-from tests.auth.test_tokens import sign
-from tests.conftest import SECRET, Client, client_for, new_user, settings_for, token
-from tests.middleware.test_path_guard import HTTP, exchange, read_answer, request, served
+from tests.support.applications import Client, client_for, settings_for
 from tests.support.key_server import SigningKey
+from tests.support.raw_http import HTTP, exchange, read_answer, request, served
+from tests.support.token_table import sign
+from tests.support.tokens import SECRET, new_user, token
 
 NO_TOKEN = 'Bearer realm="tasks"'
 LIFETIME, LEEWAY = 3600, 30
@@ -109,7 +110,7 @@ async def test_a_bad_token_is_answered_word_for_word(app: FastAPI, text: str, se
     ]
     assert answer.json() == {
         "type": "urn:tasks:problem:invalid-token",
-        "title": "The token is not valid",
+        "title": "Invalid token",
         "status": 401,
         "detail": sentence,
         "instance": "urn:tasks:request:r1",
@@ -260,7 +261,7 @@ async def test_the_caller_is_in_the_scope(kind: str) -> None:
     )
 
     (scope,) = inner.scopes
-    assert scope["state"] == {"principal": Principal(user), "user_id": user}
+    assert scope["state"] == {"principal": Principal(user)}
     assert scope["user"] == Principal(user)
     assert scope["auth"].scopes == ["authenticated"]
 

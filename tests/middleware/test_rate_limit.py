@@ -13,8 +13,10 @@ from backend.app.main import create_app
 from backend.app.middleware.limits import LimitsMiddleware
 from backend.app.middleware.rate_limit import RATE_FIELDS, AnonymousRateLimit, UserRateLimit
 from backend.app.ratelimit.limiter import RateLimit
-from tests.conftest import Server, client_for, new_user, running, settings_for, token
 from tests.support import programs
+from tests.support.applications import client_for, running, settings_for
+from tests.support.postgres import Server
+from tests.support.tokens import new_user, token
 from tests.support.wire import wire_to
 
 LIMITED = {"rate_limit_per_user": "3/minute", "rate_limit_per_address": "2/minute"}

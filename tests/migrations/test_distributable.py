@@ -20,7 +20,7 @@ from backend.app.db.statement import OWNER, Statement
 from backend.app.models import metadata
 from backend.app.repositories.mapping import LISTS, TASKS, owner, task_id
 from backend.app.repositories.scoping import UnscopedStatement, compile_scoped
-from tests.conftest import Server
+from tests.support.postgres import Server
 from tests.support.statements import named, prepared, sample
 
 STATEMENTS = prepared()
@@ -107,7 +107,7 @@ def test_an_obstacle_is_named(server: Server, plant: str, sentence: str) -> None
 COUNT = """
 import gc, importlib, pkgutil
 from backend.app import repositories
-from backend.app.db import Statement
+from backend.app.db.statement import Statement
 for module in pkgutil.iter_modules(repositories.__path__, f"{repositories.__name__}."):
     importlib.import_module(module.name)
 print(sum(isinstance(thing, Statement) for thing in gc.get_objects()))

@@ -16,7 +16,8 @@ from alembic import command
 
 from backend.app.config import PROJECT_ROOT
 from backend.app.db import embedded
-from tests.conftest import Server
+from backend.app.domain import keys
+from tests.support.postgres import Server
 from tests.support.servers import debian_postgres
 
 VERSIONS = PROJECT_ROOT / "backend/app/migrations/versions"
@@ -58,8 +59,8 @@ def test_a_database_owner_who_is_no_superuser_can_migrate(debian_server: Server)
     assert debian_server.execute("SELECT pg_has_role('neon_owner', 'tasks_api', 'MEMBER')") == [(True,)]
 
 
-def test_titles_that_were_there_are_sorted_with_the_others(debian_server: Server) -> None:
-    """The owner, on whom row-level security is forced, fills in the sort keys of old tasks, and only of those."""
+def test_titles_that_were_there_are_sorted_and_found_with_the_others(debian_server: Server) -> None:
+    """The owner, on whom row-level security is forced, fills in the keys of old tasks."""
     debian_server.execute("CREATE ROLE old_owner LOGIN CREATEROLE")
     debian_server.execute("CREATE DATABASE old OWNER old_owner")
     alembic = embedded.alembic_for(debian_server.database_url("old", "old_owner"))
@@ -68,22 +69,27 @@ def test_titles_that_were_there_are_sorted_with_the_others(debian_server: Server
         "INSERT INTO task_lists VALUES ('a', 1500, 1500, 1500), ('b', 1, 1, 1); "
         "INSERT INTO tasks (user_id, id, title, revision) SELECT 'a', n, 'Été ' || n, n "
         "FROM generate_series(1, 1500) n; "
-        "INSERT INTO tasks (user_id, id, title, revision, title_key) VALUES ('b', 1, 'Z', 1, 'known')",
+        "INSERT INTO tasks (user_id, id, title, description, revision, title_key, tags) "
+        "VALUES ('b', 1, 'Z', 'Café', 1, 'known', ARRAY['Straße'])",
         database="old",
     )
 
     command.upgrade(alembic, "head")
     command.check(alembic)
 
-    keys = debian_server.execute("SELECT DISTINCT rtrim(title_key, '0123456789') FROM tasks", database="old")
+    found = debian_server.execute("SELECT title, title_key, description_key, tags, tag_keys FROM tasks", database="old")
     policies = debian_server.execute("SELECT policyname FROM pg_policies WHERE tablename = 'tasks'", database="old")
-    assert sorted(keys) == [("ete ",), ("known",)]
+    assert len(found) == 1501
+    for title, title_key, description_key, tags, tag_keys in found:
+        assert title_key == keys.title_key(title)
+        assert description_key == (keys.description_key("Café") if title == "Z" else None)
+        assert tag_keys == [keys.tag_key(tag) for tag in tags]
     assert policies == [("own_rows",)]
 
 
 def test_migrations_side_by_side_make_the_role_once(tmp_path: Path) -> None:
     """Roles belong to the cluster: eight programs that migrate eight databases at once all succeed."""
-    migrate = "import sys; from backend.app import embedded; embedded.bring_up_to_date(sys.argv[1])"
+    migrate = "import sys; from backend.app.db import embedded; embedded.bring_up_to_date(sys.argv[1])"
     with embedded.joined(tmp_path / "data") as url:
         server = Server(url)
         for number in range(8):

@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 import http.client
 import re
-import signal
 import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import psycopg2
@@ -20,17 +20,18 @@ from fastapi import FastAPI, Request, Response
 from backend.app import problems
 from backend.app.config import PROJECT_ROOT
 from backend.app.main import create_app
-from backend.app.observability.metrics import PORTS, Metrics
+from backend.app.observability.metrics import Metrics
+from backend.app.observability.observer import Gauges
 from backend.app.problems import StartupError
-from tests.auth.test_tokens import REFUSED
-from tests.conftest import SECRET, Client, Server, client_for, database_for, new_user, running, settings_for, token
-from tests.routes.test_events import listening
-from tests.routes.test_tasks import create, path
-from tests.routes.test_transfer import task
+from tests.support.applications import Client, client_for, database_for, running, settings_for
+from tests.support.event_streams import listening
+from tests.support.postgres import Server
 from tests.support.programs import PATIENCE_SECONDS, UVICORN, clone, environment, free_port, serving, until
-from tests.support.scraping import Series, free_ports, named, scraped, text
+from tests.support.scraping import Series, named, scraped, text
+from tests.support.tasks import KEY, create, exported_task, path
+from tests.support.token_table import REFUSED
+from tests.support.tokens import SECRET, new_user, token
 from tests.support.wire import Wire, wire_to
-from tests.web.test_retry import KEY
 
 TASKS = "/api/{user_id}/tasks"
 
@@ -104,9 +105,10 @@ async def test_requests_are_counted_by_route_and_status(database_url: str, fast_
 
 def test_durations_are_counted_up_to_each_bound() -> None:
     """The bound included, as Prometheus has it; what takes longest is in +Inf alone."""
-    metrics = Metrics()
+    metrics = Metrics("127.0.0.1", 0)
+    scope = {"method": "GET", "route": SimpleNamespace(path=TASKS)}
     for seconds in (0.0004, 0.001, 0.0011, 0.3, 60):
-        metrics.answered("GET", TASKS, 200, seconds)
+        metrics.request_answered(scope, 200, seconds)
 
     labels = {"method": "GET", "route": TASKS}
     of = partial(metrics.registry.get_sample_value, "tasks_request_duration_seconds_bucket")
@@ -291,7 +293,7 @@ async def test_only_what_was_written_moves_a_list_on(measured: Measured, mine: C
 
 def archive(count: int) -> dict[str, Any]:
     """A file of so many tasks."""
-    return {"format": "tasks-backend", "version": 1, "tasks": [task(100 + number) for number in range(count)]}
+    return {"format": "tasks-backend", "version": 1, "tasks": [exported_task(100 + number) for number in range(count)]}
 
 
 def hostile(number: int) -> list[tuple[str, str, dict[str, str]]]:
@@ -338,7 +340,7 @@ async def test_what_is_sent_makes_no_series_of_its_own(measured: Measured) -> No
 def test_off_is_not_even_loaded() -> None:
     """Neither Prometheus' library nor OpenTelemetry's SDK, nor what speaks to Redis."""
     program = (
-        "import sys; from backend.app.main import create_app; from tests.conftest import settings_for; "
+        "import sys; from backend.app.main import create_app; from tests.support.applications import settings_for; "
         "app = create_app(settings_for('postgresql://h/d')); "
         "off = ('prometheus_client', 'opentelemetry.sdk', 'requests', 'limits', 'redis'); "
         "print([name for name in sys.modules if name.startswith(off)])"
@@ -365,49 +367,26 @@ async def test_a_database_without_metrics_measures_nothing(database_url: str) ->
         assert (database.pool.in_use, database.pool.waiting, database.pool.size) == (0, 0, 10)
 
 
+def idle() -> Gauges:
+    """The gauges of a process that does nothing."""
+    return Gauges(*[lambda: 0.0] * 4)
+
+
 def test_a_taken_port_is_a_sentence() -> None:
     """The port, and what to do."""
     port = free_port()
-    with taken(port):
-        refused(f"port {port} on 127.0.0.1 is taken", port)
+    with (
+        taken(port),
+        pytest.raises(StartupError, match=f"port {port} on 127.0.0.1 is taken by another process"),
+        Metrics("127.0.0.1", port).running(idle()),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
 def test_an_address_that_is_not_ours_is_a_sentence(host: str) -> None:
     """Not a traceback."""
-    with pytest.raises(StartupError, match="METRICS_HOST"), Metrics().served(host, free_port()):
-        pass
-
-
-def test_workers_have_a_port_each() -> None:
-    """The next one, if it is a brother who has the first; and none of another program's."""
-    first = free_ports(3)
-    with Metrics().served("127.0.0.1", first, supervisor=1) as one:
-        with Metrics().served("127.0.0.1", first, supervisor=1) as two:
-            assert (one, two) == (first, first + 1)
-            for stranger in (2, 11, None):
-                refused(f"port {first} on", first, stranger)
-        with Metrics().served("127.0.0.1", first, supervisor=1) as again:
-            assert again == first + 1
-        with taken(first + 1):
-            refused(f"port {first + 1} on", first, 1)
-
-
-def test_there_are_so_many_ports(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker beyond them does not start."""
-    monkeypatch.setattr("backend.app.observability.metrics.PORTS", 1)
-    first = free_port()
-    with Metrics().served("127.0.0.1", first, supervisor=1):
-        refused("no port left", first, 1)
-
-    assert PORTS >= 32
-
-
-def refused(sentence: str, port: int, supervisor: int | None = None) -> None:
-    with (
-        pytest.raises(StartupError, match=sentence),
-        Metrics().served("127.0.0.1", port, supervisor=supervisor),
-    ):
+    with pytest.raises(StartupError, match="METRICS_HOST"), Metrics(host, free_port()).running(idle()):
         pass
 
 
@@ -417,17 +396,28 @@ def program(database_url: str) -> dict[str, str]:
     return {"BETTER_AUTH_SECRET": SECRET, "DATABASE_URL": database_url}
 
 
-def test_each_of_several_workers_answers_prometheus(program: dict[str, str]) -> None:
-    """From METRICS_PORT on; nothing answers when the program has ended."""
-    port, first = free_port(), free_ports(2)
-    with serving(PROJECT_ROOT, port, "--workers", "2", METRICS_PORT=str(first), **program) as process:
-        until(lambda: started(first) and started(first + 1))
-        supervisors = [named(scraped(first + number), "tasks_worker") for number in range(2)]
-        process.send_signal(signal.SIGTERM)
-        process.wait(PATIENCE_SECONDS)
+def test_each_program_answers_prometheus_on_its_own_port(program: dict[str, str]) -> None:
+    """As its METRICS_PORT says; nothing answers when it has ended."""
+    ports = [free_port(), free_port()]
+    with (
+        serving(PROJECT_ROOT, free_port(), METRICS_PORT=str(ports[0]), **program),
+        serving(PROJECT_ROOT, free_port(), METRICS_PORT=str(ports[1]), **program),
+    ):
+        until(lambda: all(started(port) for port in ports))
 
-    assert supervisors == [{(str(process.pid),): 1}] * 2
-    assert started(first) is started(first + 1) is None
+    assert [started(port) for port in ports] == [None, None]
+
+
+def test_workers_do_not_share_a_port(program: dict[str, str]) -> None:
+    """The second worker ends the program with the sentence that says what to do instead."""
+    command = [*UVICORN, "--port", str(free_port()), "--workers", "2"]
+    ended = subprocess.run(
+        command, cwd=PROJECT_ROOT, env=environment(METRICS_PORT=str(free_port()), **program), capture_output=True,
+        text=True, timeout=PATIENCE_SECONDS, check=False,
+    )  # fmt: skip
+
+    assert "instead of uvicorn's --workers start a program for each METRICS_PORT" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_a_reload_keeps_the_port(tmp_path: Path, program: dict[str, str]) -> None:
@@ -453,7 +443,7 @@ def test_the_program_ends_where_the_port_is_taken(program: dict[str, str], optio
             text=True, timeout=PATIENCE_SECONDS, check=False,
         )  # fmt: skip
 
-    assert f"METRICS_PORT: port {port} on 127.0.0.1 is taken by another program." in ended.stderr
+    assert f"METRICS_PORT: port {port} on 127.0.0.1 is taken by another process." in ended.stderr
     assert "Traceback" not in ended.stderr
     assert ended.returncode != 0 or options
 

@@ -14,12 +14,12 @@ from fastapi import FastAPI
 
 from backend.app.config import PROJECT_ROOT
 from backend.app.main import create_app
-from tests.conftest import SECRET, client_for, new_user, running, settings_for
-from tests.routes.test_tasks import create, path
+from tests.support.applications import client_for, running, settings_for
 from tests.support.collector import Collector, Span, collecting
 from tests.support.programs import PATIENCE_SECONDS, UVICORN, environment, free_port, serving
+from tests.support.tasks import KEY, create, path
+from tests.support.tokens import SECRET, new_user
 from tests.support.wire import wire_to
-from tests.web.test_retry import KEY
 
 TASK = "/api/{user_id}/tasks/{task_id}"
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -123,7 +123,8 @@ async def test_errors_are_told_by_their_type(database_url: str, collector: Colle
 async def test_a_trace_goes_on_and_the_log_names_it(
     database_url: str, collector: Collector, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What the caller's `traceparent` says (W3C); the line has the span that the collector has."""
+    """What the caller's `traceparent` says (W3C); the line has the span that the collector has,
+    and where none is made the caller's trace."""
     async with traced(database_url, collector) as app, client_for(app) as mine:
         await mine.get(path(mine), headers={"traceparent": TRACEPARENT})
         await mine.get(path(mine))
@@ -137,7 +138,7 @@ async def test_a_trace_goes_on_and_the_log_names_it(
     assert len({TRACE, fresh.trace_id, garbled.trace_id}) == 3
     assert [(line.get("trace_id"), line.get("span_id")) for line in requests] == [
         *((span.trace_id, span.span_id) for span in spans),
-        (None, None),
+        (TRACE, None),
     ]
 
 

@@ -13,7 +13,7 @@ from backend.app.domain.enums import Sort, Status
 from backend.app.repositories import changes, imports, queries, subtasks, tasks
 from backend.app.repositories.mapping import TASKS
 from backend.app.repositories.sorting import ORDERS
-from tests.conftest import Server
+from tests.support.postgres import Server
 
 BY_DUE_DATE = "ix_tasks_user_id_due_at_id"
 HEAVY, PAGE = "heavy", 20
@@ -41,6 +41,7 @@ VALUES: dict[str, Any] = {
     "title": "changed",
     "title_key": "changed",
     "description": None,
+    "description_key": None,
     "describe": True,
     "reschedule": True,
     "replace": False,

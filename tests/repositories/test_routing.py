@@ -8,10 +8,11 @@ import psycopg2
 import pytest
 
 from backend.app.db.statement import OWNER, Statement
-from tests.conftest import Server, new_user
 from tests.support import cluster
 from tests.support.cluster import task_counts
+from tests.support.postgres import Server
 from tests.support.statements import named, prepared, sample
+from tests.support.tokens import new_user
 
 STATEMENTS = prepared()
 # Rows that come with the statement are laid out on the coordinator, and written to the user's shard from there.

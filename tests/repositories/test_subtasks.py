@@ -16,7 +16,8 @@ from backend.app.repositories.queries import TaskQueries
 from backend.app.repositories.tasks import TaskRepository
 from backend.app.schemas.queries import TaskPageQuery
 from backend.app.schemas.task import TaskCreate
-from tests.conftest import database_for, new_user
+from tests.support.applications import database_for
+from tests.support.tokens import new_user
 
 
 @pytest.fixture

@@ -10,11 +10,14 @@ from backend.app.db.database import Database
 from backend.app.db.session import OwnerSession
 from backend.app.db.statement import OWNER, Statement
 from backend.app.domain.enums import Status
+from backend.app.domain.preconditions import Precondition
 from backend.app.repositories.queries import TaskQueries
 from backend.app.repositories.tasks import TaskRepository
 from backend.app.schemas.queries import TaskPageQuery
 from backend.app.schemas.task import TaskCreate
-from tests.conftest import Server, database_for, new_user
+from tests.support.applications import database_for
+from tests.support.postgres import Server
+from tests.support.tokens import new_user
 
 CAP = 1000
 
@@ -75,7 +78,7 @@ async def test_an_if_match_race_has_one_winner(database: Database) -> None:
     mine = tasks_of(database, user_id)
     task = await mine.create(TaskCreate(title="raced for"))
 
-    writes = (mine.update(task["id"], {"title": f"winner {n}"}, [task["revision"]]) for n in range(40))
+    writes = (mine.update(task["id"], {"title": f"winner {n}"}, Precondition((task["revision"],))) for n in range(40))
     answers = await asyncio.gather(*writes, return_exceptions=True)
 
     winners = [answer for answer in answers if isinstance(answer, dict)]
@@ -122,10 +125,10 @@ async def test_a_refused_write_changes_nothing(database: Database) -> None:
 
     for refused in (
         mine.update(99, {"title": "x"}),
-        mine.complete(task["id"], None, [1]),
-        mine.complete(task["id"], None, []),
-        mine.delete(task["id"], [task["revision"] - 1]),
-        mine.delete(99, [task["revision"]]),
+        mine.complete(task["id"], None, Precondition((1,))),
+        mine.complete(task["id"], None, Precondition(())),
+        mine.delete(task["id"], Precondition((task["revision"] - 1,))),
+        mine.delete(99, Precondition((task["revision"],))),
     ):
         with pytest.raises((problems.TaskNotFound, problems.PreconditionFailed)):
             await refused

@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Client, MakeClient, Server, new_user
+from tests.conftest import MakeClient
+from tests.support.applications import Client
+from tests.support.postgres import Server
+from tests.support.tokens import new_user
 
 
 def tasks(client: Client, rest: str = "") -> str:

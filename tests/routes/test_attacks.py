@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from backend.app.domain.limits import ID_MAX
-from tests.conftest import Client, client_for
+from tests.support.applications import Client, client_for
 
 JSON = {"Content-Type": "application/json"}
 

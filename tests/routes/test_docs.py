@@ -9,8 +9,9 @@ from fastapi import FastAPI
 
 from backend.app.config import PROJECT_ROOT
 from backend.app.main import DOCUMENTATION_PATHS
-from tests.conftest import SECRET, client_for
+from tests.support.applications import client_for
 from tests.support.programs import environment
+from tests.support.tokens import SECRET
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "

@@ -1,7 +1,7 @@
 """Filters that combine and orders that hold: against a model of a few lines, and by hand where it is about time."""
 
 import random
-import unicodedata
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -9,9 +9,14 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
+from backend.app.db import embedded
+from backend.app.domain import keys
 from backend.app.domain.enums import Sort
-from tests.conftest import Client, MakeClient
-from tests.routes.test_tasks import create, path
+from backend.app.main import create_app
+from tests.conftest import MakeClient
+from tests.support.applications import Client, client_for, running, settings_for
+from tests.support.postgres import Server
+from tests.support.tasks import create, path
 
 PRIORITIES = [None, "low", "medium", "high"]
 TITLES = ["apple", "Äpfel", "Zebra", "zebra", "100%", "under_score", "éclair", "ECLAIR", "Straße", "back\\slash", "b"]
@@ -29,15 +34,10 @@ def due_at(task: Task) -> datetime:
     return datetime.fromisoformat(due)
 
 
-def title_key(task: Task) -> str:
-    letters = unicodedata.normalize("NFKD", task["title"].casefold())
-    return "".join(letter for letter in letters if not unicodedata.combining(letter))
-
-
 KEYS: dict[str, Any] = {
     "created": lambda task: -task["id"],
     "updated": lambda task: -task["revision"],
-    "title": lambda task: (title_key(task).encode(), task["id"]),
+    "title": lambda task: (keys.title_key(task["title"]).encode(), task["id"]),
     "due_date": lambda task: (due_at(task), task["id"]),
     "priority": lambda task: (-PRIORITIES.index(task["priority"]), -task["id"]),
 }
@@ -48,7 +48,7 @@ def expected(tasks: list[Task], query: Query) -> list[int]:
 
     def meets(task: Task) -> bool:
         now, tags = datetime.now(UTC), [tag.casefold() for tag in task["tags"]]
-        text = (task["title"] + "\n" + (task["description"] or "")).lower()
+        texts = (keys.title_key(task["title"]), keys.description_key(task["description"] or ""))
         overdue = not task["completed"] and due_at(task) < now
         priorities = [None if value == "none" else value for name, value in query if name == "priority"]
         one = dict(query)
@@ -60,7 +60,7 @@ def expected(tasks: list[Task], query: Query) -> list[int]:
             and ("due_before" not in one or due_at(task) < datetime.fromisoformat(one["due_before"]))
             and ("due_after" not in one or datetime.fromisoformat(one["due_after"]) <= due_at(task) < FOREVER)
             and ("parent_id" not in one or str(task["parent_id"] or "none") == one["parent_id"])
-            and ("q" not in one or one["q"].lower() in text)
+            and ("q" not in one or any(keys.search_key(one["q"]) in text for text in texts))
         )
 
     sort = dict(query).get("sort", "created")
@@ -282,3 +282,44 @@ async def test_the_list_is_known_by_its_revision(client: Client) -> None:
     by_the_hour = await client.get(path(client) + "?overdue=true", headers={"If-None-Match": "*"})
 
     assert (by_the_hour.status_code, "etag" in by_the_hour.headers) == (200, False)
+
+
+@pytest.fixture(scope="module")
+async def client_of_locale_c(server: Server) -> AsyncIterator[Client]:
+    """A client of the API on a database whose own lower() and order know ASCII only."""
+    server.execute("CREATE DATABASE ascii_only TEMPLATE template0 LOCALE 'C'")
+    embedded.bring_up_to_date(server.database_url("ascii_only"))
+    async with running(create_app(settings_for(server.api_url("ascii_only")))) as app:
+        yield client_for(app)
+
+
+@pytest.mark.parametrize(
+    ("text", "sought"),
+    [("ÄRGER", "ärger"), ("Кафа", "КАФА"), ("Σίσυφος", "ΣΊΣΥΦΟΣ"), ("Straße", "STRASSE"), ("łza", "LZA")],
+)
+async def test_a_search_finds_the_same_whatever_the_databases_locale(
+    client: Client, client_of_locale_c: Client, text: str, sought: str
+) -> None:
+    """In titles, descriptions and tags, on a server with locale C as on any other."""
+    for one in (client, client_of_locale_c):
+        await create(one, title=text)
+        await create(one, title="other", description=f"before {text} after", tags=[text])
+        await create(one, title="neither")
+
+        by_text = await one.get(path(one), params={"q": sought})
+        by_tag = await one.get(path(one), params={"tag": text.swapcase()})
+
+        assert {text, "other"} <= {task["title"] for task in by_text.json()} <= {text, "other"}
+        assert [task["title"] for task in by_tag.json()] == ["other"]
+
+
+async def test_titles_sort_the_same_whatever_the_databases_locale(client_of_locale_c: Client) -> None:
+    """Each letter beside its base letter."""
+    user = client_for(client_of_locale_c._transport.app)  # type: ignore[attr-defined] # noqa: SLF001 - another user there
+    for title in ("zebra", "łan", "Äpfel", "lama", "øl", "oak", "Apfelsine", "lato", "oz"):
+        await create(user, title=title)
+
+    found = await user.get(path(user), params={"sort": "title"})
+
+    titles = [task["title"] for task in found.json()]
+    assert titles == ["Äpfel", "Apfelsine", "lama", "łan", "lato", "oak", "øl", "oz", "zebra"]

@@ -6,21 +6,11 @@ from typing import Any
 import pytest
 
 from backend.app.main import create_app
-from tests.conftest import Client, Server, client_for, running, settings_for
-from tests.support import leaks
+from tests.support.applications import Client, client_for, running, settings_for
+from tests.support.postgres import Server
+from tests.support.tasks import create, path
 
 MERGE_PATCH = {"content-type": "application/merge-patch+json"}
-
-
-async def create(client: Client, **members: Any) -> dict[str, Any]:
-    answer = await client.post(f"/api/{client.user_id}/tasks", json={"title": leaks.TITLE, **members})
-    assert answer.status_code == 201, answer.text
-    task: dict[str, Any] = answer.json()
-    return task
-
-
-def path(client: Client, task_id: int | None = None, rest: str = "") -> str:
-    return f"/api/{client.user_id}/tasks" + ("" if task_id is None else f"/{task_id}{rest}")
 
 
 async def test_a_created_task_can_be_read_at_its_location(client: Client) -> None:
@@ -337,3 +327,91 @@ async def test_liveness_and_readiness_are_public(app: Any) -> None:
         (200, {"status": "ok"}),
         (200, {"status": "ready"}),
     ]
+
+
+# If-None-Match of a write (RFC 9110, section 13.1.2): what it names, and whether the write is made.
+NONE_MATCH = [
+    ("*", 412),
+    ("its own", 412),
+    ("its own, weak", 412),
+    ('"1", its own', 412),
+    ('"1"', 200),
+    ('"1", W/"2"', 200),
+    ("no tag at all", 200),
+    ('"abc"', 200),
+    (f'"{2**64}"', 200),
+]
+WRITES: dict[str, tuple[str, str, Any]] = {
+    "PUT": ("PUT", "", {"title": "changed"}),
+    "PATCH": ("PATCH", "", {"title": "changed"}),
+    "toggle": ("PATCH", "/complete", None),
+    "set": ("PATCH", "/complete", {"completed": True}),
+    "DELETE": ("DELETE", "", None),
+}
+
+
+@pytest.mark.parametrize("repeats", [False, True], ids=["plain", "repeating"])
+@pytest.mark.parametrize("write", WRITES)
+@pytest.mark.parametrize(("field", "expected"), NONE_MATCH)
+async def test_if_none_match_keeps_a_write_from_being_made(
+    client: Client, write: str, field: str, expected: int, repeats: bool
+) -> None:
+    """412 where the task's tag is named, weakly compared, and nothing has changed; otherwise the write is made."""
+    plan = {"due_date": "2026-12-24", "recurrence": "FREQ=DAILY"} if repeats else {}
+    task = await create(client, title="before", **plan)
+    tag = f'"{task["revision"]}"'
+    value = field.replace("its own, weak", f"W/{tag}").replace("its own", tag)
+    method, suffix, body = WRITES[write]
+
+    answer = await client.request(
+        method, f"{path(client, task['id'])}{suffix}", json=body, headers={"If-None-Match": value}
+    )
+
+    assert answer.status_code == (204 if (expected, method) == (200, "DELETE") else expected)
+    if expected == 412:
+        assert (await client.get(path(client, task["id"]))).json() == task
+
+
+async def test_if_none_match_of_a_write_on_nothing_is_404(client: Client) -> None:
+    """A task that is not there is 404 before any condition."""
+    for headers in ({"If-None-Match": "*"}, {"If-None-Match": '"1"'}, {"If-Match": "*", "If-None-Match": "*"}):
+        for method, suffix, body in WRITES.values():
+            answer = await client.request(method, f"{path(client, 9)}{suffix}", json=body, headers=headers)
+
+            assert answer.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("if_match", "if_none_match", "expected"),
+    [("its own", '"1"', 200), ("*", '"1"', 200), ('"1"', '"2"', 412), ("its own", "its own", 412), ("*", "*", 412)],
+)
+async def test_both_conditions_must_hold(client: Client, if_match: str, if_none_match: str, expected: int) -> None:
+    """RFC 9110, section 13.2.2."""
+    task = await create(client)
+    headers = {
+        name: value.replace("its own", f'"{task["revision"]}"')
+        for name, value in (("If-Match", if_match), ("If-None-Match", if_none_match))
+    }
+
+    answer = await client.patch(path(client, task["id"]), json={"title": "changed"}, headers=headers)
+
+    assert answer.status_code == expected
+
+
+@pytest.mark.parametrize("resource", ["/tasks/1", "/tasks", "/tasks?status=pending", "/tags"])
+async def test_if_match_is_heeded_on_reads(client: Client, resource: str) -> None:
+    """RFC 9110, section 13.1.1: 412 where it names another tag, also from an answer that is remembered."""
+    await create(client)
+    url = f"/api/{client.user_id}{resource}"
+    tag = (await client.get(url)).headers["etag"]
+
+    for value, expected in ((tag, 200), ("*", 200), (f'"x", {tag}', 200), ('"1"', 412), (f"W/{tag}", 412)):
+        assert (await client.get(url, headers={"If-Match": value})).status_code == expected, value
+
+
+async def test_if_match_on_a_list_without_a_tag_is_412(client: Client) -> None:
+    """The trash changes by a purge, too, so it has no tag that could match."""
+    url = f"{path(client)}?status=deleted"
+
+    assert (await client.get(url, headers={"If-Match": '"1"'})).status_code == 412
+    assert (await client.get(url, headers={"If-Match": "*"})).status_code == 200

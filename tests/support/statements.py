@@ -34,7 +34,7 @@ def prepared() -> list[Statement]:
 
 
 def named(statement: Statement) -> str:
-    """A name that no other has: two lock the list."""
+    """A name that no other has, as PostgreSQL knows the prepared statement."""
     return f"{statement.name} {statement.execution.split()[1][1:5]}"
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from backend.app.config import PROJECT_ROOT
-from tests.conftest import SECRET, token
 from tests.support import leaks
+from tests.support.tokens import SECRET, token
 
 HEAD = '{"time":"2026-01-01T00:00:00.000Z","level":"info","event":"request",'
 LEAKING = {
@@ -54,9 +54,9 @@ def test_what_may_be_written_is_not(line: str) -> None:
 PLANTED = """
 import logging, subprocess, sys
 import pytest
-from backend.app.middleware.observe import configure_logging
-from tests import leaks
-from tests.conftest import SECRET, token
+from backend.app.observability.logging import configure_logging
+from tests.support import leaks
+from tests.support.tokens import SECRET, token
 
 
 def test_prints():

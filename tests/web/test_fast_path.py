@@ -14,7 +14,9 @@ from uvicorn.server import ServerState
 
 from backend.app.main import create_app
 from backend.app.web.app import KnownOrigins, OneWrite, _HeadKept
-from tests.conftest import MakeClient, client_for, new_user, running, settings_for
+from tests.conftest import MakeClient
+from tests.support.applications import client_for, running, settings_for
+from tests.support.tokens import new_user
 
 OPTIONS: dict[str, Any] = {
     "allow_origins": ("http://localhost:3000", "https://app.example.com"),

@@ -12,17 +12,11 @@ from backend.app import problems
 from backend.app.main import create_app
 from backend.app.repositories.tasks import TaskRepository
 from backend.app.schemas.task import TaskCreate
-from tests.conftest import (
-    Client,
-    MakeClient,
-    Server,
-    client_for,
-    database_for,
-    messages_ahead,
-    new_user,
-    running,
-    settings_for,
-)
+from tests.conftest import MakeClient
+from tests.support.applications import Client, client_for, database_for, running, settings_for
+from tests.support.postgres import Server
+from tests.support.tokens import new_user
+from tests.support.ways import messages_ahead
 from tests.support.wire import wire_to
 
 KEY = {"Idempotency-Key": "k-1"}

@@ -10,7 +10,9 @@ import pytest
 from backend.app.main import create_app
 from backend.app.web.response_cache import OVERHEAD, SHARE, ResponseCache
 from backend.app.web.responses import ApiResponse
-from tests.conftest import Client, client_for, messages, new_user, running, settings_for
+from tests.support.applications import Client, client_for, running, settings_for
+from tests.support.tokens import new_user
+from tests.support.ways import messages
 from tests.support.wire import Wire, wire_to
 
 LONG = "A task with a description that would be seen on the wire. " * 15
@@ -194,11 +196,12 @@ async def test_nothing_is_answered_that_row_level_security_hides(database_url: s
         stranger = client_for(app, new_user())
         theirs = await get(client, "tasks")
         planted = ApiResponse(200, theirs.content, etag=theirs.headers["etag"])
-        app.state.answers.keep(stranger.user_id, ("", f"/api/{stranger.user_id}/tasks", b""), planted)
+        app.state.services.response_cache.keep(stranger.user_id, ("", f"/api/{stranger.user_id}/tasks", b""), planted)
 
         answer = await get(stranger, "tasks")
 
-        assert app.state.answers.find(stranger.user_id, ("", f"/api/{stranger.user_id}/tasks", b"")) is not planted
+        key = ("", f"/api/{stranger.user_id}/tasks", b"")
+        assert app.state.services.response_cache.find(stranger.user_id, key) is not planted
         assert (answer.status_code, answer.json()) == (200, [])
 
 

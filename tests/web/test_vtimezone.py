@@ -33,9 +33,9 @@ BYTES_AT_MOST = 16_000
 
 def onsets(component: bytes) -> list[tuple[datetime, timedelta]]:
     """When which offset begins, in UTC, as a reader finds it out."""
+    zone: Any
     [zone] = icalendar.Calendar.from_ical(component).walk("VTIMEZONE")
     found = []
-    observance: Any
     for observance in zone.subcomponents:
         start, dates = observance["DTSTART"].dt, observance.get("RDATE", [])
         walls = [start, *(one.dt for date in (dates if isinstance(dates, list) else [dates]) for one in date.dts)]
@@ -73,7 +73,7 @@ def test_an_offset_is_a_zone_that_never_changes(minutes: int) -> None:
 def test_zones_of_the_package_do_where_the_system_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """A slim image has no files: zoneinfo then reads the package tzdata, and so do VTIMEZONEs."""
     system = vtimezone("Europe/Berlin")
-    monkeypatch.setattr(zoneinfo, "TZPATH", ())
+    monkeypatch.setattr("zoneinfo.TZPATH", ())
 
     package = vtimezone.__wrapped__("Europe/Berlin")
 

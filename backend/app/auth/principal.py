@@ -10,7 +10,10 @@ USER_ID_MAX_CHARACTERS = 255
 
 @dataclass(frozen=True, slots=True)
 class Principal(BaseUser):
-    """The caller. `user_id` comes from a verified token and from nowhere else, good until `expires_at`."""
+    """The caller. `user_id` comes from a verified token and from nowhere else, good until `expires_at`.
+
+    A BaseUser, because Starlette hands it out as `request.user`.
+    """
 
     user_id: str
     expires_at: float = field(default=math.inf, compare=False)

@@ -1,42 +1,18 @@
 """A Citus cluster in place of one PostgreSQL: the same statements, in more messages, from a login that is confined.
 
 Citus hands `SET LOCAL` on to the nodes that hold the rows only where it is a message of its own inside a transaction
-(of several statements in one message it would hand on all the text), and `SET LOCAL ROLE` not at all.
+(of several statements in one message it would hand on all the text), and `SET LOCAL ROLE` not at all: the user of the
+URL must be `tasks_api`. A statement that was sent alone may have been committed when Unavailable is raised.
 """
 
-import contextlib
-from collections.abc import Mapping
-from typing import Any
-
 from backend.app.db import row_security
-from backend.app.db.database import Database
-from backend.app.db.session import OwnerSession
-from backend.app.db.statement import OWNER, Row, Statement
+from backend.app.db.preamble import LOCK_OWNER, SET_IDLE_TIMEOUT, SET_OWNER, SET_TIMEOUT, Opening, Preamble
 
+_OPENING = ("BEGIN", SET_OWNER, SET_TIMEOUT, SET_IDLE_TIMEOUT)
 
-class ClusterDatabase(Database):
-    """The database behind the API where DATABASE_CLUSTER is set. Works on a single PostgreSQL as well."""
-
-    _wall_parameters = row_security.PARAMETERS_OF_A_CLUSTER
-
-    def __init__(self, url: str, *, statement_timeout: float, **options: Any) -> None:
-        """As `Database`; the user of the URL must be `tasks_api`."""
-        super().__init__(url, statement_timeout=statement_timeout, **options)
-        milliseconds = round(statement_timeout * 1000)
-        self._opening = (
-            "BEGIN",
-            f"SET LOCAL {row_security.OWNER_SETTING} = %({OWNER})s",
-            f"SET LOCAL statement_timeout = {milliseconds}",
-            # A process that stops between two messages must not keep the locks.
-            f"SET LOCAL idle_in_transaction_session_timeout = {milliseconds}",
-        )
-        self._turn = f"SELECT pg_advisory_xact_lock(hashtextextended(%({OWNER})s, 0))"
-
-    async def run(self, statement: Statement, owner: str, parameters: Mapping[str, Any]) -> list[Row]:
-        """As `Database.run`; when Unavailable is raised, the statement may have been committed."""
-        async with self._together(owner, "", *self._opening) as session:
-            return await session.rows(statement, **parameters)
-
-    def transaction(self, owner: str) -> contextlib.AbstractAsyncContextManager[OwnerSession]:
-        """As `Database.transaction`."""
-        return self._together(owner, "", *self._opening, self._turn)
+# Works on a single PostgreSQL as well.
+CITUS = Preamble(
+    statement=Opening(messages=_OPENING),
+    transaction=Opening(messages=(*_OPENING, LOCK_OWNER)),
+    isolation_parameters=row_security.PARAMETERS_OF_A_CLUSTER,
+)

@@ -36,6 +36,11 @@ class Connection:
     def closed(self) -> bool:
         return bool(self._raw.closed)
 
+    @property
+    def is_executing(self) -> bool:
+        """Whether an answer is still to come."""
+        return not self._raw.closed and bool(self._raw.isexecuting())
+
     def text_of(self, statement: Statement) -> str:
         """What to send for a statement: its execution, after its preparation where this connection first meets it."""
         known = statement.execution in self._prepared
@@ -62,7 +67,7 @@ class Connection:
 
     async def answered(self) -> None:
         """Wait until nothing is under way."""
-        if not self._raw.closed and self._raw.isexecuting():
+        if self.is_executing:
             await self._wait()
 
     async def _wait(self) -> None:
@@ -121,9 +126,9 @@ class Connection:
 
 
 def _has_more(fd: int) -> bool:
-    look = select.poll()
-    look.register(fd, select.POLLIN)
-    return bool(look.poll(0))
+    poller = select.poll()
+    poller.register(fd, select.POLLIN)
+    return bool(poller.poll(0))
 
 
 def _close(raw: Any) -> None:

@@ -9,7 +9,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg2
 from psycopg2.extensions import make_dsn, parse_dsn
@@ -17,14 +17,10 @@ from psycopg2.extensions import make_dsn, parse_dsn
 from backend.app import problems
 from backend.app.config import Prepare
 from backend.app.db import row_security
-from backend.app.db.dsn import names_pooler
-from backend.app.problems import StartupError
-
-if TYPE_CHECKING:
-    from backend.app.observability.metrics import Metrics
 from backend.app.db.connection import Connection, _close, _established
-from backend.app.db.dsn import _resolved
+from backend.app.db.dsn import _resolved, names_pooler
 from backend.app.db.pool import Pool
+from backend.app.db.preamble import POSTGRESQL, Opening, Preamble
 from backend.app.db.session import OwnerSession, Transaction
 from backend.app.db.sqlstate import (
     CUT_OFF,
@@ -36,6 +32,8 @@ from backend.app.db.sqlstate import (
     UNDONE,
 )
 from backend.app.db.statement import OWNER, Row, Statement
+from backend.app.observability.observer import UNOBSERVED, Observer
+from backend.app.problems import StartupError
 
 # How much longer than statement_timeout an abandoned statement may keep its place before its connection is cut
 # (seconds).
@@ -50,8 +48,6 @@ log = logging.getLogger("tasks")
 class Database:
     """The database behind the API. It may be away when the program starts; it must be walled before it is used."""
 
-    _wall_parameters: Mapping[str, Any] = row_security.PARAMETERS
-
     def __init__(
         self,
         url: str,
@@ -62,11 +58,13 @@ class Database:
         statement_timeout: float,
         on_isolation_failure: Callable[[StartupError], None],
         prepare: Prepare = "auto",
-        metrics: "Metrics | None" = None,
+        preamble: Preamble = POSTGRESQL,
+        observer: Observer = UNOBSERVED,
     ) -> None:
         """Timeouts in seconds. `on_isolation_failure` is called when a wall turns out to be missing while serving.
 
         `prepare` tells whether each connection prepares its statements once: "auto" unless the URL names a pooler.
+        `preamble` says how an owner's session is opened: `POSTGRESQL`, or `citus.CITUS`.
 
         Raises StartupError for a URL that libpq cannot read.
         """
@@ -77,20 +75,8 @@ class Database:
             raise StartupError("DATABASE_URL cannot be read. Paste it as your provider shows it.") from None
         self._connect_timeout = connect_timeout
         self._on_missing_wall = on_isolation_failure
-        self._metrics = metrics
-        # app.user_id is what the policies compare with; SET LOCAL ends with the transaction, so a pooler hands on
-        # nothing.
-        self._prelude = (
-            f"SET LOCAL ROLE {row_security.ROLE}; SET LOCAL {row_security.OWNER_SETTING} = %({OWNER})s; "
-            f"SET LOCAL statement_timeout = {round(statement_timeout * 1000)}; "
-        )
-        # One at a time for each owner, or two that touch the same rows in another order would wait for each other; and
-        # not for ever, where this process stops in the middle.
-        self._begin = (
-            f"BEGIN; {self._prelude}"
-            f"SET LOCAL idle_in_transaction_session_timeout = {round(statement_timeout * 1000)}; "
-            f"SELECT pg_advisory_xact_lock(hashtextextended(%({OWNER})s, 0)); "
-        )
+        self._observer = observer
+        self._preamble = preamble.with_timeout(statement_timeout)
         self._pool = Pool(
             self._connect,
             size=pool_size,
@@ -108,40 +94,64 @@ class Database:
 
         Raises Unavailable (or a kind of it) when the database cannot be used right now.
         """
+        opening = self._preamble.statement
+        if opening.messages:
+            async with self._opened(owner, opening) as session:
+                return await session.rows(statement, **parameters)
         if not self._isolation_verified:
             await self.check()
         values = {**parameters, OWNER: owner}
-        if self._preparing and statement.types:
-            rows = await self._execute(self._prelude, values, statement)
-        else:
-            rows = await self._execute(self._prelude + statement.text, values)
-        if self._metrics is not None and statement.has_bumped_revision(rows):
-            self._metrics.revision_bumped(statement.name)
+        with self._observer.statement(statement.name):
+            if self._preparing and statement.types:
+                rows = await self._execute(opening.prefix, values, statement)
+            else:
+                rows = await self._execute(opening.prefix + statement.text, values)
+        if statement.has_bumped_revision(rows):
+            self._observer.revision_bumped(statement.name)
         return rows
 
-    def transaction(self, owner: str) -> contextlib.AbstractAsyncContextManager["OwnerSession"]:
+    @contextlib.asynccontextmanager
+    async def transaction(self, owner: str) -> AsyncIterator["OwnerSession"]:
         """Statements of one owner that are made together, or not at all if anything is raised inside.
 
         Holds a connection meanwhile, and the place of the owner's transactions, of which there is one at a time.
         Statements are sent in full: a prepared one in doubt would undo what was done.
         Raises Unavailable (or a kind of it); when that happens at the end, the transaction may have been committed.
         """
-        return self._together(owner, self._begin)
+        with self._observer.statement("transaction"):
+            async with self._opened(owner, self._preamble.transaction) as session:
+                yield session
 
     @contextlib.asynccontextmanager
-    async def _together(self, owner: str, begin: str, *before: str) -> AsyncIterator["OwnerSession"]:
-        """A transaction that `begin` opens, in front of its first statement; `before` goes ahead in messages alone."""
+    async def _opened(self, owner: str, opening: Opening) -> AsyncIterator["OwnerSession"]:
+        """An explicit transaction, which `opening` begins when its first statement is sent."""
         if not self._isolation_verified:
             await self.check()
         connection = await self._pool.acquire()
-        transaction = Transaction(connection, begin, before, self._raise_problem)
+        transaction = Transaction(connection, opening, self._observer, self._raise_problem)
         try:
-            try:
-                yield OwnerSession(transaction, owner)
-            except Exception:
-                await transaction.end("ROLLBACK")
-                raise
-            await transaction.end("COMMIT")
+            yield OwnerSession(transaction, owner)
+        except Exception:
+            await self._roll_back(transaction, connection)
+            raise
+        except BaseException:
+            self._pool.abandon(connection)
+            raise
+        await self._end(transaction, connection, "COMMIT")
+        for name in transaction.revisions_bumped:
+            self._observer.revision_bumped(name)
+
+    async def _roll_back(self, transaction: Transaction, connection: Connection) -> None:
+        """Undo the transaction; a connection whose statement is still under way is abandoned."""
+        if connection.is_executing:
+            # The connection takes no ROLLBACK before it has answered; closing it rolls back.
+            self._pool.abandon(connection)
+        else:
+            await self._end(transaction, connection, "ROLLBACK")
+
+    async def _end(self, transaction: Transaction, connection: Connection, how: str) -> None:
+        try:
+            await transaction.end(how)
         except Exception:
             self._pool.release(connection)
             raise
@@ -149,16 +159,13 @@ class Database:
             self._pool.abandon(connection)
             raise
         self._pool.release(connection)
-        if self._metrics is not None:
-            for name in transaction.bump_revision:
-                self._metrics.revision_bumped(name)
 
     @property
     def pool(self) -> Pool:
         return self._pool
 
     async def check(self) -> None:
-        """Look whether the database is there, migrated and walled; callers at the same time share one look.
+        """Verify that the database is there, migrated and isolates users; calls at the same time share one query.
 
         Raises DatabaseUnavailable, and after telling `on_isolation_failure` also when a wall is missing.
         """
@@ -172,7 +179,7 @@ class Database:
         """As `check`, but raises StartupError for a missing wall."""
         if self._isolation_check is None:
             self._isolation_check = asyncio.get_running_loop().create_task(self._verify_isolation())
-            self._isolation_check.add_done_callback(self._looked)
+            self._isolation_check.add_done_callback(self._isolation_checked)
         await asyncio.shield(self._isolation_check)
 
     async def close(self) -> None:
@@ -180,12 +187,12 @@ class Database:
             self._isolation_check.cancel()
         await self._pool.close()
 
-    def _looked(self, look: asyncio.Task[None]) -> None:
+    def _isolation_checked(self, check: asyncio.Task[None]) -> None:
         self._isolation_check = None
-        self._isolation_verified = not look.cancelled() and look.exception() is None
+        self._isolation_verified = not check.cancelled() and check.exception() is None
 
     async def _verify_isolation(self) -> None:
-        faults = await self._execute(row_security.FAULTS, self._wall_parameters)
+        faults = await self._execute(row_security.FAULTS, self._preamble.isolation_parameters)
         sentences = {kind: "; ".join(s for k, s in faults if k == kind) for kind, _ in faults}
         if row_security.NOT_MIGRATED in sentences:
             reason = sentences[row_security.NOT_MIGRATED]
@@ -222,7 +229,7 @@ class Database:
         return rows
 
     def _doubt(self) -> None:
-        """A prepared statement was not as we left it: once is a matter of chance, often is a pooler in between."""
+        """Count a prepared statement that was not as we left it: one is chance, many in a row are a pooler."""
         self._doubts.append(time.monotonic())
         if len(self._doubts) == PREPARED_DOUBTS_MAX and self._doubts[-1] - self._doubts[0] < PREPARED_DOUBTS_SECONDS:
             self._preparing = False
@@ -231,8 +238,7 @@ class Database:
     def _raise_problem(self, error: psycopg2.Error) -> None:
         """Raise the problem that a database error means to the caller; return if it means a fault of ours."""
         code = error.pgcode
-        if self._metrics is not None:
-            self._metrics.database_failed(code)
+        self._observer.database_failed(code)
         if code == QUERY_CANCELED:
             raise problems.RequestTimeout from None
         if code in SCHEMA_GONE:
@@ -242,13 +248,13 @@ class Database:
                 return
         elif code[:2] not in NOT_NOW_CLASSES and code not in NOT_NOW:
             return
-        log.warning("database: not now", extra={"fields": {"error": type(error).__name__, "sqlstate": code}})
-        away = problems.DatabaseUnavailable()
+        log.warning("database: unavailable", extra={"fields": {"error": type(error).__name__, "sqlstate": code}})
+        unavailable = problems.DatabaseUnavailable()
         if code in UNDONE:
-            away.trying_again = "safe"
+            unavailable.trying_again = "safe"
         elif code is None or code in CUT_OFF:
-            away.trying_again = "safe for what changes nothing twice"
-        raise away from None
+            unavailable.trying_again = "safe for what changes nothing twice"
+        raise unavailable from None
 
     async def _connect(self) -> Connection:
         raw = None
@@ -261,8 +267,7 @@ class Database:
         except (TimeoutError, OSError, psycopg2.Error) as error:
             fields = {"error": type(error).__name__, "reason": str(error).partition("\n")[0]}
             log.warning("database: cannot connect", extra={"fields": fields})
-            if self._metrics is not None:
-                self._metrics.database_failed(None)
+            self._observer.database_failed(None)
             _close(raw)
             raise problems.DatabaseUnavailable from None
         except BaseException:

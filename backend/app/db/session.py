@@ -1,13 +1,15 @@
 """What a repository gets: statements that run for one owner, alone or together in a transaction."""
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
 
 import psycopg2
 
 from backend.app.db.connection import Connection
+from backend.app.db.preamble import Opening
 from backend.app.db.statement import OWNER, Row, Statement
+from backend.app.observability.observer import Observer
 
 
 class StatementRunner(Protocol):
@@ -24,30 +26,34 @@ class Transaction:
     def __init__(
         self,
         connection: Connection,
-        begin: str,
-        before: Sequence[str],
+        opening: Opening,
+        observer: Observer,
         raise_problem: Callable[[psycopg2.Error], None],
     ) -> None:
         self._connection = connection
-        self._begin = begin
-        self._before = before
+        self._opening = opening
+        self._observer = observer
         self._raise_problem = raise_problem
         self._begun = False
-        self.bump_revision: list[str] = []
+        # The names of the statements that gave the list a new revision.
+        self.revisions_bumped: list[str] = []
 
     async def run(self, statement: Statement, owner: str, parameters: Mapping[str, Any]) -> list[Row]:
         """As `Database.run`, in this transaction."""
         values = {**parameters, OWNER: owner}
-        text = statement.text
-        if not self._begun:
-            self._begun = True
-            for message in self._before:
-                await self._execute(message, values)
-            text = self._begin + text
-        rows = await self._execute(text, values)
+        with self._observer.statement(statement.name):
+            text = statement.text if self._begun else await self._begin(values) + statement.text
+            rows = await self._execute(text, values)
         if statement.has_bumped_revision(rows):
-            self.bump_revision.append(statement.name)
+            self.revisions_bumped.append(statement.name)
         return rows
+
+    async def _begin(self, values: Mapping[str, Any]) -> str:
+        """Send what goes ahead in messages of its own; the text that precedes the first statement."""
+        self._begun = True
+        for message in self._opening.messages:
+            await self._execute(message, values)
+        return self._opening.prefix
 
     @contextlib.asynccontextmanager
     async def transaction(self, owner: str) -> AsyncIterator["OwnerSession"]:

@@ -9,8 +9,6 @@ from typing import Any
 # The parameter that every statement on user-owned tables carries.
 OWNER = "owner"
 
-# Statements that give a list its next revision.
-_MOVED_ON = re.compile(r"revision ?= ?\(task_lists\.revision \+|UPDATE task_lists SET .* revision=%\(revision\)s")
 _PLACEHOLDER = re.compile(r"%\((?P<name>\w+)\)s")
 
 Row = tuple[Any, ...]
@@ -22,7 +20,7 @@ class Statement:
 
     `preparation` and `execution` are the text as PREPARE and EXECUTE. `types` has the SQL type of every parameter;
     without it the statement is always sent in full. `shape` makes of a row what the repository hands out; by default a
-    dict by columns.
+    dict by columns. `bumps_revision` says that it gives the list a new revision where it writes anything.
     """
 
     name: str
@@ -30,9 +28,9 @@ class Statement:
     columns: tuple[str, ...]
     types: Mapping[str, str] = field(default_factory=dict)
     shape: Callable[[Row], dict[str, Any]] | None = None
+    bumps_revision: bool = False
     preparation: str = field(init=False)
     execution: str = field(init=False)
-    bumps_revision: bool = field(init=False)
 
     def __post_init__(self) -> None:
         # Named after its text: whoever has prepared this name before has prepared the same.
@@ -42,7 +40,6 @@ class Statement:
         values = ", ".join(f"%({parameter})s" for parameter in self.types)
         object.__setattr__(self, "preparation", f"PREPARE {name} ({', '.join(self.types.values())}) AS {body}; ")
         object.__setattr__(self, "execution", f"EXECUTE {name} ({values})")
-        object.__setattr__(self, "bumps_revision", bool(_MOVED_ON.search(self.text)))
 
     def has_bumped_revision(self, rows: list[Row]) -> bool:
         """Whether it gave the list a new revision: what was not written comes without a row, or as one of nulls."""

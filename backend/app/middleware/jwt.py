@@ -57,9 +57,9 @@ class AuthenticationMiddleware:
                 principal = await self.authenticate(scope)
             except InvalidToken as error:
                 raise problems.InvalidToken(error.description, error.fault) from None
+            scope.setdefault("state", {})["principal"] = principal
+            # Starlette's interfaces (`requires`, `request.user`); nothing of ours reads them.
             scope["user"], scope["auth"] = principal, CREDENTIALS
-            state = scope.setdefault("state", {})
-            state["principal"], state["user_id"] = principal, principal.user_id
         await self.app(scope, receive, send)
 
     async def authenticate(self, scope: Scope) -> Principal:

@@ -27,7 +27,7 @@ class PathGuardMiddleware:
         if scope["type"] in ("http", "websocket"):
             path = get_route_path(scope)
             if path not in self.public_paths:
-                require_own(path, scope["user"].user_id)
+                require_own(path, scope["state"]["principal"].user_id)
         await self.app(scope, receive, send)
 
 

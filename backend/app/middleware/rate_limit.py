@@ -6,10 +6,11 @@
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backend.app import problems
+from backend.app.auth.principal import Principal
 from backend.app.ratelimit.limit import RateLimitResult
 from backend.app.ratelimit.limiter import RateLimit, network_of
 
-# Where `observe` finds in the state what it adds to the answer, also to one that is made further out.
+# Where `errors` finds in the state the headers that it adds to every answer, also to one that is made further out.
 RATE_FIELDS = "rate_fields"
 
 
@@ -28,9 +29,9 @@ class AnonymousRateLimit:
             await self.app(scope, receive, send)
         except problems.AuthenticationRequired:
             client = scope.get("client")
-            standing = await self.limit.hit(f"address:{network_of(client[0]) if client else ''}")
-            if not standing.allowed:
-                raise problems.TooManyRequests(standing.resets_in) from None
+            result = await self.limit.hit(f"address:{network_of(client[0]) if client else ''}")
+            if not result.allowed:
+                raise problems.TooManyRequests(result.resets_in, "address") from None
             raise
 
 
@@ -43,14 +44,14 @@ class UserRateLimit:
         self.policy = (b"ratelimit-policy", f'"user";q={limit.most};w={limit.seconds}'.encode())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        user_id = scope.get("state", {}).get("user_id")
-        if user_id is not None:
-            standing = await self.limit.hit(f"user:{user_id}")
-            scope["state"][RATE_FIELDS] = [self.policy, (b"ratelimit", _left(standing).encode())]
-            if not standing.allowed:
-                raise problems.TooManyRequests(standing.resets_in)
+        principal: Principal | None = scope.get("state", {}).get("principal")
+        if principal is not None:
+            result = await self.limit.hit(f"user:{principal.user_id}")
+            scope["state"][RATE_FIELDS] = [self.policy, (b"ratelimit", _left(result).encode())]
+            if not result.allowed:
+                raise problems.TooManyRequests(result.resets_in)
         await self.app(scope, receive, send)
 
 
-def _left(standing: RateLimitResult) -> str:
-    return f'"user";r={standing.remaining};t={standing.resets_in}'
+def _left(result: RateLimitResult) -> str:
+    return f'"user";r={result.remaining};t={result.resets_in}'

@@ -1,20 +1,17 @@
-"""What the person on call looks at: counters and durations for Prometheus, on a port of their own.
+"""Counters and durations for Prometheus, which are answered on a port of their own.
 
-Everything that is told apart here is few and known before: routes, statuses, reasons. Users are neither, nor is what a
-request brings along.
+Labels have few values, which are known before: routes, statuses, reasons. A user is never a label, nor is anything that
+a request brings along.
 """
 
 import contextlib
 import errno
 import logging
-import socket
-import threading
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from itertools import accumulate
 from typing import Final
-from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import (
     CollectorRegistry,
@@ -27,32 +24,27 @@ from prometheus_client import (
 )
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
+from starlette.types import Scope
 
-from backend.app.config import PORT_MAX
-from backend.app.problems import StartupError, TokenFault
+from backend.app.observability.observer import Gauges, Observer, RetryReason, route_of
+from backend.app.problems import AuthenticationRequired, Problem, StartupError, TooManyRequests
 
 # Upper bounds of the buckets (seconds).
 DURATIONS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)
-# How many workers of one supervisor may have a port each.
-PORTS: Final = 64
-# How long a worker is asked whose it is (seconds), and how much it may say.
-PATIENCE: Final = 2.0
-ANSWER_MAX_BYTES: Final = 64 * 1024
-
 METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 OTHER_METHOD, NO_ROUTE, NO_SQLSTATE = "other", "none", "connection"
-
-Look = Callable[[], float]
 
 log = logging.getLogger("tasks")
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # the library's
 
 
-class Metrics:
+class Metrics(Observer):
     """The measurements of one process."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str, port: int) -> None:
+        """`host` and `port` are where Prometheus is answered while the application is `running`."""
+        self._host, self._port = host, port
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         counter, gauge = partial(Counter, registry=self.registry), partial(Gauge, registry=self.registry)
@@ -62,83 +54,66 @@ class Metrics:
         self._rejected = counter("tasks_rejected_tokens", "Requests without a good token.", ("reason",))
         self._limited = counter("tasks_rate_limited", "Requests over a rate limit.", ("limit",))
         self._errors = counter("tasks_database_errors", "Errors of the database, by class of SQLSTATE.", ("class",))
-        self._retries = counter("tasks_retries", "Requests that were tried once more.", ("after",))
-        self._revisions = counter("tasks_revision_writes", "Writes that moved a list on.", ("statement",))
+        self._retries = counter("tasks_retries", "Requests that were tried again.", ("after",))
+        self._revisions = counter("tasks_revision_writes", "Writes that gave a list a new revision.", ("statement",))
         self._pool_in_use = gauge("tasks_pool_connections_in_use", "Database connections at work.")
         self._pool_size = gauge("tasks_pool_connections_max", "Database connections that there may be.")
         self._pool_waiting = gauge("tasks_pool_requests_waiting", "Requests that wait for a connection.")
         self._streams = gauge("tasks_streams_open", "Streams of GET /events.")
-        self._worker = gauge("tasks_worker", "One for each process.", ("supervisor",))
-
-    def look_at(self, in_use: Look, waiting: Look, size: Look, streams: Look) -> None:
-        """What is read only when somebody asks: of the pool, and how many streams are open."""
-        self._pool_in_use.set_function(in_use)
-        self._pool_waiting.set_function(waiting)
-        self._pool_size.set_function(size)
-        self._streams.set_function(streams)
-
-    def answered(self, method: str, route: str | None, status: int, seconds: float) -> None:
-        """A request, under its route's pattern."""
-        self._requests.add(method if method in METHODS else OTHER_METHOD, route or NO_ROUTE, status, seconds)
-
-    def refused(self, problem: str) -> None:
-        """An error, by its slug."""
-        self._problems.labels(problem).inc()
-
-    def token_rejected(self, reason: TokenFault) -> None:
-        self._rejected.labels(reason).inc()
-
-    def rate_limited(self, limit: str) -> None:
-        self._limited.labels(limit).inc()
-
-    def database_failed(self, sqlstate: str | None) -> None:
-        """An error by the class of its SQLSTATE (PostgreSQL's manual, appendix A); None where the server said none."""
-        self._errors.labels(NO_SQLSTATE if sqlstate is None else sqlstate[:2]).inc()
-
-    def tried_again(self, after: str) -> None:
-        self._retries.labels(after).inc()
-
-    def revision_bumped(self, statement: str) -> None:
-        """A write that gave a new revision, by the name of its statement."""
-        self._revisions.labels(statement).inc()
 
     @contextlib.contextmanager
-    def served(self, host: str, port: int, *, supervisor: int | None = None) -> Iterator[int]:
-        """Answer Prometheus in a thread of its own; the port.
-
-        Workers of the same `supervisor` (a process id) take the next ports, one each. Raises StartupError where a
-        port is somebody else's, or cannot be listened on.
-        """
-        if supervisor is not None:
-            self._worker.labels(supervisor).set(1)
-        server, thread, port = self._listen(host, port, supervisor)
-        log.info("metrics: ready", extra={"fields": {"host": host, "port": port}})
+    def running(self, gauges: Gauges) -> Iterator[None]:
+        """Answer Prometheus in a thread of its own. Raises StartupError where the port cannot be listened on."""
+        self._pool_in_use.set_function(gauges.pool_in_use)
+        self._pool_waiting.set_function(gauges.pool_waiting)
+        self._pool_size.set_function(gauges.pool_size)
+        self._streams.set_function(gauges.event_streams)
         try:
-            yield port
+            server, thread = start_http_server(self._port, self._host, self.registry)
+        except OSError as error:
+            raise StartupError(self._refusal(error)) from None
+        log.info("metrics: ready", extra={"fields": {"host": self._host, "port": self._port}})
+        try:
+            yield
         finally:
             server.shutdown()
             server.server_close()
             thread.join()
 
-    def _listen(self, host: str, first: int, supervisor: int | None) -> tuple[WSGIServer, threading.Thread, int]:
-        for port in range(first, min(first + PORTS, PORT_MAX + 1)):
-            try:
-                return *start_http_server(port, host, self.registry), port
-            except OSError as error:
-                if error.errno != errno.EADDRINUSE:
-                    raise StartupError(f"METRICS_PORT {port} on METRICS_HOST {host}: {error.strerror}.") from None
-            if supervisor is None or not _is_of(supervisor, host, port):
-                raise StartupError(
-                    f"METRICS_PORT: port {port} on {host} is taken by another program. Choose another; with several "
-                    "workers each needs a port of its own, from METRICS_PORT on."
-                )
-        raise StartupError(f"METRICS_PORT {first}: there is no port left for this worker.")
+    def request_answered(self, scope: Scope, status: int, seconds: float) -> None:
+        method = scope["method"] if scope["method"] in METHODS else OTHER_METHOD
+        self._requests.add(method, route_of(scope) or NO_ROUTE, status, seconds)
+
+    def problem_answered(self, problem: Problem) -> None:
+        self._problems.labels(problem.slug).inc()
+        if isinstance(problem, AuthenticationRequired):
+            self._rejected.labels(problem.fault).inc()
+        elif isinstance(problem, TooManyRequests):
+            self._limited.labels(problem.counted_by).inc()
+
+    def database_failed(self, sqlstate: str | None) -> None:
+        """By the class of the SQLSTATE (PostgreSQL's manual, appendix A)."""
+        self._errors.labels(NO_SQLSTATE if sqlstate is None else sqlstate[:2]).inc()
+
+    def request_retried(self, reason: RetryReason) -> None:
+        self._retries.labels(reason).inc()
+
+    def revision_bumped(self, statement: str) -> None:
+        self._revisions.labels(statement).inc()
+
+    def _refusal(self, error: OSError) -> str:
+        if error.errno == errno.EADDRINUSE:
+            return (
+                f"METRICS_PORT: port {self._port} on {self._host} is taken by another process. Choose another; a port "
+                "belongs to one process, so instead of uvicorn's --workers start a program for each METRICS_PORT."
+            )
+        return f"METRICS_PORT {self._port} on METRICS_HOST {self._host}: {error.strerror}."
 
 
 class _Requests(Collector):
     """Requests and how long they took, kept in plain numbers: the library's own take ten times as long for each.
 
-    Only the event loop's thread adds; who collects in another copies at once what there is.
+    Only the event loop's thread adds; another thread that collects copies the dictionaries first.
     """
 
     def __init__(self) -> None:
@@ -171,20 +146,10 @@ class _Requests(Collector):
 
 
 class _Durations:
-    """How many took how long, by the first bound that is not exceeded, and all of them together (seconds)."""
+    """Counts by the first bound that is not exceeded, and the sum (seconds)."""
 
     __slots__ = ("buckets", "sum")
 
     def __init__(self) -> None:
         self.buckets = [0] * (len(DURATIONS) + 1)
         self.sum = 0.0
-
-
-def _is_of(supervisor: int, host: str, port: int) -> bool:
-    """Whether who answers here is a worker of the same supervisor."""
-    said = b""
-    with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=PATIENCE) as asking:
-        asking.sendall(b"GET /metrics?name[]=tasks_worker HTTP/1.0\r\n\r\n")
-        while len(said) < ANSWER_MAX_BYTES and (more := asking.recv(ANSWER_MAX_BYTES)):
-            said += more
-    return f'tasks_worker{{supervisor="{supervisor}"}}'.encode() in said

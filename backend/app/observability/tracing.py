@@ -1,7 +1,7 @@
-"""Traces: what OpenTelemetry is told of a request, and nothing beyond. Loaded only where OTEL_ settings ask for it.
+"""Traces for OpenTelemetry. Loaded only where OTEL_ settings ask for them.
 
-FastAPI's own telemetry makes a span of each request. Here it gets the route's name, the statements below it, and is
-stripped of all that a caller has written: path, query, host, method, trace state.
+FastAPI's own telemetry makes a span of each request. Here the span gets the route's name and the statements as its
+children, and loses all that a caller has written: path, query, host, method, trace state.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
 from opentelemetry.util.re import parse_env_headers
 from starlette.types import Scope
 
+from backend.app.observability.observer import Gauges, Observer, route_of
 from backend.app.problems import StartupError
 
 try:
@@ -33,7 +34,8 @@ SERVICE: Final = "tasks"
 OTHER_METHOD: Final = "_OTHER"
 # How long the last spans may take on their way (seconds): a collector that is away must not hold up the end.
 ENDING_SECONDS: Final = 3.0
-# All that is told of a span. Their values are our own, or few: see OpenTelemetry's conventions for HTTP and databases.
+# All attributes that are sent, as OpenTelemetry's conventions for HTTP and databases name them. Their values are our
+# own, or few.
 ATTRIBUTES: Final = frozenset(
     {
         "http.request.method",
@@ -49,7 +51,7 @@ ATTRIBUTES: Final = frozenset(
 )
 
 
-class Tracing:
+class Tracing(Observer):
     """The spans of one process."""
 
     def __init__(
@@ -68,11 +70,8 @@ class Tracing:
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._untraced = untraced
         self._tracer = self._provider.get_tracer("tasks", version)
-
-    @property
-    def config(self) -> TelemetryConfig:
-        """What FastAPI is told. Its logs would hold exceptions' messages, its metrics are `metrics.py`'s."""
-        return {
+        # FastAPI's logs would hold exceptions' messages; metrics are Prometheus'.
+        self.telemetry: TelemetryConfig = {
             "tracing": True,
             "metrics": False,
             "logs": False,
@@ -83,10 +82,10 @@ class Tracing:
         }
 
     @contextlib.contextmanager
-    def exported(self) -> Iterator[None]:
+    def running(self, gauges: Gauges) -> Iterator[None]:  # noqa: ARG002 - metrics' alone
         """Send spans, in a thread of its own; at the end also the last ones, if the collector takes them soon."""
         exporter = OTLPSpanExporter(self._endpoint, headers=self._headers)
-        processor = BatchSpanProcessor(OnlyOurs(exporter))
+        processor = BatchSpanProcessor(StrippingExporter(exporter))
         self._provider.add_span_processor(processor)
         try:
             yield
@@ -95,24 +94,24 @@ class Tracing:
             ending.start()
             ending.join(ENDING_SECONDS)
 
-    def routed(self, scope: Scope) -> None:
-        """Name the request's span after its route."""
-        span, route = trace.get_current_span(), getattr(scope.get("route"), "path", None)
+    def answer_started(self, scope: Scope) -> None:
+        """Name the request's span after its route; FastAPI ends the span with the answer."""
+        span, route = trace.get_current_span(), route_of(scope)
         if route is not None and isinstance(span, ReadableSpan):
             method = (span.attributes or {})["http.request.method"]
             span.update_name(f"{'HTTP' if method == OTHER_METHOD else method} {route}")
             span.set_attribute("http.route", route)
 
-    def ids(self) -> dict[str, str]:
-        """Of the current span, as log lines have them; empty where there is none."""
+    def trace_ids(self) -> dict[str, str]:
+        """The current span's, as log lines have them; empty where there is none."""
         context = trace.get_current_span().get_span_context()
         if not context.is_valid:
             return {}
         return {"trace_id": trace.format_trace_id(context.trace_id), "span_id": trace.format_span_id(context.span_id)}
 
     @contextlib.contextmanager
-    def asking_database(self, name: str) -> Iterator[None]:
-        """A span of what PostgreSQL is asked; an error is told by its type, for its message may hold values."""
+    def statement(self, name: str) -> Iterator[None]:
+        """A span; an error is named by its type, for its message may hold values."""
         attributes = {"db.system.name": "postgresql", "db.query.summary": name}
         with self._tracer.start_as_current_span(
             name, kind=SpanKind.CLIENT, attributes=attributes, record_exception=False, set_status_on_exception=False
@@ -125,7 +124,7 @@ class Tracing:
                 raise
 
 
-class OnlyOurs(SpanExporter):
+class StrippingExporter(SpanExporter):
     """Hands on what ATTRIBUTES lists, and of a span no event, no link, no state of the caller's, no message."""
 
     def __init__(self, exporter: SpanExporter) -> None:

@@ -1,29 +1,25 @@
 """Errors that are no fault of the request's contents: the server cannot answer it right now, or not so often."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
-from backend.app.problems.base import Problem, RawHeaders
+from backend.app.problems.base import Problem
 
 
 class TooManyEventStreams(Problem):
     status, slug, title = 429, "too-many-event-streams", "Too many event streams"
     detail = "Close a stream of yours, or try again in a moment."
-
-    def headers(self) -> RawHeaders:
-        return [(b"retry-after", b"10")]
+    retry_after = 10
 
 
 class TooManyRequests(Problem):
     status, slug, title = 429, "too-many-requests", "Too many requests"
     detail = "Ask less often; `Retry-After` says when the next request is answered."
 
-    def __init__(self, retry_after: int = 1) -> None:
-        """In seconds."""
+    def __init__(self, retry_after: int = 1, counted_by: Literal["user", "address"] = "user") -> None:
+        """`retry_after` in seconds; `counted_by` says whose requests were counted."""
         self.retry_after = retry_after
+        self.counted_by = counted_by
         super().__init__()
-
-    def headers(self) -> RawHeaders:
-        return [(b"retry-after", b"%d" % self.retry_after)]
 
 
 class InternalError(Problem):
@@ -36,10 +32,7 @@ class Unavailable(Problem):
 
     status, slug, title = 503, "unavailable", "Service unavailable"
     detail = "Try again in a moment."
-    retry_after: ClassVar[int] = 1
-
-    def headers(self) -> RawHeaders:
-        return [(b"retry-after", b"%d" % self.retry_after)]
+    retry_after = 1
 
 
 class DatabaseUnavailable(Unavailable):

@@ -21,6 +21,8 @@ class Problem(Exception):
     slug: ClassVar[str]
     title: ClassVar[str]
     detail: str
+    # When the same request may succeed (seconds), where that is known: Retry-After (RFC 9110, section 10.2.3).
+    retry_after: int | None = None
 
     def __init__(self, detail: str | None = None) -> None:
         if detail is not None:
@@ -29,7 +31,7 @@ class Problem(Exception):
 
     def headers(self) -> RawHeaders:
         """Headers that HTTP asks for beside the body, such as Allow or Retry-After."""
-        return []
+        return [] if self.retry_after is None else [(b"retry-after", b"%d" % self.retry_after)]
 
     def members(self) -> dict[str, Any]:
         """Members of the body beyond the five standard ones (RFC 9457, section 3.2)."""

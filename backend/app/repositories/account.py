@@ -19,7 +19,7 @@ _others = [table for table in metadata.sorted_tables if table is not _lists]
 # Every write takes this row first, and makes it where there is none: once it is had, no other write is under way, and
 # what follows sees all that were.
 LOCK = compile_scoped(
-    "lock the list",
+    "lock the list before it is erased",
     upsert(_lists)
     .values(user_id=_owner, last_task_id=0, task_count=0, revision=0)
     .on_conflict_do_update(index_elements=[_lists.c.user_id], set_={"task_count": _lists.c.task_count}),

@@ -91,6 +91,7 @@ FINISH = compile_scoped(
     )
     .where(LISTS.c.user_id == owner)
     .returning(LISTS.c.revision),
+    bumps_revision=True,
 )
 
 

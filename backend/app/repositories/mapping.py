@@ -10,7 +10,7 @@ from sqlalchemy.types import TypeEngine
 from backend.app.db.statement import OWNER, Row
 from backend.app.domain import due_dates
 from backend.app.domain.enums import Priority, RecurrenceFrom
-from backend.app.domain.keys import sort_key, tag_key
+from backend.app.domain.keys import description_key, tag_key, title_key
 from backend.app.models import metadata
 
 Task = dict[str, Any]
@@ -60,6 +60,7 @@ VALUES: Final[dict[str, BindParameter[Any]]] = {
         "title",
         "title_key",
         "description",
+        "description_key",
         "completed",
         "priority",
         "due_date",
@@ -150,7 +151,10 @@ def task_to_columns(members: Mapping[str, Any]) -> dict[str, Any]:
     """The columns for some members of a task, `due_at` only for those that have both a due date and a time zone."""
     columns = {name: value for name, value in members.items() if name in VALUES}
     if "title" in members:
-        columns["title_key"] = sort_key(members["title"])
+        columns["title_key"] = title_key(members["title"])
+    if "description" in members:
+        text = members["description"]
+        columns["description_key"] = None if text is None else description_key(text)
     if "priority" in members:
         columns["priority"] = NUMBERS[members["priority"]]
     if "tags" in members:

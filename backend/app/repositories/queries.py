@@ -35,7 +35,7 @@ from backend.app.db.session import OwnerSession
 from backend.app.db.statement import Row, Statement
 from backend.app.domain.due_dates import beginning
 from backend.app.domain.enums import DELETED_SORTS, Priority, Sort, Status
-from backend.app.domain.keys import tag_key
+from backend.app.domain.keys import search_key, tag_key
 from backend.app.repositories.mapping import (
     DELETED,
     LISTS,
@@ -97,13 +97,13 @@ def _unless_null(name: str, type_: Any, condition: Any) -> ColumnElement[bool]:
     return or_(parameter.is_(None), condition(parameter))
 
 
-_lowered = func.lower(bindparam("q", type_=Text))
+_sought = bindparam("q", type_=Text)
 
 
 def _filters(table: Table) -> list[ColumnElement[bool]]:
     columns = table.c
     overdue = and_(not_(columns.completed), columns.due_at < func.now())
-    text = or_(*(func.strpos(func.lower(column), _lowered) > 0 for column in (columns.title, columns.description)))
+    text = or_(*(func.strpos(column, _sought) > 0 for column in (columns.title_key, columns.description_key)))
     return [
         columns.user_id == owner,
         _unless_null("completed", Boolean, lambda completed: columns.completed == completed),
@@ -268,5 +268,5 @@ def _parameters(query: TaskPageQuery) -> dict[str, Any]:
         "due_after": query.due_after and beginning(query.due_after),
         "overdue": query.overdue and query.overdue == "true",
         "parent_id": 0 if query.parent_id == "none" else query.parent_id,
-        "q": query.q,
+        "q": query.q and search_key(query.q),
     }

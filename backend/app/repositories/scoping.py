@@ -27,7 +27,6 @@ FUNCTIONS = frozenset(
         "count",
         "greatest",
         "least",
-        "lower",
         "max",
         "min",
         "now",
@@ -52,9 +51,15 @@ class UnscopedStatement(Exception):
 
 
 def compile_scoped(
-    name: str, statement: Select[Any] | Insert | Update | Delete, shape: Shape | None = None
+    name: str,
+    statement: Select[Any] | Insert | Update | Delete,
+    shape: Shape | None = None,
+    *,
+    bumps_revision: bool = False,
 ) -> Statement:
     """Check and compile a statement on user-owned tables; `shape` makes of a row what the repository hands out.
+
+    `bumps_revision`: it gives the list a new revision, unless it answers no row, or nulls.
 
     In every SELECT, UPDATE and DELETE, at any depth, each user-owned table or alias must carry a top-level AND
     condition `x.user_id = :owner` of its own; an INSERT must write `:owner` itself. Functions must be in FUNCTIONS.
@@ -67,7 +72,8 @@ def compile_scoped(
         raise UnscopedStatement(f"Statement {name!r} is not confined to its owner: {error}") from None
     # str(): a label is a subclass of str, which orjson takes for a key only as itself.
     columns = tuple(str(column.keyname) for column in compiled._result_columns)  # noqa: SLF001 - no public list of them
-    return Statement(name, compiled.text_with_constants(), columns, compiled.parameter_types(), shape)
+    text, types = compiled.text_with_constants(), compiled.parameter_types()
+    return Statement(name, text, columns, types, shape, bumps_revision)
 
 
 class ScopedCompiler(PGCompiler):

@@ -9,12 +9,12 @@ from sqlalchemy import Table, bindparam, tuple_
 from sqlalchemy.sql.elements import ColumnElement
 
 from backend.app.domain.enums import Sort
+from backend.app.domain.keys import TITLE_KEY_MAX
 from backend.app.domain.limits import ID_MAX
-from backend.app.models import TITLE_MAX_CHARACTERS
 from backend.app.repositories.mapping import NUMBERS, plain
 
 # The least and the greatest of a column, for where a first page starts: no page begins with another statement.
-_LONGEST_KEY = chr(0x10FFFF) * (TITLE_MAX_CHARACTERS + 1)
+_LONGEST_KEY = chr(0x10FFFF) * (TITLE_KEY_MAX + 1)
 _MOMENT = re.compile(r"-?infinity|[0-9]{4,6}-[0-9]{2}-[0-9]{2} [0-9:.]{8,15}\+00( BC)?")
 
 

@@ -3,7 +3,7 @@
 Each is a transaction that locks the caller's list first, so that nothing of theirs changes between its statements.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -33,6 +33,7 @@ from backend.app.db.session import OwnerSession
 from backend.app.domain import recurrence
 from backend.app.domain.enums import RecurrenceFrom
 from backend.app.domain.plan import check_plan
+from backend.app.domain.preconditions import Precondition
 from backend.app.repositories.mapping import (
     DELETED,
     LISTS,
@@ -51,14 +52,14 @@ from backend.app.repositories.queries import GET
 from backend.app.repositories.scoping import compile_scoped
 from backend.app.schemas.task import Changes
 
-# Revisions from which an If-Match may be satisfied (empty: from none); None where the request has no such condition.
-Expected = Sequence[int] | None
+# None where the request has no condition.
+Expected = Precondition | None
 
 _mine = TASKS.c.user_id == owner
 _completed = VALUES["completed"]
 
 LOCK = compile_scoped(
-    "lock the list",
+    "lock the list before its subtasks change",
     select(LISTS.c.revision, LISTS.c.task_count).where(LISTS.c.user_id == owner).with_for_update(key_share=True),
 )
 PARTS = compile_scoped(
@@ -165,10 +166,10 @@ TRASHED_PARTS = compile_scoped(
     .select_from(DELETED)
     .where(DELETED.c.user_id == owner, DELETED.c.deleted_with == task_id, _kept),
 )
-WRITE = compile_scoped("write a task", _write(), row_to_task)
-SETTLE = compile_scoped("complete a task with its subtasks", _settle(), row_to_task)
-REMOVE = compile_scoped("delete a task with its subtasks", _remove())
-BRING_BACK = compile_scoped("restore a task with its subtasks", _bring_back(), row_to_task)
+WRITE = compile_scoped("write a task", _write(), row_to_task, bumps_revision=True)
+SETTLE = compile_scoped("complete a task with its subtasks", _settle(), row_to_task, bumps_revision=True)
+REMOVE = compile_scoped("delete a task with its subtasks", _remove(), bumps_revision=True)
+BRING_BACK = compile_scoped("restore a task with its subtasks", _bring_back(), row_to_task, bumps_revision=True)
 
 
 class TaskTree:
@@ -262,7 +263,7 @@ class TaskTree:
 def _as_expected(found: list[Task], expected: Expected) -> Task:
     if not found:
         raise problems.TaskNotFound
-    if expected is not None and found[0]["revision"] not in expected:
+    if expected is not None and not expected.holds(found[0]["revision"]):
         raise problems.PreconditionFailed
     return found[0]
 

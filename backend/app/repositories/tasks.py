@@ -147,7 +147,8 @@ def _changed(name: str, *only: ColumnElement[bool], **values: Any) -> _Write:
         return _beside_what_is_there(written, *only).add_cte(_if_written(written, bump_revision()))
 
     return _Write(
-        compile_scoped(name, plain(), row_to_task), compile_scoped(f"{name}, if it is as expected", conditional())
+        compile_scoped(name, plain(), row_to_task, bumps_revision=True),
+        compile_scoped(f"{name}, if it is as expected", conditional(), bumps_revision=True),
     )
 
 
@@ -170,12 +171,15 @@ def _deleted(name: str) -> _Write:
     plain = select(gone.c.id).add_cte(*others)
     gone, others = statement(_as_expected())
     conditional = _beside_what_is_there(select(gone.c.id).cte("written"), _alone).add_cte(*others)
-    return _Write(compile_scoped(name, plain), compile_scoped(f"{name}, if it is as expected", conditional))
+    return _Write(
+        compile_scoped(name, plain, bumps_revision=True),
+        compile_scoped(f"{name}, if it is as expected", conditional, bumps_revision=True),
+    )
 
 
 _done = func.coalesce(VALUES["completed"], not_(TASKS.c.completed))
 
-CREATE = compile_scoped("create a task", _create(), row_to_task)
+CREATE = compile_scoped("create a task", _create(), row_to_task, bumps_revision=True)
 UPDATE = _changed(
     "update a task",
     _alone,
@@ -183,6 +187,7 @@ UPDATE = _changed(
     title=func.coalesce(VALUES["title"], TASKS.c.title),
     title_key=func.coalesce(VALUES["title_key"], TASKS.c.title_key),
     description=case((_describe, VALUES["description"]), else_=TASKS.c.description),
+    description_key=case((_describe, VALUES["description_key"]), else_=TASKS.c.description_key),
     completed=func.coalesce(VALUES["completed"], TASKS.c.completed),
     completed_at=completion(func.coalesce(VALUES["completed"], TASKS.c.completed)),
     priority=func.coalesce(VALUES["priority"], TASKS.c.priority),
@@ -198,7 +203,17 @@ DELETE = _deleted("delete a task")
 
 # What an update writes by itself; a null of these is one that leaves the column as it is.
 _UPDATED = (
-    *("title", "title_key", "description", "completed", "priority", "due_date", "due_at", "time_zone"),
+    *(
+        "title",
+        "title_key",
+        "description",
+        "description_key",
+        "completed",
+        "priority",
+        "due_date",
+        "due_at",
+        "time_zone",
+    ),
     *("tags", "tag_keys"),
 )
 # What a task repeats by, or belongs to, has to be looked at together with the rest of it.
@@ -302,7 +317,9 @@ class TaskRepository:
             if not await self.session.rows(GET, task_id=parameters["task_id"]):
                 raise problems.TaskNotFound
             return None
-        found = await self.session.rows(write.conditional, **parameters, expected=list(expected))
+        if expected.any_of is None or expected.none_of:  # seldom: it is compared under the list's lock
+            return None
+        found = await self.session.rows(write.conditional, **parameters, expected=list(expected.any_of))
         if not found:
             raise problems.TaskNotFound
         *written, alone = found[0]

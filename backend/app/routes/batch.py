@@ -8,15 +8,16 @@ from fastapi import APIRouter, Depends, Request
 from backend.app.repositories.batch import BatchRepository
 from backend.app.schemas.batch import Batch, BatchResult
 from backend.app.web.body import BodyLimit
-from backend.app.web.openapi_fragments import BODY, CAPPED, CONDITIONAL
+from backend.app.web.openapi_responses import BODY, CAPPED, CONDITIONAL
 from backend.app.web.responses import ApiResponse
 from backend.app.web.route import StrictRoute, owner_session
+from backend.app.web.services import services_of
 
 router = APIRouter(prefix="/api/{user_id}/batch", tags=["tasks"], route_class=StrictRoute)
 
 
 def batch_repository(request: Request) -> BatchRepository:
-    settings = request.app.state.settings
+    settings = services_of(request.scope).settings
     return BatchRepository(
         owner_session(request), max_tasks=settings.max_tasks_per_user, max_subtasks=settings.max_subtasks
     )

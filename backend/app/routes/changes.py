@@ -9,7 +9,7 @@ from backend.app import problems
 from backend.app.problems import documented
 from backend.app.repositories.changes import ChangeQueries
 from backend.app.schemas.sync import ChangeList, ChangesQuery
-from backend.app.web.openapi_fragments import INVALID
+from backend.app.web.openapi_responses import INVALID
 from backend.app.web.responses import ApiResponse
 from backend.app.web.route import StrictRoute, owner_session
 

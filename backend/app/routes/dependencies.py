@@ -11,10 +11,11 @@ from backend.app.repositories.tasks import TaskRepository
 from backend.app.schemas.queries import TaskPageQuery
 from backend.app.web import pagination
 from backend.app.web.route import owner_session
+from backend.app.web.services import services_of
 
 
 def task_repository(request: Request) -> TaskRepository:
-    settings = request.app.state.settings
+    settings = services_of(request.scope).settings
     return TaskRepository(
         owner_session(request), max_tasks=settings.max_tasks_per_user, max_subtasks=settings.max_subtasks
     )

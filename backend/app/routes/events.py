@@ -14,7 +14,8 @@ from backend.app.problems import documented
 from backend.app.routes.dependencies import Finder
 from backend.app.web.responses import ApiStream
 from backend.app.web.route import StrictRoute
-from backend.app.web.subscriptions import Subscription, Subscriptions
+from backend.app.web.services import services_of
+from backend.app.web.subscriptions import Subscription
 
 router = APIRouter(prefix="/api/{user_id}/events", tags=["tasks"], route_class=StrictRoute)
 
@@ -63,10 +64,12 @@ async def listen(
     tasks: Finder, request: Annotated[Request, Depends(request_itself)], last_event_id: LastEventId = None
 ) -> ApiStream:
     known = _known(last_event_id)
-    settings, principal = request.app.state.settings, request.state.principal
-    streams: Subscriptions = request.app.state.streams
+    services, principal = services_of(request.scope), request.state.principal
+    settings = services.settings
     place = contextlib.ExitStack()
-    listener = place.enter_context(streams.listening(principal.user_id, tasks.revision, await tasks.revision()))
+    listener = place.enter_context(
+        services.subscriptions.listening(principal.user_id, tasks.revision, await tasks.revision())
+    )
     lifetime = min(settings.events_lifetime, principal.expires_at - time.time())
     events = _events(listener, known, lifetime=lifetime, heartbeat=settings.events_heartbeat)
     return ApiStream(200, events, held=place, waits=True, content_type="text/event-stream", x_accel_buffering="no")

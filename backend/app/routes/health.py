@@ -9,13 +9,13 @@ from backend.app.db.database import Database
 from backend.app.problems import documented
 from backend.app.web.responses import ApiResponse
 from backend.app.web.route import StrictRoute
+from backend.app.web.services import services_of
 
 router = APIRouter(prefix="/health", tags=["health"], route_class=StrictRoute)
 
 
 def database_of_app(request: Request) -> Database:
-    database: Database = request.app.state.database
-    return database
+    return services_of(request.scope).database
 
 
 @router.get("", operation_id="health", summary="The process lives", response_model=dict[str, str])

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Query
 from backend.app.routes.dependencies import CallerLinks, Finder
 from backend.app.schemas.queries import PageQuery, TagCount
 from backend.app.web import pagination
-from backend.app.web.conditional import IfNoneMatch, etag
-from backend.app.web.openapi_fragments import CURSOR, INVALID, LINK, LIST_ETAG
+from backend.app.web.conditional import IfMatch, IfNoneMatch, etag
+from backend.app.web.openapi_responses import CURSOR, INVALID, LINK, LIST_ETAG
 from backend.app.web.response_cache import Before
 from backend.app.web.responses import ApiResponse
 from backend.app.web.route import StrictRoute
@@ -34,10 +34,12 @@ _FINGERPRINT = "tags"
     },
 )
 async def list_tags(
+    *,
     query: Annotated[PageQuery, Query()],
     tasks: Finder,
     links: CallerLinks,
     before: Before,
+    if_match: IfMatch = None,
     if_none_match: IfNoneMatch = None,
 ) -> ApiResponse:
     place = ("",) if query.cursor is None else pagination.decode(query.cursor, _FINGERPRINT)
@@ -50,4 +52,4 @@ async def list_tags(
             headers["link"] = f'<{following}>; rel="next"'
         return ApiResponse(200, orjson.dumps(page.found), **headers)
 
-    return await before.answer(if_none_match, tasks.revision, page)
+    return await before.answer(if_match, if_none_match, tasks.revision, page)

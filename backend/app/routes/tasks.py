@@ -11,8 +11,8 @@ from backend.app.schemas.queries import TaskPageQuery
 from backend.app.schemas.task import CompletedTask, Completion, ListedTask, Task, TaskCreate, TaskPatch, TaskReplace
 from backend.app.web import pagination
 from backend.app.web.body import JSON, MERGE_PATCH, MediaTypes
-from backend.app.web.conditional import IfMatch, IfNoneMatch, etag, if_match_revisions
-from backend.app.web.openapi_fragments import (
+from backend.app.web.conditional import IfMatch, IfNoneMatch, IfNoneMatchOfWrite, etag, precondition, require_match
+from backend.app.web.openapi_responses import (
     _COUNT,
     _ETAG,
     _LOCATION,
@@ -55,6 +55,7 @@ async def list_tasks(
     tasks: Finder,
     links: CallerLinks,
     before: Before,
+    if_match: IfMatch = None,
     if_none_match: IfNoneMatch = None,
     prefer: Prefer = None,
 ) -> ApiResponse:
@@ -69,8 +70,10 @@ async def list_tasks(
             headers |= {"x_total_count": str(await tasks.count(query)), "preference_applied": COUNT}
         return ApiResponse(200, orjson.dumps(page.found), **headers)
 
-    # What changes without a new revision has no tag to be known by.
-    return await before.answer(if_none_match, tasks.revision, page) if query.follows_revision else await page()
+    if not query.follows_revision:  # what changes without a new revision has no tag to be known by
+        require_match(if_match, "")
+        return await page()
+    return await before.answer(if_match, if_none_match, tasks.revision, page)
 
 
 @router.post(
@@ -98,11 +101,13 @@ async def create_task(body: TaskCreate, tasks: Tasks, links: CallerLinks) -> Api
         **INVALID,
     },
 )
-async def get_task(task_id: TaskId, tasks: Finder, before: Before, if_none_match: IfNoneMatch = None) -> ApiResponse:
+async def get_task(
+    task_id: TaskId, tasks: Finder, before: Before, if_match: IfMatch = None, if_none_match: IfNoneMatch = None
+) -> ApiResponse:
     async def task() -> ApiResponse:
         return one(await tasks.get(task_id))
 
-    return await before.answer(if_none_match, partial(tasks.revision_of, task_id), task)
+    return await before.answer(if_match, if_none_match, partial(tasks.revision_of, task_id), task)
 
 
 @router.put(
@@ -113,8 +118,10 @@ async def get_task(task_id: TaskId, tasks: Finder, before: Before, if_none_match
     response_model=Task,
     responses={200: {"headers": _ETAG}, **BODY, **CONDITIONAL, **INVALID},
 )
-async def replace_task(task_id: TaskId, body: TaskReplace, tasks: Tasks, if_match: IfMatch = None) -> ApiResponse:
-    return one(await tasks.update(task_id, body.changes(), if_match_revisions(if_match), whole=True))
+async def replace_task(
+    task_id: TaskId, body: TaskReplace, tasks: Tasks, if_match: IfMatch = None, if_none_match: IfNoneMatchOfWrite = None
+) -> ApiResponse:
+    return one(await tasks.update(task_id, body.changes(), precondition(if_match, if_none_match), whole=True))
 
 
 @router.patch(
@@ -129,8 +136,9 @@ async def update_task(
     body: Annotated[TaskPatch, MediaTypes((JSON, MERGE_PATCH))],
     tasks: Tasks,
     if_match: IfMatch = None,
+    if_none_match: IfNoneMatchOfWrite = None,
 ) -> ApiResponse:
-    return one(await tasks.update(task_id, body.changes(), if_match_revisions(if_match)))
+    return one(await tasks.update(task_id, body.changes(), precondition(if_match, if_none_match)))
 
 
 @router.delete(
@@ -142,8 +150,10 @@ async def update_task(
     response_model=None,
     responses={**CONDITIONAL, **INVALID},
 )
-async def delete_task(task_id: TaskId, tasks: Tasks, if_match: IfMatch = None) -> ApiResponse:
-    await tasks.delete(task_id, if_match_revisions(if_match))
+async def delete_task(
+    task_id: TaskId, tasks: Tasks, if_match: IfMatch = None, if_none_match: IfNoneMatchOfWrite = None
+) -> ApiResponse:
+    await tasks.delete(task_id, precondition(if_match, if_none_match))
     return ApiResponse(204)
 
 
@@ -158,10 +168,14 @@ async def delete_task(task_id: TaskId, tasks: Tasks, if_match: IfMatch = None) -
     responses={200: {"headers": _ETAG}, **BODY, **CONDITIONAL, **INVALID},
 )
 async def complete_task(
-    task_id: TaskId, tasks: Tasks, body: Completion | None = None, if_match: IfMatch = None
+    task_id: TaskId,
+    tasks: Tasks,
+    body: Completion | None = None,
+    if_match: IfMatch = None,
+    if_none_match: IfNoneMatchOfWrite = None,
 ) -> ApiResponse:
     completed = None if body is None else body.completed
-    return one(await tasks.complete(task_id, completed, if_match_revisions(if_match)))
+    return one(await tasks.complete(task_id, completed, precondition(if_match, if_none_match)))
 
 
 @router.post(
@@ -172,8 +186,10 @@ async def complete_task(
     response_model=Task,
     responses={200: {"headers": _ETAG}, **RESTORED},
 )
-async def restore_task(task_id: TaskId, tasks: Tasks, if_match: IfMatch = None) -> ApiResponse:
-    return one(await tasks.restore(task_id, if_match_revisions(if_match)))
+async def restore_task(
+    task_id: TaskId, tasks: Tasks, if_match: IfMatch = None, if_none_match: IfNoneMatchOfWrite = None
+) -> ApiResponse:
+    return one(await tasks.restore(task_id, precondition(if_match, if_none_match)))
 
 
 def one(task: dict[str, Any], *, status: int = 200, **headers: str) -> ApiResponse:

@@ -1,6 +1,5 @@
 """Moving out and in: all tasks as a file, and back."""
 
-import re
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -17,16 +16,14 @@ from backend.app.schemas.queries import ExportQuery, TaskPageQuery
 from backend.app.schemas.transfer import Archive, Imported
 from backend.app.web.body import BodyLimit
 from backend.app.web.export_formats import FORMATS, CSVExport, Format
-from backend.app.web.openapi_fragments import BODY, CAPPED
+from backend.app.web.headers import best_media_type
+from backend.app.web.openapi_responses import BODY, CAPPED
 from backend.app.web.responses import ApiResponse, ApiStream
 from backend.app.web.route import StrictRoute, owner_session
+from backend.app.web.services import services_of
 
 router = APIRouter(prefix="/api/{user_id}", tags=["account"], route_class=StrictRoute)
 
-_RANGE = re.compile(
-    r"(?P<type>\*/\*|[\w.+-]+/(\*|[\w.+-]+))\s*(;\s*q=(?P<q>0(\.[0-9]{0,3})?|1(\.0{0,3})?)\s*)?(;(?!\s*q=).*)?",
-    re.ASCII,
-)
 # So many rows are read in some milliseconds of the event loop, however long their texts are.
 EXPORT_PAGE = 200
 _OLDEST_FIRST = TaskPageQuery(sort=Sort.CREATED_REVERSED, limit=EXPORT_PAGE)
@@ -55,7 +52,9 @@ Accept = Annotated[
     },
 )
 async def export(tasks: Finder, query: Annotated[ExportQuery, Query()], accept: Accept = None) -> ApiStream:
-    media_type = _chosen(accept)
+    media_type = best_media_type(accept, FORMATS)
+    if media_type is None:
+        raise problems.NotAcceptable(FORMATS)
     name, kind = FORMATS[media_type]
     file = CSVExport(mark=query.bom == "true") if kind is CSVExport else kind()
     charset = "" if media_type == "application/json" else "; charset=utf-8"
@@ -69,7 +68,7 @@ async def export(tasks: Finder, query: Annotated[ExportQuery, Query()], accept: 
 
 
 def import_repository(request: Request) -> ImportRepository:
-    settings = request.app.state.settings
+    settings = services_of(request.scope).settings
     return ImportRepository(
         owner_session(request), max_tasks=settings.max_tasks_per_user, max_subtasks=settings.max_subtasks
     )
@@ -107,21 +106,3 @@ async def _pieces(tasks: TaskQueries, file: Format, page: Page) -> AsyncIterator
             break
         page = await tasks.page(_OLDEST_FIRST, page.following)
     yield file.foot()
-
-
-def _chosen(accept: str | None) -> str:
-    """The media type that the client likes best (RFC 9110, section 12.5.1), ours in doubt. Raises NotAcceptable."""
-    ranges = [_RANGE.fullmatch(part.strip()) for part in (accept or "*/*").lower().split(",") if part.strip()]
-    liked: dict[str, float] = {}
-    for media_type in FORMATS:
-        fitting = [
-            (found["type"].count("*"), float(found["q"] or 1))
-            for found in ranges
-            if found and found["type"] in (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
-        ]
-        # What names it most closely decides.
-        liked[media_type] = min(fitting, key=lambda one: one[0])[1] if fitting else 0.0
-    best = max(liked, key=lambda media_type: liked[media_type])
-    if not liked[best]:
-        raise problems.NotAcceptable(FORMATS)
-    return best

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, Discriminator, Field, StringConstraints, model_validator
 
 from backend.app.domain.limits import ID_MAX
+from backend.app.domain.preconditions import Precondition
 from backend.app.schemas.task import Body, Completed, CompletedTask, TaskCreate, TaskPatch
 
 OPERATIONS_MAX = 100
@@ -50,8 +51,8 @@ class Named(Body):
         return self
 
     @property
-    def expected(self) -> list[int] | None:
-        return None if self.if_revision is None else [self.if_revision]
+    def expected(self) -> Precondition | None:
+        return None if self.if_revision is None else Precondition(any_of=(self.if_revision,))
 
 
 class Update(Named):

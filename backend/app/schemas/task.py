@@ -16,6 +16,7 @@ from pydantic import (
 
 from backend.app.domain import due_dates, recurrence
 from backend.app.domain.enums import Priority, RecurrenceFrom
+from backend.app.domain.keys import tag_key
 from backend.app.domain.limits import ID_MAX, TAG_MAX_CHARACTERS, TAGS_MAX
 from backend.app.domain.plan import check_plan
 from backend.app.models import DESCRIPTION_MAX_CHARACTERS, TITLE_MAX_CHARACTERS
@@ -57,7 +58,7 @@ def _tag(text: str) -> str:
 
 
 def _each_once(tags: list[str]) -> list[str]:
-    keys = {unicodedata.normalize("NFC", tag).casefold() for tag in tags}
+    keys = {tag_key(tag) for tag in tags}
     if len(keys) < len(tags):
         raise ValueError("must not contain a tag twice, also not in another case")
     return tags

@@ -10,6 +10,8 @@ from starlette.requests import Request
 from starlette.types import Receive
 
 from backend.app import problems
+from backend.app.web.headers import is_media_type
+from backend.app.web.services import services_of
 from backend.app.web.validation import _errors
 
 JSON = "application/json"
@@ -51,7 +53,7 @@ class _Body:
     async def read(self, request: Request) -> Any:
         """The JSON document, or NO_BODY: 413 as soon as it is too large, 415 unread where the headers say so."""
         headers = request.scope["headers"]
-        limit: int = getattr(request.app.state.settings, self.limit)
+        limit: int = getattr(services_of(request.scope).settings, self.limit)
         if _announced_length(headers) > limit:
             raise problems.BodyTooLarge(limit)
         acceptable = _is_json(headers, self.accepted)
@@ -100,10 +102,7 @@ async def _read(receive: Receive, limit: int) -> bytes:
 
 def _is_json(headers: list[tuple[bytes, bytes]], accepted: tuple[str, ...]) -> bool:
     fields: Mapping[bytes, bytes] = dict(headers)
-    media_type, _, parameters = fields.get(b"content-type", b"").decode("latin-1").lower().partition(";")
-    charset = parameters.replace(" ", "").replace('"', "")
-    return (
-        media_type.strip() in accepted
-        and charset in ("", "charset=utf-8")
-        and fields.get(b"content-encoding", b"identity").lower() == b"identity"
+    content_type = fields.get(b"content-type", b"").decode("latin-1")
+    return is_media_type(content_type, accepted) and (
+        fields.get(b"content-encoding", b"identity").strip().lower() == b"identity"
     )

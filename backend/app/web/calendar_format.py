@@ -148,8 +148,8 @@ def _fixed(wall: datetime, offset: timedelta) -> _Point:
 def _later(point: _Point) -> str:
     """DUE must be later than DTSTART, from which a rule counts (sections 3.8.2.3 and 3.8.2.4).
 
-    A day lasts until it ends: as DUE, the next day would be taken for the day that is meant. A moment lasts for a second;
-    one that comes again is not the calendar's last.
+    A day lasts until it ends: as DUE, the next day would be taken for the day that is meant. A moment lasts for a
+    second; one that comes again is not the calendar's last.
     """
     return "DURATION:P1D" if point.day else point.line("DUE", _SECOND)
 

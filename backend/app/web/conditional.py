@@ -1,10 +1,16 @@
-"""Entity tags and the conditions that name them (RFC 9110, sections 8.8.3 and 13.1)."""
+"""Entity tags and the conditions that name them (RFC 9110, sections 8.8.3 and 13)."""
 
 import re
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Final
 
 from fastapi import Header
 
+from backend.app import problems
+from backend.app.domain.limits import ID_MAX
+from backend.app.domain.preconditions import Precondition
+
+ANY: Final = "*"
 _TAG = re.compile(r'(?P<weak>W/)?"(?P<opaque>[^"]*)"')
 _REVISION = re.compile(r"[1-9][0-9]{0,18}")
 
@@ -12,7 +18,7 @@ IfMatch = Annotated[
     str | None,
     Header(
         alias="If-Match",
-        description="Write only if the task's ETag is one of these; otherwise 412. `*` is any.",
+        description="Answer only if the ETag is one of these; otherwise 412. `*` is any.",
         examples=['"1767225600001"'],
     ),
 ]
@@ -24,6 +30,14 @@ IfNoneMatch = Annotated[
         examples=['"1767225600001"'],
     ),
 ]
+IfNoneMatchOfWrite = Annotated[
+    str | None,
+    Header(
+        alias="If-None-Match",
+        description="Write only if the task's ETag is none of these; otherwise 412. `*` is any.",
+        examples=["*"],
+    ),
+]
 
 
 def etag(revision: int) -> str:
@@ -31,21 +45,49 @@ def etag(revision: int) -> str:
     return f'"{revision}"'
 
 
-def if_match_revisions(if_match: str | None) -> list[int] | None:
-    """The revisions that satisfy If-Match: None without a condition, and for `*`, which a missing task alone fails.
+def precondition(if_match: str | None, if_none_match: str | None = None) -> Precondition | None:
+    """What a write requires of the task's revision: None without a condition.
 
-    The comparison is strong: a weak tag matches nothing, and so does what is no tag of ours.
+    If-Match compares strongly, so that a weak tag matches nothing, and If-None-Match weakly (section 8.8.3.2). `*`
+    matches whatever is there; a task that is missing is 404 before any condition.
     """
-    if if_match is None or if_match.strip() == "*":
+    if if_match is None and if_none_match is None:
         return None
-    opaque = [tag["opaque"] for tag in _TAG.finditer(if_match) if not tag["weak"]]
-    return [revision for text in opaque if _REVISION.fullmatch(text) and (revision := int(text)) < 2**63]
+    none_of = _revisions(if_none_match, weak=True)
+    if none_of is None:
+        return Precondition(any_of=())
+    any_of = None if if_match is None else _revisions(if_match, weak=False)
+    return Precondition(any_of, none_of) if any_of is not None or none_of else None
+
+
+def require_match(if_match: str | None, tag: str) -> None:
+    """Raises PreconditionFailed where If-Match names other tags than the one that would be answered."""
+    if if_match is None or if_match.strip() == ANY:
+        return
+    if tag not in (found[0] for found in _TAG.finditer(if_match) if not found["weak"]):
+        raise problems.PreconditionFailed
 
 
 def if_none_match_matches(if_none_match: str | None, tag: str) -> bool:
     """Whether the client has this already. The comparison is weak."""
     if if_none_match is None:
         return False
-    return if_none_match.strip() == "*" or tag in (
+    return if_none_match.strip() == ANY or tag in (
         found[0].removeprefix("W/") for found in _TAG.finditer(if_none_match)
     )
+
+
+def _revisions(field: str | None, *, weak: bool) -> tuple[int, ...] | None:
+    """The revisions that a field's tags name, with or without the weak ones; None for `*`."""
+    if field is None:
+        return ()
+    if field.strip() == ANY:
+        return None
+    return tuple(_numbers(field, weak=weak))
+
+
+def _numbers(field: str, *, weak: bool) -> Iterator[int]:
+    for tag in _TAG.finditer(field):
+        opaque = tag["opaque"]
+        if (weak or not tag["weak"]) and _REVISION.fullmatch(opaque) and int(opaque) <= ID_MAX:
+            yield int(opaque)

@@ -18,6 +18,7 @@ from starlette.requests import Request
 from backend.app import problems
 from backend.app.repositories.idempotency import IdempotencyKeyRepository
 from backend.app.web.responses import ApiResponse
+from backend.app.web.services import services_of
 
 Write = Callable[[], Awaitable[ApiResponse]]
 
@@ -77,7 +78,7 @@ class IdempotentWrites:
             lock.release()
 
     async def _attempt(self, request: Request, key: str, fingerprint: str, write: Write) -> ApiResponse:
-        async with request.app.state.database.transaction(request.state.principal.user_id) as session:
+        async with services_of(request.scope).database.transaction(request.state.principal.user_id) as session:
             answers = IdempotencyKeyRepository(session, kept_seconds=self._kept)
             try:
                 known = await answers.claim(key, fingerprint)
@@ -99,7 +100,9 @@ class IdempotentWrites:
 def _fingerprint(request: Request, document: Any) -> str:
     """What makes two requests the same: method, path, query, condition and contents."""
     scope = request.scope
-    conditions = [value.decode("latin-1") for name, value in scope["headers"] if name == b"if-match"]
+    conditions = [
+        value.decode("latin-1") for name, value in scope["headers"] if name in (b"if-match", b"if-none-match")
+    ]
     body = document if isinstance(document, dict | list) else None
     told = [scope["method"], scope["path"], scope["query_string"].decode("latin-1"), conditions, body]
     return hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -1,12 +1,13 @@
 """`Prefer`: what a client would rather have (RFC 7240)."""
 
-import re
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Header
 
-MINIMAL = "return=minimal"
-COUNT = "count=exact"
+from backend.app.web.headers import preferences
+
+MINIMAL: Final = "return=minimal"
+COUNT: Final = "count=exact"
 
 Prefer = Annotated[
     str | None,
@@ -15,5 +16,8 @@ Prefer = Annotated[
 
 
 def prefers(prefer: str | None, preference: str) -> bool:
-    """Whether the field names this preference, among others or alone."""
-    return prefer is not None and preference in re.split(r"[\s,;]+", prefer.lower().replace('"', ""))
+    """Whether the field asks for this preference, written `name=value`."""
+    if prefer is None:
+        return False
+    name, _, value = preference.partition("=")
+    return prefer == preference or preferences(prefer).get(name, "").lower() == value

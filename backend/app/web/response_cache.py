@@ -13,8 +13,9 @@ from typing import Annotated, Final
 
 from fastapi import Depends, Request
 
-from backend.app.web.conditional import etag, if_none_match_matches
+from backend.app.web.conditional import etag, if_none_match_matches, require_match
 from backend.app.web.responses import ApiResponse
+from backend.app.web.services import services_of
 
 # Nobody takes more than this part of the memory from the others.
 SHARE: Final = 16
@@ -90,24 +91,26 @@ class CachedResponses:
 
     def __init__(self, request: Request) -> None:
         scope = request.scope
-        self._answers: ResponseCache = scope["app"].state.answers
+        self._answers: ResponseCache = services_of(scope).response_cache
         self._user_id: str = scope["state"]["principal"].user_id
         prefer = [value for name, value in scope["headers"] if name == b"prefer"]
         self._key: Key = (scope.get("root_path", ""), scope["path"], scope["query_string"], *prefer)
 
     async def answer(
         self,
+        if_match: str | None,
         if_none_match: str | None,
         revision: Callable[[], Awaitable[int]],
         make: Callable[[], Awaitable[ApiResponse]],
     ) -> ApiResponse:
         """304 where the client has it already, the answer from before where that still holds, or else what is made.
 
-        `make` answers with the revision as ETag.
+        `make` answers with the revision as ETag. Raises PreconditionFailed where If-Match names another.
         """
         known = self._answers.find(self._user_id, self._key)
-        if known is not None or if_none_match is not None:
+        if known is not None or if_none_match is not None or if_match is not None:
             tag = etag(await revision())
+            require_match(if_match, tag)
             if if_none_match_matches(if_none_match, tag):
                 return ApiResponse(304, etag=tag)
             if known is not None and known.fields["etag"] == tag:

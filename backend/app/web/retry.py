@@ -7,12 +7,10 @@ then a read may be repeated, and a write with an Idempotency-Key, which finds it
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 from backend.app import problems
-
-if TYPE_CHECKING:
-    from backend.app.observability.metrics import Metrics
+from backend.app.observability.observer import UNOBSERVED, Observer
 
 # The longest pauses before another try (seconds); half of each is left to chance, so that two do not meet again.
 PAUSES: Final = (0.02, 0.05, 0.1)
@@ -21,7 +19,7 @@ Answer = TypeVar("Answer")
 
 
 async def again(
-    make: Callable[[], Awaitable[Answer]], *, changes_nothing_twice: bool, metrics: "Metrics | None" = None
+    make: Callable[[], Awaitable[Answer]], *, changes_nothing_twice: bool, observer: Observer = UNOBSERVED
 ) -> Answer:
     """What `make` answers, at the first try or at a later one; the request's deadline ends all of them."""
     lost = False
@@ -35,7 +33,6 @@ async def again(
                 if lost or not changes_nothing_twice:
                     raise
                 lost = True
-            if metrics is not None:
-                metrics.tried_again("undone" if away.trying_again == "safe" else "lost")
+            observer.request_retried("undone" if away.trying_again == "safe" else "lost")
         await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - no secret
     return await make()

@@ -18,10 +18,11 @@ from starlette.types import Receive, Scope, Send
 
 from backend.app.db.session import OwnerSession
 from backend.app.web.body import BODY_LIMIT, JSON, BodyLimit, MediaTypes, _Body
-from backend.app.web.idempotency import IdempotentWrites, key_of
+from backend.app.web.idempotency import key_of
 from backend.app.web.parameters import _Header, _PathId, _Query, _refuse_query
 from backend.app.web.responses import ApiResponse
 from backend.app.web.retry import again
+from backend.app.web.services import services_of
 
 Reader = Callable[[Request], Any]
 Handler = Callable[[Request], Coroutine[Any, Any, ApiResponse]]
@@ -82,22 +83,23 @@ class StrictRoute(APIRoute):
 
 async def _made(request: Request, document: Any, make: Callable[[], Coroutine[Any, Any, ApiResponse]]) -> ApiResponse:
     """What the handler answers; tried again where that is safe, and made once where a write has a key."""
-    metrics = request.app.state.metrics
+    services = services_of(request.scope)
+    observer = services.observer
     if request.scope["method"] == "GET":
-        return await again(make, changes_nothing_twice=True, metrics=metrics)
-    request.app.state.answers.forget(request.state.principal.user_id)
+        return await again(make, changes_nothing_twice=True, observer=observer)
+    services.response_cache.forget(request.state.principal.user_id)
     key = key_of(request)
     if key is None:
-        return await again(make, changes_nothing_twice=False, metrics=metrics)
-    writes: IdempotentWrites = request.app.state.writes
-    return await again(lambda: writes.once(request, key, document, make), changes_nothing_twice=True, metrics=metrics)
+        return await again(make, changes_nothing_twice=False, observer=observer)
+    writes = services.idempotent_writes
+    return await again(lambda: writes.once(request, key, document, make), changes_nothing_twice=True, observer=observer)
 
 
 def owner_session(request: Request) -> OwnerSession:
     """The database as whoever the token names; nothing of the path gets here. A keyed write has brought its own."""
     scope = request.scope
     known: OwnerSession | None = scope["state"].get("session")
-    return known or OwnerSession(scope["app"].state.database, scope["state"]["principal"].user_id)
+    return known or OwnerSession(services_of(scope).database, scope["state"]["principal"].user_id)
 
 
 @dataclass(frozen=True, slots=True)

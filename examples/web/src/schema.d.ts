@@ -1160,6 +1160,8 @@ export interface operations {
                 q?: string | null;
             };
             header?: {
+                /** @description Answer only if the ETag is one of these; otherwise 412. `*` is any. */
+                "If-Match"?: string | null;
                 /** @description Answer 304 if the ETag is one of these. */
                 "If-None-Match"?: string | null;
                 /** @description What you would rather have; `Preference-Applied` tells what was heeded. */
@@ -1222,6 +1224,15 @@ export interface operations {
             };
             /** @description The path belongs to another user */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition failed */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1419,6 +1430,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description Answer only if the ETag is one of these; otherwise 412. `*` is any. */
+                "If-Match"?: string | null;
                 /** @description Answer 304 if the ETag is one of these. */
                 "If-None-Match"?: string | null;
             };
@@ -1491,6 +1504,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Precondition failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Validation failed */
             422: {
                 headers: {
@@ -1542,8 +1564,10 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Write only if the task's ETag is one of these; otherwise 412. `*` is any. */
+                /** @description Answer only if the ETag is one of these; otherwise 412. `*` is any. */
                 "If-Match"?: string | null;
+                /** @description Write only if the task's ETag is none of these; otherwise 412. `*` is any. */
+                "If-None-Match"?: string | null;
                 /**
                  * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
                  * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
@@ -1701,8 +1725,10 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Write only if the task's ETag is one of these; otherwise 412. `*` is any. */
+                /** @description Answer only if the ETag is one of these; otherwise 412. `*` is any. */
                 "If-Match"?: string | null;
+                /** @description Write only if the task's ETag is none of these; otherwise 412. `*` is any. */
+                "If-None-Match"?: string | null;
                 /**
                  * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
                  * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
@@ -1834,8 +1860,10 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Write only if the task's ETag is one of these; otherwise 412. `*` is any. */
+                /** @description Answer only if the ETag is one of these; otherwise 412. `*` is any. */
                 "If-Match"?: string | null;
+                /** @description Write only if the task's ETag is none of these; otherwise 412. `*` is any. */
+                "If-None-Match"?: string | null;
                 /**
                  * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
                  * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
@@ -1993,8 +2021,10 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Write only if the task's ETag is one of these; otherwise 412. `*` is any. */
+                /** @description Answer only if the ETag is one of these; otherwise 412. `*` is any. */
                 "If-Match"?: string | null;
+                /** @description Write only if the task's ETag is none of these; otherwise 412. `*` is any. */
+                "If-None-Match"?: string | null;
                 /**
                  * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
                  * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
@@ -2152,8 +2182,10 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Write only if the task's ETag is one of these; otherwise 412. `*` is any. */
+                /** @description Answer only if the ETag is one of these; otherwise 412. `*` is any. */
                 "If-Match"?: string | null;
+                /** @description Write only if the task's ETag is none of these; otherwise 412. `*` is any. */
+                "If-None-Match"?: string | null;
                 /**
                  * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
                  * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
@@ -2294,6 +2326,8 @@ export interface operations {
                 cursor?: string | null;
             };
             header?: {
+                /** @description Answer only if the ETag is one of these; otherwise 412. `*` is any. */
+                "If-Match"?: string | null;
                 /** @description Answer 304 if the ETag is one of these. */
                 "If-None-Match"?: string | null;
             };
@@ -2350,6 +2384,15 @@ export interface operations {
             };
             /** @description The path belongs to another user */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition failed */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -26,7 +26,7 @@ const sharedSecret = (jwtOptions = {}) => ({
 const keys = (alg, more = {}) => ({ plugins: [jwt({ jwks: { keyPairConfig: { alg }, ...more } })] })
 const cookie = (cookieCache, more = {}) => ({ session: { cookieCache: { enabled: true, ...cookieCache } }, plugins: [], ...more })
 
-// As the README shows it; `api` is told by the test.
+// As docs/better-auth.md shows it; `api` is told by the test.
 let api
 const eraseTasks = async (user, request) => {
   const { token } = await instances.leaving.api.getToken({ headers: request.headers })

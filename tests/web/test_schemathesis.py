@@ -15,7 +15,8 @@ from schemathesis.python import asgi
 from schemathesis.schemas import BaseSchema
 
 from backend.app.main import create_app
-from tests.conftest import new_user, settings_for, token
+from tests.support.applications import settings_for
+from tests.support.tokens import new_user, token
 
 OPERATIONS = [
     ("GET", "/api/{user_id}/tasks"),

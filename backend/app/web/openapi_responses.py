@@ -1,4 +1,4 @@
-"""The tasks API: handlers validate by their signature, call one repository method, and answer."""
+"""Responses and their headers as several routes describe them in the OpenAPI document."""
 
 from backend.app import problems
 from backend.app.problems import documented
@@ -22,8 +22,8 @@ _COUNT = {
 }
 
 INVALID = documented(problems.ValidationFailed)
-CURSOR = documented(problems.InvalidCursor)
-FOUND = documented(problems.TaskNotFound)
+CURSOR = documented(problems.InvalidCursor, problems.PreconditionFailed)
+FOUND = documented(problems.TaskNotFound, problems.PreconditionFailed)
 CONDITIONAL = documented(problems.TaskNotFound, problems.PreconditionFailed)
 RESTORED = documented(
     problems.TaskNotFound, problems.PreconditionFailed, problems.ValidationFailed, problems.TaskLimitReached

@@ -1,0 +1,62 @@
+"""How an owner's statements are introduced to the database: the settings that confine them, and how these are sent."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from backend.app.db import row_security
+from backend.app.db.statement import OWNER
+
+# Stands in the texts below for the statement timeout in milliseconds.
+TIMEOUT = "{milliseconds}"
+
+SET_OWNER = f"SET LOCAL {row_security.OWNER_SETTING} = %({OWNER})s"
+SET_TIMEOUT = f"SET LOCAL statement_timeout = {TIMEOUT}"
+# A process that stops between two messages must not keep its locks.
+SET_IDLE_TIMEOUT = f"SET LOCAL idle_in_transaction_session_timeout = {TIMEOUT}"
+# One transaction of an owner at a time, or two that touch the same rows in another order would wait for each other.
+LOCK_OWNER = f"SELECT pg_advisory_xact_lock(hashtextextended(%({OWNER})s, 0))"
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What precedes the first statement: `messages` are sent one by one, `prefix` stands in the statement's message."""
+
+    prefix: str = ""
+    messages: tuple[str, ...] = ()
+
+    def with_timeout(self, milliseconds: str) -> "Opening":
+        texts = tuple(message.replace(TIMEOUT, milliseconds) for message in self.messages)
+        return Opening(self.prefix.replace(TIMEOUT, milliseconds), texts)
+
+
+@dataclass(frozen=True)
+class Preamble:
+    """How `Database` opens the session of an owner. Whatever is set ends with the transaction (SET LOCAL).
+
+    `statement` opens a statement that runs alone: where that takes messages, in an explicit transaction.
+    `isolation_parameters` are what `row_security.FAULTS` asks about the login.
+    """
+
+    statement: Opening
+    transaction: Opening
+    isolation_parameters: Mapping[str, Any] = field(repr=False)
+
+    def with_timeout(self, seconds: float) -> "Preamble":
+        """The same with a statement timeout."""
+        milliseconds = str(round(seconds * 1000))
+        return replace(
+            self,
+            statement=self.statement.with_timeout(milliseconds),
+            transaction=self.transaction.with_timeout(milliseconds),
+        )
+
+
+_SETTINGS = f"SET LOCAL ROLE {row_security.ROLE}; {SET_OWNER}; {SET_TIMEOUT}; "
+
+# PostgreSQL, directly or behind a pooler: one message each, which PostgreSQL runs as one implicit transaction.
+POSTGRESQL = Preamble(
+    statement=Opening(prefix=_SETTINGS),
+    transaction=Opening(prefix=f"BEGIN; {_SETTINGS}{SET_IDLE_TIMEOUT}; {LOCK_OWNER}; "),
+    isolation_parameters=row_security.PARAMETERS,
+)

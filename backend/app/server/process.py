@@ -1,0 +1,40 @@
+"""What a server process owes its machine: rare garbage collection, and an end when its supervisor is gone."""
+
+import asyncio
+import contextlib
+import gc
+import multiprocessing
+import signal
+from collections.abc import Iterator
+from typing import Final
+
+# After so many new objects, and collections of the younger generations, the collector runs (gc.set_threshold).
+GARBAGE_THRESHOLDS: Final = (20_000, 20, 20)
+
+
+@contextlib.contextmanager
+def rare_garbage_collection() -> Iterator[None]:
+    """Spare the collector what lives as long as the process, and most of its runs: requests make no cycles."""
+    gc.freeze()
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+def end_with_parent() -> None:
+    """End when uvicorn's reloader or supervisor was killed: its processes would live on and keep the port."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        asyncio.get_running_loop().add_reader(parent.sentinel, _parent_ended, parent.sentinel)
+
+
+def _parent_ended(sentinel: int) -> None:
+    asyncio.get_running_loop().remove_reader(sentinel)
+    end()
+
+
+def end() -> None:
+    """End this process as its server would, with all that is under way answered."""
+    signal.raise_signal(signal.SIGTERM)

@@ -1,0 +1,39 @@
+"""What routes share for as long as the process lives; `lifespan.py` makes it when the application starts."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from starlette.types import Scope
+
+from backend.app.config import Settings
+from backend.app.db.database import Database
+from backend.app.observability.observer import Observer
+from backend.app.ratelimit.limiter import RateLimit
+
+if TYPE_CHECKING:
+    from backend.app.auth.jwks import RemoteKeys
+    from backend.app.web.idempotency import IdempotentWrites
+    from backend.app.web.response_cache import ResponseCache
+    from backend.app.web.subscriptions import Subscriptions
+
+
+@dataclass(frozen=True)
+class Services:
+    """Found at `app.state.services` once the application has started; `services_of` reads it."""
+
+    settings: Settings
+    observer: Observer
+    database: Database
+    idempotent_writes: "IdempotentWrites"
+    response_cache: "ResponseCache"
+    subscriptions: "Subscriptions"
+    user_rate_limit: RateLimit
+    address_rate_limit: RateLimit
+    # The keys that Better Auth publishes, where the settings name it.
+    remote_keys: "RemoteKeys | None"
+
+
+def services_of(scope: Scope) -> Services:
+    """The services of the application that answers this request. Raises AttributeError before it has started."""
+    services: Services = scope["app"].state.services
+    return services
