@@ -10,11 +10,11 @@ import pytest
 from backend.app.config import PROJECT_ROOT
 from backend.app.main import create_app
 from scripts import purge as script
-from tests.routes.test_changes import Copy, ask
-from tests.routes.test_tasks import create, path
 from tests.support.applications import Client, client_for, running, settings_for
 from tests.support.postgres import Server
 from tests.support.programs import environment
+from tests.support.sync_client import Copy, ask
+from tests.support.tasks import create, path
 
 
 @pytest.fixture
