@@ -7,7 +7,7 @@ from typing import Any
 
 from backend.app.domain import recurrence
 from tests.interop.conftest import install, node
-from tests.web.test_calendar_format import OCCURRENCES, in_api, properties, task_of
+from tests.support.calendars import OCCURRENCES, in_api, properties, task_of
 
 HERE = Path(__file__).parent / "calendars"
 TASKS = 500
