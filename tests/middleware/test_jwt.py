@@ -16,10 +16,10 @@ from backend.app.auth.signatures import InvalidToken, Signatures
 from backend.app.auth.tokens import TokenVerifier
 from backend.app.main import create_app
 from backend.app.middleware.jwt import AuthenticationMiddleware
-from tests.auth.test_tokens import sign
-from tests.middleware.test_path_guard import HTTP, exchange, read_answer, request, served
 from tests.support.applications import Client, client_for, settings_for
 from tests.support.key_server import SigningKey
+from tests.support.raw_http import HTTP, exchange, read_answer, request, served
+from tests.support.token_table import sign
 from tests.support.tokens import SECRET, new_user, token
 
 NO_TOKEN = 'Bearer realm="tasks"'
