@@ -261,7 +261,8 @@ async def test_a_burst_of_requests_is_a_short_queue() -> None:
     while state.tasks or connection.pipeline:
         await asyncio.sleep(0)
         most = max(most, len(connection.pipeline))
+        reading |= wire.reading and bool(connection.pipeline)  # not even after each answer
     connection.connection_lost(None)
 
-    assert (asked, queued <= most < 100, reading, wire.reading) == (5001, True, False, True)
+    assert (asked, queued <= most < 200, reading, wire.reading) == (5001, True, False, True)
     assert b"".join(wire.writes).count(b"HTTP/1.1 200 OK") == 5001

@@ -77,9 +77,6 @@ class ResponseTransport(asyncio.Transport):
         self.flush()
         self.wrapped.close()
 
-    def abort(self) -> None:
-        self.wrapped.abort()
-
     def is_closing(self) -> bool:
         return self.wrapped.is_closing()
 
