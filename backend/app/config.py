@@ -26,12 +26,18 @@ PROJECT_ROOT = Path(__file__).resolve().parents[2]
 BETTER_AUTH_PUBLIC_SECRET = "better-auth-secret-12345678901234567890"  # noqa: S105 - refused below, not used
 SECRET_MIN_CHARACTERS = 32
 PORT_MAX = 65535
+# PostgreSQL cuts longer names off (NAMEDATALEN); two roles are made of one name, the other with `_purge` behind it.
+ROLE_MAX_BYTES = 63 - len("_purge")
+# What releases before this one used, in every database of a server.
+SHARED_ROLE = "tasks_api"
 # Where OpenTelemetry's specification looks for a collector that nobody has named.
 OTLP_COLLECTOR = "http://localhost:4318"
 
 _ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:\d{1,5})?")
 _URL = re.compile(r"https?://(\[[0-9a-f:.]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?(/[A-Za-z0-9._~/-]*)?")
 _QUOTABLE = re.compile(r"[ !#-\[\]-~]+")
+# RFC 9110, section 5.1, without `*`: with credentials it means a header of that name.
+_FIELD_NAME = re.compile(r"[A-Za-z0-9!#$%&'+.^_`|~-]+")
 _LOOPBACK = re.compile(r"http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 
 
@@ -88,6 +94,15 @@ def _postgres_url(url: SecretStr) -> SecretStr:
     return SecretStr(f"postgresql://{rest}")
 
 
+def _role_name(name: str) -> str:
+    if len(name.encode()) > ROLE_MAX_BYTES or not name.isprintable() or name.startswith("pg_") or name == SHARED_ROLE:
+        raise ValueError(
+            f"must be a role of this database's own: at most {ROLE_MAX_BYTES} bytes, without control characters, "
+            f"not {SHARED_ROLE} and not beginning with pg_"
+        )
+    return name
+
+
 def _rate(text: str) -> str:
     parse_limit(text)
     return text
@@ -120,6 +135,13 @@ def _exact_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
     return origins
 
 
+def _header_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not _FIELD_NAME.fullmatch(name):
+            raise ValueError("must be names of headers such as X-Client-Version, separated by commas, and not `*`")
+    return names
+
+
 class DatabaseSettings(BaseSettings):
     """What a migration or a purge needs to know: which environment, where the database is, what is kept how long."""
 
@@ -135,6 +157,7 @@ class DatabaseSettings(BaseSettings):
     database_url: Annotated[SecretStr, AfterValidator(_postgres_url)] | None = None
     database_direct_url: Annotated[SecretStr, AfterValidator(_postgres_url)] | None = None
     database_cluster: Cluster | None = None
+    database_role: Annotated[str, AfterValidator(_role_name)] | None = None
     idempotency_ttl: float = Field(default=24 * 3600.0, ge=1)
 
     @property
@@ -191,6 +214,9 @@ class Settings(DatabaseSettings):
     cors_origins: Annotated[
         tuple[str, ...], NoDecode, BeforeValidator(_comma_separated), AfterValidator(_exact_origins)
     ] = ("http://localhost:3000",)
+    cors_allow_headers: Annotated[
+        tuple[str, ...], NoDecode, BeforeValidator(_comma_separated), AfterValidator(_header_names)
+    ] = ()
 
     database_pool_size: int = Field(default=10, ge=1)
     database_pool_timeout: float = Field(default=3.0, gt=0)
@@ -203,6 +229,8 @@ class Settings(DatabaseSettings):
     max_body_bytes: int = Field(default=64 * 1024, ge=1024)
     max_header_bytes: int = Field(default=32 * 1024, ge=1024)
     header_timeout: float = Field(default=10.0, gt=0)
+    send_timeout: float = Field(default=30.0, gt=0)
+    max_pipelined_requests: int = Field(default=8, ge=1)
     response_cache_bytes: int = Field(default=16 * 1024 * 1024, ge=0)
     response_cache_max_age: float = Field(default=60, ge=0)
     max_requests: int = Field(default=1000, ge=1)
@@ -210,6 +238,8 @@ class Settings(DatabaseSettings):
     max_import_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
     max_tasks_per_user: int = Field(default=100_000, ge=1)
     max_subtasks: int = Field(default=200, ge=1)
+    max_idempotency_keys_per_user: int = Field(default=10_000, ge=1)
+    max_idempotency_bytes_per_user: int = Field(default=16 * 1024 * 1024, ge=1024 * 1024)
 
     rate_limit_per_user: Annotated[str, AfterValidator(_rate)] = "1200/minute"
     rate_limit_per_address: Annotated[str, AfterValidator(_rate)] = "300/minute"

@@ -41,6 +41,12 @@ CORS_REQUEST_HEADERS = (
     "Last-Event-ID",
     "Prefer",
     "X-Request-ID",
+    "X-Requested-With",
+    # What browsers' tracing adds: W3C Trace Context, Baggage, Sentry.
+    "traceparent",
+    "tracestate",
+    "baggage",
+    "sentry-trace",
 )
 CORS_ANSWER_HEADERS = (
     "ETag",
@@ -93,7 +99,7 @@ def _middleware(settings: Settings, parts: Components, public_paths: frozenset[s
             KnownOriginsCORS if settings.fast_path == "on" else CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=CORS_METHODS,
-            allow_headers=CORS_REQUEST_HEADERS,
+            allow_headers=(*CORS_REQUEST_HEADERS, *settings.cors_allow_headers),
             allow_credentials=True,
             expose_headers=CORS_ANSWER_HEADERS,
         ),

@@ -1,13 +1,8 @@
 """Better Auth's session cookies: which of them are somebody's, and from which pages they may write."""
 
 import base64
-import hashlib
-import hmac
 import json
-import time
-from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 from fastapi import FastAPI
@@ -15,41 +10,16 @@ from fastapi import FastAPI
 from backend.app.auth.session_cookie import CHUNKS_MAX, SessionCookies
 from backend.app.auth.signatures import InvalidToken
 from backend.app.main import create_app
-from tests.auth.test_tokens import sign
 from tests.support.applications import Client, client_for, running, settings_for
+from tests.support.session_cookies import NOW, TOKEN, claims, claims_now, cookie_token, signed_data
 from tests.support.tokens import SECRET, new_user, token
 
-NOW = 1_800_000_000
-TOKEN = "A" * 32
 PAGE = {"Origin": "http://localhost:3000"}
 
 
-def cookie_token(text: str = TOKEN, secret: str = SECRET) -> str:
-    tag = base64.b64encode(hmac.digest(secret.encode(), text.encode(), hashlib.sha256)).decode()
-    return quote(f"{text}.{tag}", safe="")
-
-
-def claims(user_id: Any = "u1", now: float = NOW, **changes: Any) -> dict[str, Any]:
-    """What Better Auth puts into session_data."""
-    expires = datetime.fromtimestamp(now + 3600, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return {
-        "session": {"token": TOKEN, "userId": user_id, "expiresAt": expires, "id": "s1"},
-        "user": {"id": user_id, "email": "a@example.com"},
-        "updatedAt": now * 1000,
-        "version": "1",
-        "iat": now,
-        "exp": now + 300,
-        **changes,
-    }
-
-
-def data(contents: dict[str, Any] | None = None, header: dict[str, Any] | None = None, secret: str = SECRET) -> str:
-    members = json.dumps({"alg": "HS256"} if header is None else header)
-    return sign(members.encode(), json.dumps(claims() if contents is None else contents).encode(), secret=secret)
-
-
 def cookie(session_token: str | None = None, session_data: str | None = None, name: str = "better-auth") -> str:
-    return f"{name}.session_token={session_token or cookie_token()}; {name}.session_data={session_data or data()}"
+    token, contents = session_token or cookie_token(), session_data or signed_data()
+    return f"{name}.session_token={token}; {name}.session_data={contents}"
 
 
 def cookies(now: float = NOW, **changes: Any) -> SessionCookies:
@@ -79,36 +49,40 @@ REFUSED = {
     "session_token unsigned": cookie(TOKEN),
     "session_token of another secret": cookie(cookie_token(secret=OTHER)),
     "session_token of another session": cookie(cookie_token("B" * 32)),
-    "session_token empty": cookie(cookie_token(""), data(session(token=""))),
+    "session_token empty": cookie(cookie_token(""), signed_data(session(token=""))),
     "session_token a signature only": cookie("." + cookie_token().partition(".")[2]),
-    "session_data of another secret": cookie(session_data=data(secret=OTHER)),
-    "session_data altered": cookie(session_data=data()[:-2]),
+    "session_data of another secret": cookie(session_data=signed_data(secret=OTHER)),
+    "session_data altered": cookie(session_data=signed_data()[:-2]),
     "compact": cookie(session_data=base64.urlsafe_b64encode(json.dumps(claims()).encode()).decode().rstrip("=")),
     "a JWE": cookie(session_data="a.b.c.d.e"),
-    "alg none": cookie(session_data=data(header={"alg": "none"})),
-    "alg EdDSA": cookie(session_data=data(header={"alg": "EdDSA", "kid": "k"})),
-    "typ of the jwt plugin": cookie(session_data=data(header={"alg": "HS256", "typ": "better-auth.session-cache+jwt"})),
-    "an access token": cookie(session_data=data({"sub": "u1", "exp": NOW + 300})),
-    "an e-mail verification token": cookie(session_data=data({"email": "a@b.c", "userId": "u1", "exp": NOW + 300})),
-    "session null": cookie(session_data=data(claims(session=None))),
-    "user null": cookie(session_data=data(claims(user=None))),
-    "user a list": cookie(session_data=data(claims(user=["u1"]))),
-    "userId of another": cookie(session_data=data(session(userId="u2"))),
-    "no userId": cookie(session_data=data(session(userId=None))),
+    "alg none": cookie(session_data=signed_data(header={"alg": "none"})),
+    "alg EdDSA": cookie(session_data=signed_data(header={"alg": "EdDSA", "kid": "k"})),
+    "typ of the jwt plugin": cookie(
+        session_data=signed_data(header={"alg": "HS256", "typ": "better-auth.session-cache+jwt"})
+    ),
+    "an access token": cookie(session_data=signed_data({"sub": "u1", "exp": NOW + 300})),
+    "an e-mail verification token": cookie(
+        session_data=signed_data({"email": "a@b.c", "userId": "u1", "exp": NOW + 300})
+    ),
+    "session null": cookie(session_data=signed_data(claims(session=None))),
+    "user null": cookie(session_data=signed_data(claims(user=None))),
+    "user a list": cookie(session_data=signed_data(claims(user=["u1"]))),
+    "userId of another": cookie(session_data=signed_data(session(userId="u2"))),
+    "no userId": cookie(session_data=signed_data(session(userId=None))),
     **{
-        f"user id {user_id!r}": cookie(session_data=data(claims(user_id)))
+        f"user id {user_id!r}": cookie(session_data=signed_data(claims(user_id)))
         for user_id in (1, "", "a/b", None, "x" * 256)
     },
-    "expired": cookie(session_data=data(claims(exp=NOW - 30))),
-    "no exp": cookie(session_data=data({k: v for k, v in claims().items() if k != "exp"})),
-    "exp text": cookie(session_data=data(claims(exp="soon"))),
-    "exp true": cookie(session_data=data(claims(exp=True))),
-    "session over": cookie(session_data=data(session(expiresAt="2027-01-15T07:59:59.999Z"))),
-    "session's end missing": cookie(session_data=data(session(expiresAt=None))),
-    "session's end without an offset": cookie(session_data=data(session(expiresAt="2030-01-01T00:00:00"))),
-    "session's end no date": cookie(session_data=data(session(expiresAt="never"))),
-    "another version": cookie(session_data=data(claims(version="2"))),
-    "a piece is missing": f"better-auth.session_token={cookie_token()}; better-auth.session_data.1={data()}",
+    "expired": cookie(session_data=signed_data(claims(exp=NOW - 30))),
+    "no exp": cookie(session_data=signed_data({k: v for k, v in claims().items() if k != "exp"})),
+    "exp text": cookie(session_data=signed_data(claims(exp="soon"))),
+    "exp true": cookie(session_data=signed_data(claims(exp=True))),
+    "session over": cookie(session_data=signed_data(session(expiresAt="2027-01-15T07:59:59.999Z"))),
+    "session's end missing": cookie(session_data=signed_data(session(expiresAt=None))),
+    "session's end without an offset": cookie(session_data=signed_data(session(expiresAt="2030-01-01T00:00:00"))),
+    "session's end no date": cookie(session_data=signed_data(session(expiresAt="never"))),
+    "another version": cookie(session_data=signed_data(claims(version="2"))),
+    "a piece is missing": f"better-auth.session_token={cookie_token()}; better-auth.session_data.1={signed_data()}",
 }
 
 
@@ -125,7 +99,7 @@ def test_a_cookie_is_refused(header: str) -> None:
 NOBODY = {
     "empty": "",
     "others": "theme=dark; better-auth=1; session_token=x",
-    "only session_data": f"better-auth.session_data={data()}",
+    "only session_data": f"better-auth.session_data={signed_data()}",
     "another prefix": cookie(name="other"),
     "no value": "better-auth.session_token",
     "another case": cookie().replace("better-auth.", "Better-Auth."),
@@ -137,20 +111,20 @@ def test_without_a_session_it_is_nobody(header: str) -> None:
     assert cookies().principal(header) is None
 
 
-LONG = data(claims(user={"id": "u1", "bio": "x" * 9000}))
+LONG = signed_data(claims(user={"id": "u1", "bio": "x" * 9000}))
 ACCEPTED: dict[str, tuple[str, dict[str, Any]]] = {
     "as Better Auth sets them": (cookie(), {}),
     "among others": (f"a=b; {cookie()}; theme=dark", {}),
     "without blanks": (cookie().replace("; ", ";"), {}),
-    "quoted": (cookie(session_data=f'"{data()}"'), {}),
+    "quoted": (cookie(session_data=f'"{signed_data()}"'), {}),
     "set over https": (cookie(name="__Secure-better-auth"), {"secure": True}),
     "set over https, not asked for": (cookie(name="__Secure-better-auth"), {}),
     "with a prefix": (cookie(name="my-app"), {"prefix": "my-app"}),
     "in pieces": (f"better-auth.session_token={cookie_token()}; {chunked(LONG, 3900)}", {}),
-    "an old secret": (cookie(cookie_token(secret=OTHER), data(secret=OTHER)), {"secrets": [SECRET, OTHER]}),
-    "another version": (cookie(session_data=data(claims(version="7"))), {"version": "7"}),
-    "no version": (cookie(session_data=data({k: v for k, v in claims().items() if k != "version"})), {}),
-    "within the leeway": (cookie(session_data=data(claims(exp=NOW - 29))), {}),
+    "an old secret": (cookie(cookie_token(secret=OTHER), signed_data(secret=OTHER)), {"secrets": [SECRET, OTHER]}),
+    "another version": (cookie(session_data=signed_data(claims(version="7"))), {"version": "7"}),
+    "no version": (cookie(session_data=signed_data({k: v for k, v in claims().items() if k != "version"})), {}),
+    "within the leeway": (cookie(session_data=signed_data(claims(exp=NOW - 29))), {}),
 }
 
 
@@ -168,8 +142,9 @@ def test_only_https_counts_where_it_is_asked_for() -> None:
 
 
 def test_a_secure_cookie_goes_before_a_plain_one() -> None:
-    mine = data(claims("mine"))
-    both = f"{cookie(session_data=data(claims('theirs')))}; {cookie(session_data=mine, name='__Secure-better-auth')}"
+    theirs = cookie(session_data=signed_data(claims("theirs")))
+    mine = cookie(session_data=signed_data(claims("mine")), name="__Secure-better-auth")
+    both = f"{theirs}; {mine}"
 
     principal = cookies().principal(both)
 
@@ -179,7 +154,7 @@ def test_a_secure_cookie_goes_before_a_plain_one() -> None:
 
 def test_of_two_cookies_with_one_name_the_first_counts() -> None:
     """As Better Auth reads them: the second may have been set for the whole domain by a neighbour."""
-    twice = f"{cookie(session_data=data(claims('mine')))}; {cookie(session_data=data(claims('theirs')))}"
+    twice = f"{cookie(session_data=signed_data(claims('mine')))}; {cookie(session_data=signed_data(claims('theirs')))}"
 
     principal = cookies().principal(twice)
 
@@ -190,11 +165,13 @@ def test_of_two_cookies_with_one_name_the_first_counts() -> None:
 def test_pieces_of_the_two_kinds_are_not_mixed() -> None:
     """A secure session_token does not make plain session_data good."""
     with pytest.raises(InvalidToken, match="expired"):
-        cookies().principal(f"__Secure-better-auth.session_token={cookie_token()}; better-auth.session_data={data()}")
+        cookies().principal(
+            f"__Secure-better-auth.session_token={cookie_token()}; better-auth.session_data={signed_data()}"
+        )
 
 
 def test_there_is_an_end_to_the_pieces() -> None:
-    text = data(claims(user={"id": "u1", "bio": "x" * 9000}))
+    text = signed_data(claims(user={"id": "u1", "bio": "x" * 9000}))
     header = f"better-auth.session_token={cookie_token()}; {chunked(text, len(text) // CHUNKS_MAX - 1)}"
 
     with pytest.raises(InvalidToken):
@@ -221,10 +198,6 @@ async def app(database_url: str) -> Any:
         yield app
 
 
-def claims_now(user_id: str) -> dict[str, Any]:
-    return claims(user_id, now=int(time.time()))
-
-
 def browser(app: FastAPI) -> Client:
     """A client that has nothing but what its requests are given."""
     client = client_for(app)
@@ -233,7 +206,7 @@ def browser(app: FastAPI) -> Client:
 
 
 def signed_in(user_id: str) -> dict[str, str]:
-    return {"Cookie": cookie(session_data=data(claims_now(user_id)))}
+    return {"Cookie": cookie(session_data=signed_data(claims_now(user_id)))}
 
 
 async def test_the_cookie_stands_in_for_a_token(app: FastAPI) -> None:
@@ -284,6 +257,59 @@ async def test_only_a_page_of_ours_writes_with_the_cookie(headers: dict[str, str
     assert len(rows) == (1 if expected == 201 else 0)
     if expected == 403:
         assert answer.json()["type"] == "urn:tasks:problem:cross-site-request"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}, 200),
+        ({"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "no-cors"}, 200),
+        ({"Origin": "http://localhost:3000"}, 200),
+        ({"Origin": "http://localhost:3000", "Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"}, 200),
+        ({"Origin": "http://localhost:3000", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"}, 200),
+        ({}, 200),
+        ({"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors"}, 403),
+        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Mode": "no-cors"}, 403),
+        ({"Origin": "http://evil.localhost", "Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"}, 403),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate"}, 403),
+        ({"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate"}, 403),
+        ({"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "nested-navigate"}, 403),
+        ({"Origin": "http://localhost:3000", "Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "navigate"}, 403),
+        ({"Sec-Fetch-Site": "none"}, 403),
+    ],
+    ids=str,
+)
+async def test_only_a_page_of_ours_reads_with_the_cookie(
+    method: str, headers: dict[str, str], expected: int, app: FastAPI
+) -> None:
+    """A page that cannot read the answer would still spend its visitor's rate limit and streams; links get nothing."""
+    user = new_user()
+    async with browser(app) as client:
+        answer = await client.request(method, f"/api/{user}/tasks", headers={**signed_in(user), **headers})
+
+    assert (answer.status_code == 403) == (expected == 403), answer.status_code
+
+
+async def test_a_page_of_another_origin_spends_nothing_of_its_visitors(database_url: str) -> None:
+    """Neither their rate limit nor their streams, whatever path it asks for."""
+    user = new_user()
+    settings = settings_for(database_url, auth_cookie=True, rate_limit_per_user="2/hour", max_streams_per_user=1)
+    foreign = {**signed_in(user), "Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors"}
+    async with running(create_app(settings)) as application, browser(application) as client:
+        paths = (f"/api/{user}/events", f"/api/{user}/tasks", "/anything", "/api/somebody/events")
+        refused = [await client.get(path, headers=foreign) for path in paths]
+        own = [await client.get(f"/api/{user}/tasks", headers={**signed_in(user), **PAGE}) for _ in range(3)]
+
+    assert [answer.status_code for answer in refused] == [403] * 4
+    assert {answer.json()["type"] for answer in refused} == {"urn:tasks:problem:cross-site-request"}
+    assert [answer.status_code for answer in own] == [200, 200, 429]
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from backend.app.auth.signatures import InvalidToken, Signatures, UnknownKey, Unusable, read_published
-from tests.auth.test_tokens import NOW, SECRET, sign
 from tests.support.key_server import MAKE, SigningKey
+from tests.support.token_table import NOW, SECRET, sign
 
 CLAIMS = {"sub": "u1", "exp": NOW + 900}
 KEYS = {algorithm: SigningKey(algorithm) for algorithm in MAKE}

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, BrowserContext
 
-from tests.auth.test_session_cookie import claims_now, cookie_token, data
-from tests.support.key_server import http
+from tests.browser.pages import empty_page
 from tests.support.postgres import Server
 from tests.support.programs import clone, free_port, serving
+from tests.support.session_cookies import claims_now, cookie_token, signed_data
 from tests.support.tokens import SECRET, new_user
 
 WRITE = """async ([url, options]) => {
@@ -32,18 +32,13 @@ TITLES = """async (url) => {
 AS_A_FORM = {"mode": "no-cors", "headers": {"Content-Type": "text/plain"}, "body": '{"title": "by a form"}'}
 
 
-async def page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.readuntil(b"\r\n\r\n")
-    writer.write(http(b"<!doctype html><link rel=icon href=data:,>", **{"content-type": "text/html"}))
-    await writer.drain()
-    writer.close()
-
-
 @pytest.fixture
 async def origins() -> AsyncIterator[list[str]]:
     """Our page's and a foreign one's. Ports make no other site, so SameSite keeps the cookie from neither."""
     async with contextlib.AsyncExitStack() as stack:
-        servers = [await stack.enter_async_context(await asyncio.start_server(page, "127.0.0.1")) for _ in range(2)]
+        servers = [
+            await stack.enter_async_context(await asyncio.start_server(empty_page, "127.0.0.1")) for _ in range(2)
+        ]
         yield [f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}" for server in servers]
 
 
@@ -60,7 +55,7 @@ async def api(browser: Browser, server: Server, origins: list[str], tmp_path: Pa
 
 async def sign_in(context: BrowserContext, user_id: str) -> None:
     """What Better Auth's own answer would set."""
-    for name, value in (("session_token", cookie_token()), ("session_data", data(claims_now(user_id)))):
+    for name, value in (("session_token", cookie_token()), ("session_data", signed_data(claims_now(user_id)))):
         await context.add_cookies(
             [
                 {

@@ -18,7 +18,7 @@ from playwright.async_api import Browser, Locator, Page, expect
 from backend.app.config import PROJECT_ROOT
 from tests.browser.conftest import Watched, watched_page
 from tests.browser.example import Example, running
-from tests.browser.test_cookie import page as empty_page
+from tests.browser.pages import empty_page
 from tests.examples.conftest import web  # noqa: F401 - a fixture
 from tests.support.postgres import Server
 from tests.support.tokens import new_user

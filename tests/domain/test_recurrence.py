@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from backend.app.domain import recurrence
 from backend.app.domain.recurrence import advance
+from tests.support.recurrence_rules import random_rule
 
 BERLIN, NEW_YORK = "Europe/Berlin", "America/New_York"
 # Searching for what never comes takes less than a millisecond; this is a slow and busy machine.
@@ -28,32 +29,6 @@ def dates(due: str, rule: str, time_zone: str | None = None, *, at_most: int = 1
             return
         due, rule = following.due, following.rule
         yield due
-
-
-def random_rule(choose: random.Random) -> str:
-    frequency = choose.choice(["DAILY", "WEEKLY", "MONTHLY", "YEARLY"])
-    parts = [f"FREQ={frequency}", f"INTERVAL={choose.choice([1, 1, 2, 3, 7])}"]
-    days = choose.sample(["MO", "TU", "WE", "TH", "FR", "SA", "SU"], choose.randint(1, 3))
-    if frequency in ("MONTHLY", "YEARLY"):
-        if choose.random() < 0.3:
-            parts.append(f"BYMONTHDAY={choose.choice([1, 15, 29, 31, -1])}")
-        elif choose.random() < 0.4:
-            parts.append("BYDAY=" + ",".join(f"{choose.choice([1, 2, -1])}{day}" for day in days))
-        elif choose.random() < 0.4:
-            parts += ["BYDAY=" + ",".join(days), f"BYSETPOS={choose.choice([1, 2, -1])}"]
-    elif choose.random() < 0.6:
-        parts.append("BYDAY=" + ",".join(days))
-    if choose.random() < 0.2:
-        parts.append(f"BYMONTH={choose.randint(1, 6)},{choose.randint(7, 12)}")
-    if choose.random() < 0.3:
-        parts.append(f"WKST={choose.choice(['MO', 'SU'])}")
-    ending = choose.random()
-    if ending < 0.3:
-        parts.append(f"COUNT={choose.randint(1, 8)}")
-    elif ending < 0.5:
-        parts.append(f"UNTIL=20{choose.randint(26, 30)}0615")
-    choose.shuffle(parts)
-    return ";".join(parts)
 
 
 def listed(rule: str, start: datetime, at_most: int) -> list[datetime]:
@@ -238,6 +213,8 @@ NEVER = [
     ("2026-02-28", "FREQ=YEARLY;BYDAY=53MO;BYMONTHDAY=1,2,3,4,5,6,7,8,9,10,11,12,13,14,15"),
     ("2025-02-28", "FREQ=YEARLY;INTERVAL=4;BYMONTH=2;BYMONTHDAY=29"),
     ("9999-12-31", "FREQ=WEEKLY"),
+    ("9999-12-31", "FREQ=DAILY"),
+    ("9999-12-31", "FREQ=MONTHLY"),
     ("9999-12-31", "FREQ=YEARLY"),
 ]
 

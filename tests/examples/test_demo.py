@@ -18,8 +18,17 @@ import psycopg2
 import pytest
 
 from backend.app.db import embedded
-from tests.scripts.test_programs import has_ended, installed, postmaster
-from tests.support.programs import PATIENCE_SECONDS, clone, environment, family, free_port, until
+from tests.support.programs import (
+    PATIENCE_SECONDS,
+    clone,
+    environment,
+    family,
+    free_port,
+    has_ended,
+    installed,
+    postmaster,
+    until,
+)
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from starlette.types import Receive, Scope, Send
 from backend.app.auth.principal import Principal
 from backend.app.main import create_app
 from tests.middleware.conftest import Lines
-from tests.middleware.test_path_guard import HTTP, bearer, exchange, request, served
 from tests.support.applications import client_for, running, settings_for
 from tests.support.asgi import ask, failing, fine
+from tests.support.raw_http import HTTP, bearer, exchange, request, served
 from tests.support.tokens import new_user, token
 
 MEMBERS = ["time", "level", "event", "method", "route", "status", "ms", "request_id", "user_id"]

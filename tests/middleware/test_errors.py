@@ -11,9 +11,9 @@ from starlette.types import Message, Receive, Scope, Send
 from backend.app import problems
 from backend.app.main import create_app
 from tests.middleware.conftest import Lines
-from tests.middleware.test_path_guard import HTTP, exchange, request, served
 from tests.support.applications import client_for, running, settings_for
 from tests.support.asgi import ask, failing, fine
+from tests.support.raw_http import HTTP, exchange, request, served
 from tests.support.tokens import new_user, token
 
 MADE = re.compile(r"[0-9a-f]{16}")

@@ -23,17 +23,15 @@ from backend.app.main import create_app
 from backend.app.observability.metrics import Metrics
 from backend.app.observability.observer import Gauges
 from backend.app.problems import StartupError
-from tests.auth.test_tokens import REFUSED
-from tests.routes.test_events import listening
-from tests.routes.test_tasks import create, path
-from tests.routes.test_transfer import task
 from tests.support.applications import Client, client_for, database_for, running, settings_for
+from tests.support.event_streams import listening
 from tests.support.postgres import Server
 from tests.support.programs import PATIENCE_SECONDS, UVICORN, clone, environment, free_port, serving, until
 from tests.support.scraping import Series, named, scraped, text
+from tests.support.tasks import KEY, create, exported_task, path
+from tests.support.token_table import REFUSED
 from tests.support.tokens import SECRET, new_user, token
 from tests.support.wire import Wire, wire_to
-from tests.web.test_retry import KEY
 
 TASKS = "/api/{user_id}/tasks"
 
@@ -295,7 +293,7 @@ async def test_only_what_was_written_moves_a_list_on(measured: Measured, mine: C
 
 def archive(count: int) -> dict[str, Any]:
     """A file of so many tasks."""
-    return {"format": "tasks-backend", "version": 1, "tasks": [task(100 + number) for number in range(count)]}
+    return {"format": "tasks-backend", "version": 1, "tasks": [exported_task(100 + number) for number in range(count)]}
 
 
 def hostile(number: int) -> list[tuple[str, str, dict[str, str]]]:

@@ -14,13 +14,12 @@ from fastapi import FastAPI
 
 from backend.app.config import PROJECT_ROOT
 from backend.app.main import create_app
-from tests.routes.test_tasks import create, path
 from tests.support.applications import client_for, running, settings_for
 from tests.support.collector import Collector, Span, collecting
 from tests.support.programs import PATIENCE_SECONDS, UVICORN, environment, free_port, serving
+from tests.support.tasks import KEY, create, path
 from tests.support.tokens import SECRET, new_user
 from tests.support.wire import wire_to
-from tests.web.test_retry import KEY
 
 TASK = "/api/{user_id}/tasks/{task_id}"
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

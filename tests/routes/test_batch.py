@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from backend.app.main import create_app
-from tests.routes.test_tasks import create, path
 from tests.support.applications import Client, client_for, running, settings_for
+from tests.support.tasks import create, path
 from tests.support.ways import messages_ahead
 from tests.support.wire import wire_to
 

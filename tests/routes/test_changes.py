@@ -1,49 +1,14 @@
 """Staying in sync: what is told since a revision, and when to start again."""
 
 import asyncio
-from typing import Any
 
-import httpx
 import pytest
 
 from tests.conftest import MakeClient
-from tests.routes.test_planning import PLAN
-from tests.routes.test_tasks import create, path
 from tests.support.applications import Client
 from tests.support.postgres import Server
-
-
-async def ask(client: Client, since: Any, limit: int = 100) -> httpx.Response:
-    return await client.get(f"/api/{client.user_id}/changes?since={since}&limit={limit}")
-
-
-class Copy:
-    """What a client does: apply an answer, and ask again with its revision."""
-
-    def __init__(self, client: Client) -> None:
-        self.client = client
-        self.since = 0
-        self.tasks: dict[int, Any] = {}
-
-    async def follow(self, limit: int = 100, at_most: int = 1000) -> None:
-        """Until nothing is left, or for so many answers."""
-        for _ in range(at_most):
-            answer = await ask(self.client, self.since, limit)
-            if answer.status_code == 410:
-                self.since, self.tasks = 0, {}
-                continue
-            told = answer.json()
-            assert len(told["tasks"]) + len(told["deleted"]) <= limit
-            self.tasks.update({task["id"]: task for task in told["tasks"]})
-            for task_id in told["deleted"]:
-                self.tasks.pop(task_id, None)
-            self.since = told["revision"]
-            if not told["has_more"]:
-                return
-
-    async def is_whole(self) -> bool:
-        listed = (await self.client.get(path(self.client) + "?limit=500")).json()
-        return bool(listed == sorted(self.tasks.values(), key=lambda task: -task["id"]))
+from tests.support.sync_client import Copy, ask
+from tests.support.tasks import PLAN, create, path
 
 
 async def test_everything_is_told_from_the_beginning_on(client: Client) -> None:

@@ -5,17 +5,9 @@ from typing import Any
 import pytest
 
 from backend.app.main import create_app
-from tests.routes.test_tasks import create, path
 from tests.support.applications import Client, client_for, running, settings_for
+from tests.support.tasks import PLAN, create, path, read_task
 
-PLAN = {
-    "priority": "high",
-    "due_date": "2026-12-24T18:00:00.50+01:00",
-    "time_zone": "Europe/Berlin",
-    "recurrence": "FREQ=WEEKLY;COUNT=3",
-    "recurrence_from": "completion",
-    "tags": ["Home", "zwei Wörter"],
-}
 NO_PLAN: dict[str, Any] = {
     "priority": None,
     "due_date": None,
@@ -35,17 +27,12 @@ async def complete(client: Client, task_id: int, body: dict[str, Any] | None = N
     return task
 
 
-async def get(client: Client, task_id: int) -> dict[str, Any]:
-    task: dict[str, Any] = (await client.get(path(client, task_id))).json()
-    return task
-
-
 async def test_what_was_planned_comes_back_as_it_was_given(client: Client) -> None:
     """At once, when it is read again, and in the list."""
     made = await create(client, **PLAN)
 
     assert {name: made[name] for name in PLAN} == PLAN
-    assert await get(client, made["id"]) == made
+    assert await read_task(client, made["id"]) == made
     assert (await client.get(path(client))).json() == [made]
 
 
@@ -182,7 +169,7 @@ async def test_what_stays_must_go_with_what_is_changed(client: Client, patch: di
     answer = await client.patch(path(client, made["id"]), json=patch)
 
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "#")
-    assert await get(client, made["id"]) == made
+    assert await read_task(client, made["id"]) == made
 
 
 async def test_completed_at_is_when_it_was_completed(client: Client) -> None:
@@ -278,7 +265,7 @@ async def test_a_parent_is_completed_with_its_parts(client: Client, by: str) -> 
     """Each gets a revision of its own; what was done is left alone, and opening the parent again opens no part."""
     parent, other = await create(client), await create(client)
     parts = [await create(client, parent_id=parent["id"], completed=completed) for completed in (False, True, False)]
-    before = [await get(client, part["id"]) for part in parts]
+    before = [await read_task(client, part["id"]) for part in parts]
 
     url = path(client, parent["id"])
     await {
@@ -288,15 +275,15 @@ async def test_a_parent_is_completed_with_its_parts(client: Client, by: str) -> 
         "put": lambda: client.put(url, json={"completed": True, "title": "p"}),
     }[by]()
 
-    after = [await get(client, task["id"]) for task in (parent, *parts)]
+    after = [await read_task(client, task["id"]) for task in (parent, *parts)]
     assert [task["completed"] for task in after] == [True] * 4
     assert after[2] == before[1]
     last = before[2]["revision"]
     assert sorted(task["revision"] for task in (after[0], after[1], after[3])) == [last + 1, last + 2, last + 3]
     assert (await client.get(path(client))).headers["etag"] == f'"{last + 3}"'
-    assert await get(client, other["id"]) == other
+    assert await read_task(client, other["id"]) == other
     await client.patch(url + "/complete", json={"completed": False})
-    assert [(await get(client, part["id"]))["completed"] for part in parts] == [True] * 3
+    assert [(await read_task(client, part["id"]))["completed"] for part in parts] == [True] * 3
 
 
 async def test_a_parent_may_be_written_only_as_expected(client: Client) -> None:
@@ -369,8 +356,8 @@ async def test_the_parts_of_what_repeats_are_to_do_again(client: Client) -> None
     parts = [await create(client, parent_id=made["id"], completed=completed) for completed in (True, False)]
 
     await complete(client, made["id"])
-    between = [(await get(client, part["id"]))["completed"] for part in parts]
+    between = [(await read_task(client, part["id"]))["completed"] for part in parts]
     await complete(client, made["id"])
-    after = [(await get(client, part["id"]))["completed"] for part in parts]
+    after = [(await read_task(client, part["id"]))["completed"] for part in parts]
 
     assert (between, after) == ([False, False], [True, True])

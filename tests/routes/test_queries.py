@@ -14,9 +14,9 @@ from backend.app.domain import keys
 from backend.app.domain.enums import Sort
 from backend.app.main import create_app
 from tests.conftest import MakeClient
-from tests.routes.test_tasks import create, path
 from tests.support.applications import Client, client_for, running, settings_for
 from tests.support.postgres import Server
+from tests.support.tasks import create, path
 
 PRIORITIES = [None, "low", "medium", "high"]
 TITLES = ["apple", "Äpfel", "Zebra", "zebra", "100%", "under_score", "éclair", "ECLAIR", "Straße", "back\\slash", "b"]

@@ -6,22 +6,11 @@ from typing import Any
 import pytest
 
 from backend.app.main import create_app
-from tests.support import leaks
 from tests.support.applications import Client, client_for, running, settings_for
 from tests.support.postgres import Server
+from tests.support.tasks import create, path
 
 MERGE_PATCH = {"content-type": "application/merge-patch+json"}
-
-
-async def create(client: Client, **members: Any) -> dict[str, Any]:
-    answer = await client.post(f"/api/{client.user_id}/tasks", json={"title": leaks.TITLE, **members})
-    assert answer.status_code == 201, answer.text
-    task: dict[str, Any] = answer.json()
-    return task
-
-
-def path(client: Client, task_id: int | None = None, rest: str = "") -> str:
-    return f"/api/{client.user_id}/tasks" + ("" if task_id is None else f"/{task_id}{rest}")
 
 
 async def test_a_created_task_can_be_read_at_its_location(client: Client) -> None:

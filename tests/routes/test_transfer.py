@@ -15,9 +15,8 @@ import pytest
 
 from backend.app.main import create_app
 from tests.conftest import MakeClient
-from tests.routes.test_planning import PLAN
-from tests.routes.test_tasks import create, path
 from tests.support.applications import Client, client_for, running, settings_for
+from tests.support.tasks import PLAN, create, exported_task, path
 from tests.support.tokens import new_user
 from tests.support.wire import wire_to
 
@@ -125,7 +124,7 @@ async def test_a_deleted_id_is_taken_over(client: Client) -> None:
 
 async def test_many_tasks_travel_in_pages(client: Client) -> None:
     """More than a page and a batch hold, each with a revision of its own; memory is a page's."""
-    file = {"format": "tasks-backend", "version": 1, "tasks": [task(number) for number in range(1, 1202)]}
+    file = {"format": "tasks-backend", "version": 1, "tasks": [exported_task(number) for number in range(1, 1202)]}
 
     counts = await imported(client, file)
     back = (await exported(client)).json()
@@ -134,11 +133,6 @@ async def test_many_tasks_travel_in_pages(client: Client) -> None:
     assert [one["id"] for one in back["tasks"]] == list(range(1, 1202))
     assert len({one["revision"] for one in back["tasks"]}) == 1201
     assert (await imported(client, back))["unchanged"] == 1201
-
-
-def task(number: int, **members: Any) -> dict[str, Any]:
-    moment = "2026-01-01T00:00:00Z"
-    return {"id": number, "title": f"task {number}", "created_at": moment, "updated_at": moment, **members}
 
 
 TIMES = [
@@ -156,7 +150,7 @@ TIMES = [
 async def test_times_come_in_as_libraries_write_them(client: Client, given: str, kept: str) -> None:
     """A client that has read an export into its own types writes the same moments otherwise: those count."""
     times = {"created_at": given, "updated_at": given, "completed_at": given, "completed": True}
-    file = {"format": "tasks-backend", "version": 1, "tasks": [task(1) | times]}
+    file = {"format": "tasks-backend", "version": 1, "tasks": [exported_task(1) | times]}
 
     await imported(client, file)
 
@@ -170,31 +164,31 @@ REFUSED: list[tuple[Any, str]] = [
     ({"format": "tasks-backend", "version": 2, "tasks": []}, "#/version"),
     ({"format": "tasks-backend", "version": 1}, "#/tasks"),
     ({"format": "tasks-backend", "version": 1, "tasks": [], "more": 1}, "#/more"),
-    ([task(0)], "#/tasks/0/id"),
-    ([task(2**53)], "#/tasks/0/id"),
-    ([task(7), task(True)], "#/tasks/1/id"),
-    ([task(7), task(7)], "#"),
-    ([task(7, title="")], "#/tasks/0/title"),
-    ([task(7, title="a\0")], "#/tasks/0/title"),
-    ([task(7, extra=1)], "#/tasks/0/extra"),
-    ([task(7, created_at="2026-01-01T00:00:00")], "#/tasks/0/created_at"),
-    ([task(7, updated_at="2026-01-01")], "#/tasks/0/updated_at"),
-    ([task(7, updated_at="0001-01-01T00:00:00+01:00")], "#/tasks/0/updated_at"),
-    ([task(7, created_at="2026-01-01T00:00:00.1234567890Z")], "#/tasks/0/created_at"),
-    ([task(7, updated_at="2026-02-30T00:00:00Z")], "#/tasks/0/updated_at"),
-    ([task(7, created_at=1)], "#/tasks/0/created_at"),
-    ([task(7, completed_at="2026-01-01T00:00:00Z")], "#/tasks/0"),
-    ([task(7, due_date="soon")], "#/tasks/0/due_date"),
-    ([task(7, recurrence="FREQ=DAILY")], "#/tasks/0"),
-    ([task(7, tags=["a", "A"])], "#/tasks/0/tags"),
-    ([task(7, tags=["a\x1fb"])], "#/tasks/0/tags/0"),
-    ([task(7, parent_id=7)], "#/tasks/0"),
-    ([task(7, parent_id=99)], "#/tasks/0/parent_id"),
-    ([task(7), task(8, parent_id=7), task(9, parent_id=8)], "#/tasks/1/parent_id"),
-    ([task(7, parent_id=8), task(8, parent_id=7)], "#/tasks/0/parent_id"),
-    ([task(7), task(1, parent_id=7)], "#/tasks/1/parent_id"),
-    ([task(7, parent_id=2)], "#/tasks/0/parent_id"),
-    ([task(7, parent_id=5)], "#/tasks/0/parent_id"),
+    ([exported_task(0)], "#/tasks/0/id"),
+    ([exported_task(2**53)], "#/tasks/0/id"),
+    ([exported_task(7), exported_task(True)], "#/tasks/1/id"),
+    ([exported_task(7), exported_task(7)], "#"),
+    ([exported_task(7, title="")], "#/tasks/0/title"),
+    ([exported_task(7, title="a\0")], "#/tasks/0/title"),
+    ([exported_task(7, extra=1)], "#/tasks/0/extra"),
+    ([exported_task(7, created_at="2026-01-01T00:00:00")], "#/tasks/0/created_at"),
+    ([exported_task(7, updated_at="2026-01-01")], "#/tasks/0/updated_at"),
+    ([exported_task(7, updated_at="0001-01-01T00:00:00+01:00")], "#/tasks/0/updated_at"),
+    ([exported_task(7, created_at="2026-01-01T00:00:00.1234567890Z")], "#/tasks/0/created_at"),
+    ([exported_task(7, updated_at="2026-02-30T00:00:00Z")], "#/tasks/0/updated_at"),
+    ([exported_task(7, created_at=1)], "#/tasks/0/created_at"),
+    ([exported_task(7, completed_at="2026-01-01T00:00:00Z")], "#/tasks/0"),
+    ([exported_task(7, due_date="soon")], "#/tasks/0/due_date"),
+    ([exported_task(7, recurrence="FREQ=DAILY")], "#/tasks/0"),
+    ([exported_task(7, tags=["a", "A"])], "#/tasks/0/tags"),
+    ([exported_task(7, tags=["a\x1fb"])], "#/tasks/0/tags/0"),
+    ([exported_task(7, parent_id=7)], "#/tasks/0"),
+    ([exported_task(7, parent_id=99)], "#/tasks/0/parent_id"),
+    ([exported_task(7), exported_task(8, parent_id=7), exported_task(9, parent_id=8)], "#/tasks/1/parent_id"),
+    ([exported_task(7, parent_id=8), exported_task(8, parent_id=7)], "#/tasks/0/parent_id"),
+    ([exported_task(7), exported_task(1, parent_id=7)], "#/tasks/1/parent_id"),
+    ([exported_task(7, parent_id=2)], "#/tasks/0/parent_id"),
+    ([exported_task(7, parent_id=5)], "#/tasks/0/parent_id"),
 ]
 
 
@@ -204,7 +198,7 @@ async def test_a_file_that_is_refused_changes_nothing(client: Client, file: Any,
     await fill(client)
     before, tag = await state(client), await revision(client)
     if isinstance(file, list):
-        file = {"format": "tasks-backend", "version": 1, "tasks": [task(100), *file]}
+        file = {"format": "tasks-backend", "version": 1, "tasks": [exported_task(100), *file]}
         pointer = (
             pointer.replace("/tasks/2", "/tasks/3").replace("/tasks/1", "/tasks/2").replace("/tasks/0", "/tasks/1")
         )
@@ -224,10 +218,12 @@ async def test_an_import_keeps_the_limits(database_url: str) -> None:
 
     async with running(app), client_for(app) as client:
         await create(client)
-        full = await client.post(me(client, "import"), json=file(*(task(n) for n in range(1, 6))))
-        crowded = await client.post(me(client, "import"), json=file(*(task(n, parent_id=1) for n in range(2, 5))))
-        long = await client.post(me(client, "import"), json=file(*(task(n) for n in range(1, 30))))
-        fits = await client.post(me(client, "import"), json=file(*(task(n) for n in range(1, 5))))
+        full = await client.post(me(client, "import"), json=file(*(exported_task(n) for n in range(1, 6))))
+        crowded = await client.post(
+            me(client, "import"), json=file(*(exported_task(n, parent_id=1) for n in range(2, 5)))
+        )
+        long = await client.post(me(client, "import"), json=file(*(exported_task(n) for n in range(1, 30))))
+        fits = await client.post(me(client, "import"), json=file(*(exported_task(n) for n in range(1, 5))))
 
     assert [answer.status_code for answer in (full, crowded, long, fits)] == [422, 422, 413, 200]
     assert full.json()["type"] == "urn:tasks:problem:task-limit-reached"
@@ -237,7 +233,7 @@ async def test_an_import_keeps_the_limits(database_url: str) -> None:
 
 async def test_an_import_beside_other_writes_loses_nothing(client: Client) -> None:
     """They are made one after the other: ids, counts and revisions are right."""
-    file = {"format": "tasks-backend", "version": 1, "tasks": [task(n) for n in range(1000, 1600)]}
+    file = {"format": "tasks-backend", "version": 1, "tasks": [exported_task(n) for n in range(1000, 1600)]}
 
     created, counts = await asyncio.gather(asyncio.gather(*(create(client) for _ in range(20))), imported(client, file))
 
@@ -250,7 +246,7 @@ async def test_an_import_beside_other_writes_loses_nothing(client: Client) -> No
 async def test_hostile_rules_take_no_time(client: Client) -> None:
     """An import does not look whether rules come again; one that does not ends when its task is completed."""
     never = {"due_date": "2026-01-06", "recurrence": "FREQ=DAILY;INTERVAL=7;BYDAY=MO"}
-    file = {"format": "tasks-backend", "version": 1, "tasks": [task(n, **never) for n in range(1, 2001)]}
+    file = {"format": "tasks-backend", "version": 1, "tasks": [exported_task(n, **never) for n in range(1, 2001)]}
     started = time.process_time()
 
     assert (await imported(client, file))["created"] == 2000
@@ -261,7 +257,7 @@ async def test_hostile_rules_take_no_time(client: Client) -> None:
 
 
 async def test_an_import_with_a_key_is_made_once(client: Client) -> None:
-    file = {"format": "tasks-backend", "version": 1, "tasks": [task(1)]}
+    file = {"format": "tasks-backend", "version": 1, "tasks": [exported_task(1)]}
     answers = [await client.post(me(client, "import"), json=file, headers={"Idempotency-Key": "k"}) for _ in range(2)]
 
     assert [answer.json() for answer in answers] == [{"created": 1, "changed": 0, "unchanged": 0}] * 2
@@ -425,7 +421,7 @@ async def test_a_file_that_fails_in_the_middle_is_cut(database_url: str) -> None
     async with wire_to(database_url) as (wire, url):
         app = create_app(settings_for(url, database_connect_timeout=0.5, request_timeout=2))
         async with running(app), client_for(app) as client:
-            file = {"format": "tasks-backend", "version": 1, "tasks": [task(n) for n in range(1, 1201)]}
+            file = {"format": "tasks-backend", "version": 1, "tasks": [exported_task(n) for n in range(1, 1201)]}
             await imported(client, file)
             sent: list[Any] = []
 
@@ -497,7 +493,7 @@ async def test_a_slow_download_holds_no_connection(database_url: str) -> None:
     async with wire_to(database_url) as (_, url):
         app = create_app(settings_for(url, database_pool_size=1, database_pool_timeout=0.5, request_timeout=5))
         async with running(app), client_for(app) as client:
-            file = {"format": "tasks-backend", "version": 1, "tasks": [task(n) for n in range(1, 1201)]}
+            file = {"format": "tasks-backend", "version": 1, "tasks": [exported_task(n) for n in range(1, 1201)]}
             await imported(client, file)
             sent: list[bytes] = []
             begun, reads = asyncio.Event(), asyncio.Event()

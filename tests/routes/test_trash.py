@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 
 from backend.app.main import create_app
-from tests.routes.test_planning import PLAN, get
-from tests.routes.test_tasks import create, path
 from tests.support.applications import Client, client_for, running, settings_for
+from tests.support.tasks import PLAN, create, path, read_task
 
 TRASH = "?status=deleted"
 
@@ -50,7 +49,7 @@ async def test_a_restored_task_is_as_it_was(client: Client) -> None:
     told = restored.json()
     assert told == {**made, "revision": made["revision"] + 2, "updated_at": told["updated_at"]}
     assert restored.headers["etag"] == f'"{made["revision"] + 2}"'
-    assert await get(client, made["id"]) == told
+    assert await read_task(client, made["id"]) == told
     assert await trash(client) == []
     assert (await client.post(path(client, made["id"], "/restore"))).status_code == 404
 
@@ -78,7 +77,7 @@ async def test_parts_go_and_come_back_with_their_parent(client: Client) -> None:
     assert (deleted.status_code, restored.status_code) == (204, 200)
     assert gone == [1, 2, 3, 4]
     assert [task["id"] for task in await trash(client)] == [parts[0]["id"]]
-    back = [await get(client, part["id"]) for part in parts[1:]]
+    back = [await read_task(client, part["id"]) for part in parts[1:]]
     assert [task["parent_id"] for task in back] == [parent["id"]] * 2
     revisions = {task["revision"] for task in (restored.json(), *back)}
     assert len(revisions) == 3

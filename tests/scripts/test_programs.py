@@ -5,8 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import sysconfig
-import venv
 from pathlib import Path
 
 import psutil
@@ -26,6 +24,9 @@ from tests.support.programs import (
     environment,
     family,
     free_port,
+    has_ended,
+    installed,
+    postmaster,
     serving,
     until,
 )
@@ -35,19 +36,6 @@ from tests.support.programs import (
 def project(tmp_path: Path) -> Path:
     """A clone of the project without a virtual environment or a database."""
     return clone(tmp_path)
-
-
-def has_ended(process: psutil.Process) -> bool:
-    """A zombie has: its new parent, a container's first process, may take its time to notice."""
-    try:
-        return process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
-def postmaster(project: Path) -> int | None:
-    file = project / ".data/postgres/postmaster.pid"
-    return int(file.read_text().split()[0]) if file.exists() else None
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM], ids=lambda ending: ending.name)
@@ -155,16 +143,6 @@ def test_production_refuses_a_database_without_walls(project: Path, server: Serv
     assert "Traceback" not in ended.stderr
 
 
-def installed(project: Path) -> None:
-    """A .venv as dev.sh makes it, without its minute: it borrows the packages of this one."""
-    shutil.copy(PROJECT_ROOT / "requirements-dev.lock", project)
-    venv.create(project / ".venv", symlinks=True)
-    packages = sysconfig.get_path("purelib", vars={"base": str(project / ".venv")})
-    Path(packages, "borrowed.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
-    command = "source scripts/venv.sh; wanted_packages > .venv/installed"
-    subprocess.run(["bash", "-c", command], cwd=project, check=True)
-
-
 def test_dev_serves_and_prints_a_curl_that_works(project: Path) -> None:
     """With a secret of its own that nobody else may read; and an impatient Ctrl-C leaves nothing behind."""
     (project / ".env").unlink()
@@ -248,7 +226,7 @@ def test_alembic_migrates_the_embedded_database_and_a_given_one(project: Path, s
         migrated = server.execute("SELECT version_num FROM alembic_version", database=name)
 
     assert statuses == [0, 0]
-    assert migrated == [("0004",)]
+    assert migrated == [("0006",)]
     assert postmaster(project) is None
 
 

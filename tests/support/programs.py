@@ -6,8 +6,10 @@ import shutil
 import socket
 import subprocess
 import sys
+import sysconfig
 import time
 import urllib.request
+import venv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,3 +84,28 @@ def serving(project: Path, port: int, *options: str, **changes: str) -> Iterator
         yield process
     finally:
         end(process)
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """A zombie has: its new parent, a container's first process, may take its time to notice."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def postmaster(project: Path) -> int | None:
+    file = project / ".data/postgres/postmaster.pid"
+    return int(file.read_text().split()[0]) if file.exists() else None
+
+
+def installed(project: Path) -> None:
+    """A .venv as dev.sh makes it, without its minute: it borrows the packages of this one."""
+    for lock in ("requirements-dev.lock", "requirements-serve.lock"):
+        shutil.copy(PROJECT_ROOT / lock, project)
+    venv.create(project / ".venv", symlinks=True)
+    packages = sysconfig.get_path("purelib", vars={"base": str(project / ".venv")})
+    Path(packages, "borrowed.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
+    command = "source scripts/venv.sh; for lock in requirements-{dev,serve}.lock; do wanted_packages $lock; done"
+    with (project / ".venv/installed").open("w") as installed_locks:
+        subprocess.run(["bash", "-c", command], cwd=project, check=True, stdout=installed_locks)

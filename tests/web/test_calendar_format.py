@@ -14,7 +14,7 @@ from backend.app.domain import due_dates, recurrence
 from backend.app.domain.recurrence import advance
 from backend.app.web.calendar_format import zone_component
 from backend.app.web.export_formats import ICalendarExport
-from tests.domain.test_recurrence import random_rule
+from tests.support.recurrence_rules import random_rule
 
 OCCURRENCES = 20
 STEP_SECONDS = 0.02

@@ -12,12 +12,10 @@ import pytest
 from backend.app import problems
 from backend.app.main import create_app
 from backend.app.web.retry import PAUSES, again
-from tests.routes.test_tasks import create, path
 from tests.support.applications import Client, client_for, running, settings_for
 from tests.support.postgres import Server
+from tests.support.tasks import KEY, create, path
 from tests.support.wire import Wire, wire_to
-
-KEY = {"Idempotency-Key": "once"}
 
 
 @pytest.fixture

@@ -4,13 +4,13 @@ import bisect
 import itertools
 import zoneinfo
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import icalendar
 import pytest
 from dateutil.rrule import rrulestr
 
 from backend.app.domain import due_dates
-from backend.app.web import vtimezone as module
 from backend.app.web.vtimezone import fixed_vtimezone, vtimezone
 
 # One in eight, and those whose rules are odd: beyond the day, over a month's end, half an hour, none any more.
@@ -33,6 +33,7 @@ BYTES_AT_MOST = 16_000
 
 def onsets(component: bytes) -> list[tuple[datetime, timedelta]]:
     """When which offset begins, in UTC, as a reader finds it out."""
+    zone: Any
     [zone] = icalendar.Calendar.from_ical(component).walk("VTIMEZONE")
     found = []
     for observance in zone.subcomponents:
@@ -72,7 +73,7 @@ def test_an_offset_is_a_zone_that_never_changes(minutes: int) -> None:
 def test_zones_of_the_package_do_where_the_system_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """A slim image has no files: zoneinfo then reads the package tzdata, and so do VTIMEZONEs."""
     system = vtimezone("Europe/Berlin")
-    monkeypatch.setattr(module.zoneinfo, "TZPATH", ())
+    monkeypatch.setattr("zoneinfo.TZPATH", ())
 
     package = vtimezone.__wrapped__("Europe/Berlin")
 

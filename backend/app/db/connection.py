@@ -126,9 +126,9 @@ class Connection:
 
 
 def _has_more(fd: int) -> bool:
-    look = select.poll()
-    look.register(fd, select.POLLIN)
-    return bool(look.poll(0))
+    poller = select.poll()
+    poller.register(fd, select.POLLIN)
+    return bool(poller.poll(0))
 
 
 def _close(raw: Any) -> None:

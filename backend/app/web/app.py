@@ -3,7 +3,6 @@
 `FAST_PATH=off` sends every request through the framework, with the same answers.
 """
 
-from asyncio import WriteTransport
 from re import Pattern
 from typing import Any
 
@@ -11,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette._utils import get_route_path
 from starlette.middleware.exceptions import ExceptionMiddleware
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backend.app.web import openapi
 from backend.app.web.route import StrictRoute
@@ -44,7 +43,7 @@ class TasksAPI(FastAPI):
         stack: ASGIApp = RouteDispatcher(self, otherwise=framework)
         for middleware in reversed(self.user_middleware):
             stack = middleware.cls(stack, *middleware.args, **middleware.kwargs)
-        return OneWrite(stack)
+        return stack
 
 
 class RouteDispatcher:
@@ -66,50 +65,3 @@ class RouteDispatcher:
                     await route.answer(scope, receive, send)
                     return
         await self.otherwise(scope, receive, send)
-
-
-class OneWrite:
-    """Has uvicorn send an answer's head and the first piece of its body in one system call, where it makes two.
-
-    A second call costs the server as much as all of our own code, and wakes the client twice. Under another server, or
-    a uvicorn that keeps its transport elsewhere, nothing is changed. A stream whose first piece comes late sends an
-    empty one first.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        cycle: Any = getattr(send, "__self__", None)
-        if scope["type"] != "http" or scope["method"] == "HEAD" or not hasattr(cycle, "transport"):
-            await self.app(scope, receive, send)
-            return
-
-        async def send_together(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                cycle.transport = _HeadKept(cycle)
-            await send(message)
-
-        await self.app(scope, receive, send_together)
-
-
-class _HeadKept:
-    """Stands in for the transport from an answer's start to the first piece of its body."""
-
-    def __init__(self, cycle: Any) -> None:
-        self.cycle = cycle
-        self.transport: WriteTransport = cycle.transport
-        self.head: bytes | None = None
-
-    def write(self, data: bytes) -> None:
-        if self.head is None:
-            self.head = data
-        else:
-            self.cycle.transport = self.transport
-            self.transport.writelines((self.head, data))
-
-    def close(self) -> None:
-        self.transport.close()
-
-    def is_closing(self) -> bool:
-        return self.transport.is_closing()
