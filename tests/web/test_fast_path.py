@@ -7,7 +7,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Message, Receive, Scope, Send
 
 from backend.app.main import create_app
-from backend.app.web.app import KnownOrigins
+from backend.app.middleware.cors import KnownOriginsCORS
 from tests.conftest import MakeClient
 from tests.support.applications import client_for, running, settings_for
 from tests.support.tokens import new_user
@@ -60,7 +60,7 @@ async def test_known_origins_is_starlettes_cors(method: str, headers: list[tuple
     """Whatever Origin a request has, what is added to its answer is what Starlette adds."""
     scope = {"type": "http", "method": method, "path": "/", "headers": headers}
 
-    lean = await sent_by(KnownOrigins(answers, **OPTIONS), dict(scope))
+    lean = await sent_by(KnownOriginsCORS(answers, **OPTIONS), dict(scope))
     theirs = await sent_by(CORSMiddleware(answers, **OPTIONS), dict(scope))
 
     assert [(m["type"], m.get("status"), sorted(m.get("headers", ())), m.get("body")) for m in lean] == [
