@@ -181,7 +181,7 @@ RULES = [
         builds_a_statement,
         # row_security.py and distribution.py read the catalog, which is nobody's; preamble.py locks an owner; these
         # migrations fill columns in.
-        owners=("repositories/", "db/row_security.py", "db/preamble.py", "migrations/"),
+        owners=("repositories/", "db/row_security.py", "migrations/"),
         samples=(
             "from sqlalchemy import select",
             "from sqlmodel import delete",
@@ -199,7 +199,7 @@ RULES = [
         "opens connections, begins and commits",
         lambda node: called(node) in CONNECTING or bool(CONTROL.match(text_of(node))),
         # Migrations have SQLAlchemy's ordinary engine.
-        owners=("db/", "migrations/env.py"),
+        owners=("db/", "migrations/"),
         samples=(
             "connection.commit()",
             'await connection.execute("COMMIT", {})',

@@ -18,7 +18,8 @@ EXAMPLES: list[Problem] = [
     problems.IdempotencyKeyInUse(), problems.IdempotencyKeyReused(), problems.SyncTokenExpired(),
     problems.IdempotencyLimitReached(1),
     problems.TooManyEventStreams(),
-    problems.NotAcceptable(["text/csv"]), problems.TooManyRequests(1), problems.TooManyConcurrentRequests(),
+    problems.NotAcceptable(["text/csv"]), problems.HTTPError(403, "Not today."), problems.TooManyRequests(1),
+    problems.TooManyConcurrentRequests(),
     problems.TooManyRequestsOfUser(),
     problems.BatchOperationFailed(3, problems.TaskNotFound()),
 ]  # fmt: skip

@@ -23,7 +23,7 @@ from backend.app.middleware.path_guard import PathGuardMiddleware
 from backend.app.middleware.rate_limit import AnonymousRateLimit, UserRateLimit
 from backend.app.problems import StartupError
 from backend.app.routes import account, batch, changes, events, health, tags, tasks, transfer
-from backend.app.web.app import TasksAPI
+from backend.app.web.app import TasksAPI, answered_methods
 
 VERSION = "0.1.0"
 LIVENESS_PATH = "/health"
@@ -131,7 +131,7 @@ async def _raise_problem(request: Request, error: Exception) -> Never:
     """Starlette's 404 and 405 as problems; Allow names every method of the path, not only its first route's."""
     if isinstance(error, HTTPException) and error.status_code == problems.MethodNotAllowed.status:
         matching = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
-        raise problems.MethodNotAllowed({method for route in matching for method in route.methods})
+        raise problems.MethodNotAllowed({method for route in matching for method in answered_methods(route)})
     raise problems.RouteNotFound
 
 

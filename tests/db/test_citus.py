@@ -151,7 +151,7 @@ async def test_a_connection_that_is_lost_is_not_asked_to_roll_back(own_server: S
                 await OwnerSession(database, "u").run(fine)
             assert await OwnerSession(database, "u").run(fine) == [{"owner": "u"}]
 
-    assert away.value.trying_again == "safe for what changes nothing twice"
+    assert away.value.retry is problems.Retry.IF_IDEMPOTENT
 
 
 # Stands for the name of the role, which the database gives it.

@@ -12,9 +12,9 @@ from backend.app.db.session import OwnerSession
 from backend.app.repositories.queries import TaskQueries
 from backend.app.schemas.queries import TaskPageQuery
 from backend.app.schemas.task import TaskCreate
-from tests.isolation.test_walls import repository
 from tests.support.applications import database_for
 from tests.support.postgres import Server
+from tests.support.repositories import repository
 from tests.support.servers import debian_postgres
 
 # Operators and functions that fit our statements' arguments better than PostgreSQL's own, which take any array.

@@ -14,11 +14,11 @@ from backend.app.db.statement import Statement
 from backend.app.main import create_app
 from backend.app.middleware.path_guard import PathGuardMiddleware
 from backend.app.repositories.queries import TaskQueries
-from backend.app.repositories.tasks import TaskRepository
 from backend.app.schemas.queries import TaskPageQuery
 from backend.app.schemas.task import TaskCreate
 from tests.support.applications import client_for, database_for, running, settings_for
 from tests.support.postgres import Server
+from tests.support.repositories import repository
 from tests.support.tokens import new_user, token
 
 
@@ -26,10 +26,6 @@ def without(app: FastAPI, removed: Any) -> FastAPI:
     """The application as if somebody had forgotten these middleware."""
     app.user_middleware = [layer for layer in app.user_middleware if layer.cls is not removed]
     return app
-
-
-def repository(database: Database, user_id: str) -> TaskRepository:
-    return TaskRepository(OwnerSession(database, user_id), max_tasks=1000, max_subtasks=10)
 
 
 def found(database: Database, user_id: str) -> TaskQueries:

@@ -204,7 +204,7 @@ async def test_an_ending_process_opens_no_stream(live: FastAPI, mine: Client) ->
     """Open ones end, new ones are refused."""
     async with listening(live, mine.user_id) as stream:
         await stream.revision()
-        live.state.streams.close()
+        live.state.services.subscriptions.close()
         await stream.ended()
 
     assert (await mine.get(f"/api/{mine.user_id}/events")).status_code == 503

@@ -415,3 +415,38 @@ async def test_if_match_on_a_list_without_a_tag_is_412(client: Client) -> None:
 
     assert (await client.get(url, headers={"If-Match": '"1"'})).status_code == 412
     assert (await client.get(url, headers={"If-Match": "*"})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "resource", ["/tasks", "/tasks?limit=1", "/tasks/1", "/tasks/9", "/tasks/x", "/tags", "/changes?since=0", "/export"]
+)
+async def test_head_answers_wherever_get_does(client: Client, resource: str) -> None:
+    """GET's status and headers without a body (RFC 9110, section 9.3.2), also for refusals."""
+    await create(client)
+    await create(client)
+    url = f"/api/{client.user_id}{resource}"
+
+    head, get = await client.head(url), await client.get(url)
+
+    volatile = {"x-request-id", "ratelimit"}
+    assert head.status_code == get.status_code
+    assert {name: value for name, value in head.headers.items() if name not in volatile | {"content-length"}} == {
+        name: value for name, value in get.headers.items() if name not in volatile | {"content-length"}
+    }
+    assert head.content == b""
+
+
+async def test_head_of_the_event_stream_ends_at_once(client: Client) -> None:
+    """Nothing is streamed, and no place is kept."""
+    head = await client.head(f"/api/{client.user_id}/events")
+
+    assert (head.status_code, head.headers["content-type"], head.content) == (200, "text/event-stream", b"")
+
+
+async def test_head_is_among_the_allowed_methods(client: Client) -> None:
+    """Of every path that has GET, and of no other."""
+    allowed = (await client.post(path(client, 1))).headers["allow"]
+    without = (await client.get(f"/api/{client.user_id}/batch")).headers["allow"]
+
+    assert "HEAD" in allowed.split(", ")
+    assert "HEAD" not in without.split(", ")

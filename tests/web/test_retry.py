@@ -11,7 +11,7 @@ import pytest
 
 from backend.app import problems
 from backend.app.main import create_app
-from backend.app.web.retry import PAUSES, again
+from backend.app.web.retry import PAUSES, retry
 from tests.support.applications import Client, client_for, running, settings_for
 from tests.support.postgres import Server
 from tests.support.tasks import KEY, create, path
@@ -103,11 +103,11 @@ async def test_a_deadlock_is_tried_again(client: Client, server: Server, databas
 @pytest.mark.parametrize(
     ("kind", "changes_nothing_twice", "tries"),
     [
-        ("useless", True, 1),
-        ("safe for what changes nothing twice", False, 1),
-        ("safe for what changes nothing twice", True, 2),
-        ("safe", False, len(PAUSES) + 1),
-        ("safe", True, len(PAUSES) + 1),
+        (problems.Retry.NEVER, True, 1),
+        (problems.Retry.IF_IDEMPOTENT, False, 1),
+        (problems.Retry.IF_IDEMPOTENT, True, 2),
+        (problems.Retry.ALWAYS, False, len(PAUSES) + 1),
+        (problems.Retry.ALWAYS, True, len(PAUSES) + 1),
     ],
 )
 async def test_tries_are_counted(kind: Any, changes_nothing_twice: bool, tries: int) -> None:
@@ -118,10 +118,10 @@ async def test_tries_are_counted(kind: Any, changes_nothing_twice: bool, tries: 
         nonlocal made
         made += 1
         away = problems.DatabaseUnavailable()
-        away.trying_again = kind
+        away.retry = kind
         raise away
 
     with pytest.raises(problems.DatabaseUnavailable):
-        await again(make, changes_nothing_twice=changes_nothing_twice)
+        await retry(make, idempotent=changes_nothing_twice)
 
     assert made == tries

@@ -272,9 +272,9 @@ class Database:
         log.warning("database: unavailable", extra={"fields": {"error": type(error).__name__, "sqlstate": code}})
         unavailable = problems.DatabaseUnavailable()
         if code in UNDONE:
-            unavailable.trying_again = "safe"
+            unavailable.retry = problems.Retry.ALWAYS
         elif code is None or code in CUT_OFF:
-            unavailable.trying_again = "safe for what changes nothing twice"
+            unavailable.retry = problems.Retry.IF_IDEMPOTENT
         raise unavailable from None
 
     async def _connect(self) -> Connection:

@@ -76,13 +76,13 @@ class ErrorsMiddleware:
         except problems.Problem as problem:
             self.observer.problem_answered(problem)
             if not has_begun:
-                await _answer(problem, request_id, send_with_headers)
+                await _answer(problem, request_id, scope, send_with_headers)
         except Exception as error:  # noqa: BLE001 - the last resort
             _log_unexpected(error, request_id)
             internal_error = problems.InternalError()
             self.observer.problem_answered(internal_error)
             if not has_begun:
-                await _answer(internal_error, request_id, send_with_headers)
+                await _answer(internal_error, request_id, scope, send_with_headers)
 
     async def refuse_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -100,11 +100,11 @@ class ErrorsMiddleware:
         await self.app(scope, receive, send_plainly)
 
 
-async def _answer(problem: problems.Problem, request_id: str, send: Send) -> None:
+async def _answer(problem: problems.Problem, request_id: str, scope: Scope, send: Send) -> None:
     body = problem.body(request_id)
     headers = [*PROBLEM_HEADERS, (b"content-length", b"%d" % len(body)), *problem.headers()]
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
 
 def _request_id(scope: Scope) -> str:

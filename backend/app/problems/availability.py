@@ -1,8 +1,17 @@
 """Errors that are no fault of the request's contents: the server cannot answer it right now, or not so often."""
 
+from enum import Enum, auto
 from typing import Literal
 
 from backend.app.problems.base import Problem
+
+
+class Retry(Enum):
+    """Whether what failed may be tried again: nothing was done (ALWAYS), or nobody knows (IF_IDEMPOTENT)."""
+
+    NEVER = auto()
+    ALWAYS = auto()
+    IF_IDEMPOTENT = auto()
 
 
 class TooManyEventStreams(Problem):
@@ -59,12 +68,12 @@ class Unavailable(Problem):
 
 
 class DatabaseUnavailable(Unavailable):
-    """503. `trying_again` says whether the program itself may do so at once."""
+    """503. `retry` says whether the program itself may try again at once."""
 
     slug, title = "database-unavailable", "Database unavailable"
     detail = "The database is away or still being set up. Try again in a moment."
     retry_after = 2
-    trying_again: Literal["useless", "safe", "safe for what changes nothing twice"] = "useless"
+    retry: Retry = Retry.NEVER
 
 
 class DatabaseOverloaded(Unavailable):

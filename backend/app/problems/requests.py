@@ -1,6 +1,6 @@
 """Errors about how a request is written (RFC 9110)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from backend.app.problems.base import Problem, RawHeaders
@@ -101,3 +101,18 @@ class HeadersTooLarge(Problem):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"All headers together may have {limit} bytes.")
+
+
+class HTTPError(Problem):
+    """A FastAPI HTTPException that a handler or a guard raised, with the same status, sentence and headers."""
+
+    slug, title = "http-error", "The request was refused"
+
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status  # type: ignore[misc] # a class variable of every other problem
+        self._headers = dict(headers or {})
+
+    def headers(self) -> RawHeaders:
+        """The headers of the HTTPException, such as WWW-Authenticate."""
+        return [(name.lower().encode(), value.encode("latin-1")) for name, value in self._headers.items()]

@@ -1,9 +1,12 @@
 """Several writes of one caller, made together or not at all."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from backend.app import problems
 from backend.app.db.session import OwnerSession
+from backend.app.domain.errors import InvalidField, OperationFailed
 from backend.app.repositories.mapping import Task
 from backend.app.repositories.tasks import TaskRepository
 from backend.app.schemas.batch import Complete, Create, Named, Operation, Restore, Update
@@ -23,7 +26,7 @@ class BatchRepository:
     async def run(self, operations: list[Operation]) -> list[Result]:
         """A status for each operation, as its own request would have had it, and the task where there is one.
 
-        Raises BatchOperationFailed for the first that cannot be made; then none is.
+        Raises OperationFailed for the first that cannot be made; then none is.
         """
         results: list[Result] = []
         async with self._session.transaction() as session:
@@ -31,10 +34,13 @@ class BatchRepository:
             for number, operation in enumerate(operations):
                 try:
                     results.append(await batch.make(operation))
+                except problems.Unavailable:  # which is no fault of the operation's
+                    raise
                 except problems.Problem as problem:
-                    if isinstance(problem, problems.Unavailable):  # which is nobody's fault
-                        raise
-                    raise problems.BatchOperationFailed(number, problem) from None
+                    raise OperationFailed(number, problem) from None
+                except InvalidField as error:
+                    path = ("operations", number, *error.path)
+                    raise OperationFailed(number, InvalidField(path, error.detail)) from None
         return results
 
 
@@ -51,7 +57,9 @@ class _Batch:
                 return {"status": 201, "task": await self._create(operation)}
             case Update(changes=changes):
                 named = self._named(operation)
-                return {"status": 200, "task": await self._tasks.update(named, changes.changes(), operation.expected)}
+                with _within("changes"):
+                    task = await self._tasks.update(named, changes.changes(), operation.expected)
+                return {"status": 200, "task": task}
             case Complete(completed=completed):
                 named = self._named(operation)
                 return {"status": 200, "task": await self._tasks.complete(named, completed, operation.expected)}
@@ -61,20 +69,31 @@ class _Batch:
         return {"status": 204}
 
     async def _create(self, operation: Create) -> Task:
-        new = operation.task
-        if operation.parent_ref is not None:
-            new = new.model_copy(update={"parent_id": self._id(operation.parent_ref, "#/parent_ref")})
-        task = await self._tasks.create(new)
+        new, ref = operation.task, operation.parent_ref
+        if ref is not None:
+            new = new.model_copy(update={"parent_id": self._id(ref, "parent_ref")})
+        try:
+            task = await self._tasks.create(new)
+        except InvalidField as error:  # of the parent, which is all that is compared with what is stored
+            path = ("task", *error.path) if ref is None else ("parent_ref",)
+            raise InvalidField(path, error.detail) from None
         if operation.ref is not None:
             self._ids[operation.ref] = task["id"]
         return task
 
     def _named(self, operation: Named) -> int:
-        return self._id(operation.ref, "#/ref") if operation.id is None else operation.id
+        return self._id(operation.ref, "ref") if operation.id is None else operation.id
 
-    def _id(self, ref: str | None, pointer: str) -> int:
+    def _id(self, ref: str | None, member: str) -> int:
         if ref not in self._ids:
-            raise problems.ValidationFailed(
-                [{"pointer": pointer, "detail": "must be the ref of a create before this one"}]
-            )
+            raise InvalidField((member,), "must be the ref of a create before this one")
         return self._ids[ref]
+
+
+@contextmanager
+def _within(member: str) -> Iterator[None]:
+    """What is wrong inside stands in this member of the operation."""
+    try:
+        yield
+    except InvalidField as error:
+        raise InvalidField((member, *error.path), error.detail) from None

@@ -25,6 +25,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from backend.app import problems
 from backend.app.db.session import OwnerSession
+from backend.app.domain.errors import InvalidField
 from backend.app.domain.revisions import first_revision
 from backend.app.models import NO_COUNTS
 from backend.app.repositories.mapping import DELETED, LISTS, TASKS, owner, plain, task_to_columns
@@ -136,7 +137,7 @@ class ImportRepository:
     async def import_tasks(self, tasks: list[ArchivedTask]) -> Count:
         """Make the caller's tasks with these ids as they are here; others stay.
 
-        Raises TaskLimitReached, or ValidationFailed for a part that is at the wrong place.
+        Raises TaskLimitReached, or InvalidField for a part that is at the wrong place.
         """
         created: set[int] = set()
         written: dict[int, int] = {}
@@ -196,5 +197,5 @@ def _arrays(tasks: list[ArchivedTask], revision: int, parents: set[Any]) -> dict
     return {f"of_{name}": [row[name] for row in rows] for name in _NAMES}
 
 
-def _invalid(number: int, detail: str) -> problems.ValidationFailed:
-    return problems.ValidationFailed([{"pointer": f"#/tasks/{number}/parent_id", "detail": detail}])
+def _invalid(number: int, detail: str) -> InvalidField:
+    return InvalidField(("tasks", number, "parent_id"), detail)

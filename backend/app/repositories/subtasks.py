@@ -32,6 +32,7 @@ from backend.app import problems
 from backend.app.db.session import OwnerSession
 from backend.app.domain import recurrence
 from backend.app.domain.enums import RecurrenceFrom
+from backend.app.domain.errors import InvalidField
 from backend.app.domain.plan import check_plan
 from backend.app.domain.preconditions import Precondition
 from backend.app.repositories.mapping import (
@@ -197,14 +198,14 @@ class TaskTree:
             yield cls(together, task_count=lists[0]["task_count"] if lists else 0, max_subtasks=max_subtasks)
 
     async def attach_child(self, parent_id: int, child: Task | None = None) -> None:
-        """Make a task a parent, of this child or of one to come. Raises ValidationFailed where it cannot be."""
+        """Make a task a parent, of this child or of one to come. Raises InvalidField where it cannot be."""
         parent = await self.session.run(GET, task_id=parent_id)
         if not parent or parent[0]["parent_id"] is not None or (child is not None and child["id"] == parent_id):
-            raise _invalid("#/parent_id", "must be another task of yours that is no subtask itself")
+            raise InvalidField(("parent_id",), "must be another task of yours that is no subtask itself")
         if child is not None and await self._parts(child["id"]):
-            raise _invalid("#/parent_id", "must be null where the task has subtasks itself")
+            raise InvalidField(("parent_id",), "must be null where the task has subtasks itself")
         if await self._parts(parent_id) >= self._max_subtasks:
-            raise _invalid("#/parent_id", f"must be a task with fewer than {self._max_subtasks} subtasks")
+            raise InvalidField(("parent_id",), f"must be a task with fewer than {self._max_subtasks} subtasks")
         await self.session.run(MARK, task_id=parent_id)
 
     async def update(self, task_id: int, changes: Changes, expected: Expected) -> Task:
@@ -213,7 +214,7 @@ class TaskTree:
         try:
             check_plan(wanted["due_date"], wanted["time_zone"], wanted["recurrence"])
         except ValueError as error:
-            raise _invalid("#", str(error)) from None
+            raise InvalidField((), str(error)) from None
         if wanted["parent_id"] not in (None, task["parent_id"]):
             await self.attach_child(wanted["parent_id"], task)
         return await self._write(task, wanted)
@@ -243,7 +244,7 @@ class TaskTree:
         if parent_id is not None:
             try:
                 await self.attach_child(parent_id)
-            except problems.ValidationFailed:
+            except InvalidField:
                 parent_id = None
         [restored] = await self.session.run(BRING_BACK, task_id=task_id, parent_id=parent_id)
         return restored
@@ -293,7 +294,3 @@ def _following(task: Mapping[str, Any], now: datetime) -> recurrence.Next | None
 
 def _rfc3339(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _invalid(pointer: str, detail: str) -> problems.ValidationFailed:
-    return problems.ValidationFailed([{"pointer": pointer, "detail": detail}])

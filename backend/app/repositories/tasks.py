@@ -238,7 +238,7 @@ class TaskRepository:
         self._max_subtasks = max_subtasks
 
     async def create(self, new: TaskCreate) -> Task:
-        """Raises TaskLimitReached, or ValidationFailed for a parent that cannot be one."""
+        """Raises TaskLimitReached, or InvalidField for a parent that cannot be one."""
         if new.parent_id is None:
             return await self._create(self.session, new)
         async with self._family() as family:
@@ -259,7 +259,7 @@ class TaskRepository:
     async def update(self, task_id: int, changes: Changes, expected: Expected = None, *, whole: bool = False) -> Task:
         """Change what is in `changes`; with `whole`, these are all members of a task but `completed`.
 
-        Raises TaskNotFound, PreconditionFailed where the task's revision is not an expected one, or ValidationFailed
+        Raises TaskNotFound, PreconditionFailed where the task's revision is not an expected one, or InvalidField
         where the changes do not go together with what stays.
         """
         if whole:

@@ -1,21 +1,15 @@
 """A user's data as a whole: what somebody who leaves asks for."""
 
-from typing import Annotated
-
 import orjson
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter
 
-from backend.app.repositories.account import AccountRepository
+from backend.app.routes.dependencies import Account
 from backend.app.schemas.account import Erased
 from backend.app.web.prefer import MINIMAL, Prefer, prefers
 from backend.app.web.responses import ApiResponse
-from backend.app.web.route import StrictRoute, owner_session
+from backend.app.web.route import StrictRoute
 
 router = APIRouter(prefix="/api/{user_id}", tags=["account"], route_class=StrictRoute)
-
-
-def account_repository(request: Request) -> AccountRepository:
-    return AccountRepository(owner_session(request))
 
 
 @router.delete(
@@ -27,9 +21,7 @@ def account_repository(request: Request) -> AccountRepository:
     response_model=Erased,
     responses={204: {"description": "Erased, as `Prefer: return=minimal` asks to be told"}},
 )
-async def erase(
-    account: Annotated[AccountRepository, Depends(account_repository)], prefer: Prefer = None
-) -> ApiResponse:
+async def erase(account: Account, prefer: Prefer = None) -> ApiResponse:
     tasks = await account.erase()
     if prefers(prefer, MINIMAL):
         return ApiResponse(204, preference_applied=MINIMAL)

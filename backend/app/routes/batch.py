@@ -3,24 +3,16 @@
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter
 
-from backend.app.repositories.batch import BatchRepository
+from backend.app.routes.dependencies import Batches
 from backend.app.schemas.batch import Batch, BatchResult
 from backend.app.web.body import BodyLimit
 from backend.app.web.openapi_responses import BODY, CAPPED, CONDITIONAL
 from backend.app.web.responses import ApiResponse
-from backend.app.web.route import StrictRoute, owner_session
-from backend.app.web.services import services_of
+from backend.app.web.route import StrictRoute
 
 router = APIRouter(prefix="/api/{user_id}/batch", tags=["tasks"], route_class=StrictRoute)
-
-
-def batch_repository(request: Request) -> BatchRepository:
-    settings = services_of(request.scope).settings
-    return BatchRepository(
-        owner_session(request), max_tasks=settings.max_tasks_per_user, max_subtasks=settings.max_subtasks
-    )
 
 
 @router.post(
@@ -35,6 +27,6 @@ def batch_repository(request: Request) -> BatchRepository:
 )
 async def make_batch(
     body: Annotated[Batch, BodyLimit("max_batch_bytes")],
-    batches: Annotated[BatchRepository, Depends(batch_repository)],
+    batches: Batches,
 ) -> ApiResponse:
     return ApiResponse(200, orjson.dumps({"results": await batches.run(body.operations)}))

@@ -3,21 +3,17 @@
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query
 
 from backend.app import problems
 from backend.app.problems import documented
-from backend.app.repositories.changes import ChangeQueries
+from backend.app.routes.dependencies import Changes
 from backend.app.schemas.sync import ChangeList, ChangesQuery
 from backend.app.web.openapi_responses import INVALID
 from backend.app.web.responses import ApiResponse
-from backend.app.web.route import StrictRoute, owner_session
+from backend.app.web.route import StrictRoute
 
 router = APIRouter(prefix="/api/{user_id}/changes", tags=["tasks"], route_class=StrictRoute)
-
-
-def change_queries(request: Request) -> ChangeQueries:
-    return ChangeQueries(owner_session(request))
 
 
 @router.get(
@@ -27,9 +23,7 @@ def change_queries(request: Request) -> ChangeQueries:
     response_model=ChangeList,
     responses={**INVALID, **documented(problems.SyncTokenExpired)},
 )
-async def list_changes(
-    query: Annotated[ChangesQuery, Query()], changes: Annotated[ChangeQueries, Depends(change_queries)]
-) -> ApiResponse:
+async def list_changes(query: Annotated[ChangesQuery, Query()], changes: Changes) -> ApiResponse:
     found = await changes.since(query.since, query.limit)
     told = {"tasks": found.tasks, "deleted": found.deleted, "revision": found.revision, "has_more": found.has_more}
     return ApiResponse(200, orjson.dumps(told))

@@ -6,23 +6,46 @@ from urllib.parse import quote, urlencode
 
 from fastapi import Depends, Request
 
+from backend.app.repositories.account import AccountRepository
+from backend.app.repositories.batch import BatchRepository
+from backend.app.repositories.changes import ChangeQueries
+from backend.app.repositories.imports import ImportRepository
 from backend.app.repositories.queries import TaskQueries
 from backend.app.repositories.tasks import TaskRepository
 from backend.app.schemas.queries import TaskPageQuery
 from backend.app.web import pagination
-from backend.app.web.route import owner_session
+from backend.app.web.owner_session import Session
+from backend.app.web.response_cache import CachedResponses
 from backend.app.web.services import services_of
 
 
-def task_repository(request: Request) -> TaskRepository:
+def task_repository(request: Request, session: Session) -> TaskRepository:
+    return TaskRepository(session, **_limits(request))
+
+
+def batch_repository(request: Request, session: Session) -> BatchRepository:
+    return BatchRepository(session, **_limits(request))
+
+
+def import_repository(request: Request, session: Session) -> ImportRepository:
+    return ImportRepository(session, **_limits(request))
+
+
+def task_queries(session: Session) -> TaskQueries:
+    return TaskQueries(session)
+
+
+def change_queries(session: Session) -> ChangeQueries:
+    return ChangeQueries(session)
+
+
+def account_repository(session: Session) -> AccountRepository:
+    return AccountRepository(session)
+
+
+def _limits(request: Request) -> dict[str, int]:
     settings = services_of(request.scope).settings
-    return TaskRepository(
-        owner_session(request), max_tasks=settings.max_tasks_per_user, max_subtasks=settings.max_subtasks
-    )
-
-
-def task_queries(request: Request) -> TaskQueries:
-    return TaskQueries(owner_session(request))
+    return {"max_tasks": settings.max_tasks_per_user, "max_subtasks": settings.max_subtasks}
 
 
 class Links:
@@ -40,11 +63,11 @@ class Links:
     def task(self, task: dict[str, Any]) -> str:
         return f"{self._tasks}/{task['id']}"
 
-    def page(self, query: TaskPageQuery, place: tuple[Any, ...]) -> str:
-        told = {"status": query.status.value, "limit": query.limit}
-        told |= query.model_dump(mode="json", exclude={"cursor"}, exclude_defaults=True)
-        told["cursor"] = pagination.encode(query.fingerprint, place)
-        return f"{self._tasks}?{urlencode(told, doseq=True)}"
+    def page(self, query: TaskPageQuery, position: tuple[Any, ...]) -> str:
+        parameters = {"status": query.status.value, "limit": query.limit}
+        parameters |= query.model_dump(mode="json", exclude={"cursor"}, exclude_defaults=True)
+        parameters["cursor"] = pagination.encode(query.fingerprint, position)
+        return f"{self._tasks}?{urlencode(parameters, doseq=True)}"
 
 
 @lru_cache(maxsize=2048)
@@ -53,5 +76,10 @@ def _own_path(root_path: str, user_id: str) -> str:
 
 
 Tasks = Annotated[TaskRepository, Depends(task_repository)]
-Finder = Annotated[TaskQueries, Depends(task_queries)]
+Queries = Annotated[TaskQueries, Depends(task_queries)]
+Batches = Annotated[BatchRepository, Depends(batch_repository)]
+Imports = Annotated[ImportRepository, Depends(import_repository)]
+Changes = Annotated[ChangeQueries, Depends(change_queries)]
+Account = Annotated[AccountRepository, Depends(account_repository)]
+Cached = Annotated[CachedResponses, Depends(CachedResponses)]
 CallerLinks = Annotated[Links, Depends(Links)]

@@ -11,7 +11,7 @@ from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 
 from backend.app import problems
 from backend.app.problems import documented
-from backend.app.routes.dependencies import Finder
+from backend.app.routes.dependencies import Queries
 from backend.app.web.responses import ApiStream
 from backend.app.web.route import StrictRoute
 from backend.app.web.services import services_of
@@ -56,7 +56,7 @@ LastEventId = Annotated[
         **documented(problems.MalformedRequest, problems.TooManyEventStreams),
     },
 )
-async def listen(tasks: Finder, request: Request, last_event_id: LastEventId = None) -> ApiStream:
+async def listen(tasks: Queries, request: Request, last_event_id: LastEventId = None) -> ApiStream:
     known = _known(last_event_id)
     services, principal = services_of(request.scope), request.state.principal
     settings = services.settings

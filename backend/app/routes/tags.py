@@ -5,12 +5,11 @@ from typing import Annotated
 import orjson
 from fastapi import APIRouter, Query
 
-from backend.app.routes.dependencies import CallerLinks, Finder
+from backend.app.routes.dependencies import Cached, CallerLinks, Queries
 from backend.app.schemas.queries import PageQuery, TagCount
 from backend.app.web import pagination
 from backend.app.web.conditional import IfMatch, IfNoneMatch, etag
 from backend.app.web.openapi_responses import CURSOR, INVALID, LINK, LIST_ETAG
-from backend.app.web.response_cache import Before
 from backend.app.web.responses import ApiResponse
 from backend.app.web.route import StrictRoute
 
@@ -36,9 +35,9 @@ _FINGERPRINT = "tags"
 async def list_tags(
     *,
     query: Annotated[PageQuery, Query()],
-    tasks: Finder,
+    tasks: Queries,
     links: CallerLinks,
-    before: Before,
+    cached: Cached,
     if_match: IfMatch = None,
     if_none_match: IfNoneMatch = None,
 ) -> ApiResponse:
@@ -52,4 +51,4 @@ async def list_tags(
             headers["link"] = f'<{following}>; rel="next"'
         return ApiResponse(200, orjson.dumps(page.found), **headers)
 
-    return await before.answer(if_match, if_none_match, tasks.revision, page)
+    return await cached.answer(if_match, if_none_match, tasks.revision, page)

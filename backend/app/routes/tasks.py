@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Query
 
-from backend.app.routes.dependencies import CallerLinks, Finder, Tasks
+from backend.app.routes.dependencies import Cached, CallerLinks, Queries, Tasks
 from backend.app.schemas.queries import TaskPageQuery
 from backend.app.schemas.task import CompletedTask, Completion, ListedTask, Task, TaskCreate, TaskPatch, TaskReplace
 from backend.app.web import pagination
@@ -28,7 +28,6 @@ from backend.app.web.openapi_responses import (
 )
 from backend.app.web.parameters import TaskId
 from backend.app.web.prefer import COUNT, Prefer, prefers
-from backend.app.web.response_cache import Before
 from backend.app.web.responses import ApiResponse
 from backend.app.web.route import StrictRoute
 
@@ -52,9 +51,9 @@ router = APIRouter(prefix="/api/{user_id}/tasks", tags=["tasks"], route_class=St
 async def list_tasks(
     *,
     query: Annotated[TaskPageQuery, Query()],
-    tasks: Finder,
+    tasks: Queries,
     links: CallerLinks,
-    before: Before,
+    cached: Cached,
     if_match: IfMatch = None,
     if_none_match: IfNoneMatch = None,
     prefer: Prefer = None,
@@ -73,7 +72,7 @@ async def list_tasks(
     if not query.follows_revision:  # what changes without a new revision has no tag to be known by
         require_match(if_match, "")
         return await page()
-    return await before.answer(if_match, if_none_match, tasks.revision, page)
+    return await cached.answer(if_match, if_none_match, tasks.revision, page)
 
 
 @router.post(
@@ -102,12 +101,12 @@ async def create_task(body: TaskCreate, tasks: Tasks, links: CallerLinks) -> Api
     },
 )
 async def get_task(
-    task_id: TaskId, tasks: Finder, before: Before, if_match: IfMatch = None, if_none_match: IfNoneMatch = None
+    task_id: TaskId, tasks: Queries, cached: Cached, if_match: IfMatch = None, if_none_match: IfNoneMatch = None
 ) -> ApiResponse:
     async def task() -> ApiResponse:
         return one(await tasks.get(task_id))
 
-    return await before.answer(if_match, if_none_match, partial(tasks.revision_of, task_id), task)
+    return await cached.answer(if_match, if_none_match, partial(tasks.revision_of, task_id), task)
 
 
 @router.put(

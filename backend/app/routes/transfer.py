@@ -4,14 +4,13 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import APIRouter, Header, Query
 
 from backend.app import problems
 from backend.app.domain.enums import Sort
 from backend.app.problems import documented
-from backend.app.repositories.imports import ImportRepository
 from backend.app.repositories.queries import Page, TaskQueries
-from backend.app.routes.dependencies import Finder
+from backend.app.routes.dependencies import Imports, Queries
 from backend.app.schemas.queries import ExportQuery, TaskPageQuery
 from backend.app.schemas.transfer import Archive, Imported
 from backend.app.web.body import BodyLimit
@@ -19,8 +18,7 @@ from backend.app.web.export_formats import FORMATS, CSVExport, Format
 from backend.app.web.headers import best_media_type
 from backend.app.web.openapi_responses import BODY, CAPPED
 from backend.app.web.responses import ApiResponse, ApiStream
-from backend.app.web.route import StrictRoute, owner_session
-from backend.app.web.services import services_of
+from backend.app.web.route import StrictRoute
 
 router = APIRouter(prefix="/api/{user_id}", tags=["account"], route_class=StrictRoute)
 
@@ -51,7 +49,7 @@ Accept = Annotated[
         **documented(problems.NotAcceptable),
     },
 )
-async def export(tasks: Finder, query: Annotated[ExportQuery, Query()], accept: Accept = None) -> ApiStream:
+async def export(tasks: Queries, query: Annotated[ExportQuery, Query()], accept: Accept = None) -> ApiStream:
     media_type = best_media_type(accept, FORMATS)
     if media_type is None:
         raise problems.NotAcceptable(FORMATS)
@@ -67,13 +65,6 @@ async def export(tasks: Finder, query: Annotated[ExportQuery, Query()], accept: 
     )
 
 
-def import_repository(request: Request) -> ImportRepository:
-    settings = services_of(request.scope).settings
-    return ImportRepository(
-        owner_session(request), max_tasks=settings.max_tasks_per_user, max_subtasks=settings.max_subtasks
-    )
-
-
 @router.post(
     "/import",
     operation_id="import",
@@ -85,7 +76,7 @@ def import_repository(request: Request) -> ImportRepository:
 )
 async def import_tasks(
     body: Annotated[Archive, BodyLimit("max_import_bytes")],
-    archives: Annotated[ImportRepository, Depends(import_repository)],
+    archives: Imports,
 ) -> ApiResponse:
     count = await archives.import_tasks(body.tasks)
     told = {"created": count.created, "changed": count.changed, "unchanged": count.unchanged}

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette._utils import get_route_path
 from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backend.app.web import openapi
@@ -46,6 +47,12 @@ class TasksAPI(FastAPI):
         return stack
 
 
+def answered_methods(route: BaseRoute) -> set[str]:
+    """The methods of a route, with HEAD wherever GET is (RFC 9110, section 9.3.2)."""
+    methods = set(getattr(route, "methods", None) or ())
+    return methods | {"HEAD"} if "GET" in methods else methods
+
+
 class RouteDispatcher:
     """Calls the StrictRoute that matches method and path; any other request (404, 405, /docs) goes to the framework."""
 
@@ -53,7 +60,7 @@ class RouteDispatcher:
         self.otherwise = otherwise
         self.routes: dict[str, list[tuple[Pattern[str], StrictRoute]]] = {}
         for route in (route for route in app.routes if isinstance(route, StrictRoute)):
-            for method in route.methods or ():
+            for method in answered_methods(route):
                 self.routes.setdefault(method, []).append((route.path_regex, route))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

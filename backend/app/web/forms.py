@@ -6,16 +6,14 @@ Parameters that StrictRoute does not read itself are solved by FastAPI, so they 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
-from typing import Any, ClassVar, Final, get_type_hints
+from typing import Any, Final, get_type_hints
 
 from fastapi import params
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_dependant, get_parameterless_sub_dependant, solve_dependencies
-from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import Request
 
 from backend.app import problems
-from backend.app.problems import Problem, RawHeaders
 from backend.app.web.responses import ApiResponse
 from backend.app.web.validation import ERRORS_MAX
 
@@ -43,22 +41,6 @@ class UnsupportedForm(TypeError):
 
     def __init__(self, function: Callable[..., Any], sentence: str) -> None:
         super().__init__(f"{getattr(function, '__qualname__', function)}: {sentence}")
-
-
-class HTTPProblem(Problem):
-    """A FastAPI HTTPException as a problem document with the same status and headers."""
-
-    slug: ClassVar[str] = "http-error"
-    title: ClassVar[str] = "The request was refused"
-
-    def __init__(self, error: StarletteHTTPException) -> None:
-        super().__init__(str(error.detail))
-        self.status = error.status_code  # type: ignore[misc] # a class variable of every other problem
-        self._headers = dict(error.headers or {})
-
-    def headers(self) -> RawHeaders:
-        """The headers of the HTTPException, such as WWW-Authenticate."""
-        return [(name.lower().encode(), value.encode("latin-1")) for name, value in self._headers.items()]
 
 
 class Solver:

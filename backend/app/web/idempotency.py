@@ -16,11 +16,13 @@ import orjson
 from starlette.requests import Request
 
 from backend.app import problems
+from backend.app.db.session import OwnerSession
 from backend.app.repositories.idempotency import IdempotencyKeyRepository, KeyLimits
+from backend.app.web.owner_session import owner_session
 from backend.app.web.responses import ApiResponse
-from backend.app.web.services import services_of
 
-Write = Callable[[], Awaitable[ApiResponse]]
+# Makes the write in this transaction.
+Write = Callable[[OwnerSession], Awaitable[ApiResponse]]
 
 HEADER: Final = b"idempotency-key"
 UNSAFE_METHODS: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -30,7 +32,7 @@ _KEY = re.compile(r'"(?P<quoted>[ !#-\[\]-~]{1,255})"|(?P<bare>[!#-\[\]-~]{1,255
 BEFORE_DEADLINE: Final = 0.5
 
 
-def key_of(request: Request) -> str | None:
+def idempotency_key(request: Request) -> str | None:
     """The key of a write, if it has one. Raises MalformedRequest."""
     sent = [value for name, value in request.scope["headers"] if name == HEADER]
     if not sent:
@@ -52,17 +54,20 @@ class IdempotentWrites:
         self._limits = limits
         self._under_way: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def once(self, request: Request, key: str, document: Any, write: Write) -> ApiResponse:
-        """The answer of `write`, made now or before. `document` is the body that was read, if there was one.
+    async def run(self, request: Request, key: str, document: Any, write: Write) -> ApiResponse:
+        """The answer of `write`, made now in a transaction of the caller's, or before.
+
+        `document` is the body that was read, if there was one.
 
         Raises IdempotencyKeyReused when the key was another request's, and IdempotencyKeyInUse when that request does
         not end in time; IdempotencyLimitReached when too many answers of the user are kept already, and then nothing is
         made.
         """
+        session = owner_session(request)
         deadline = time.monotonic() + self._wait
         # A user's keyed writes are made one after the other. In this process, who comes second waits here, and not on a
         # database connection: nobody can take more than one of those from the others.
-        lock = self._under_way.setdefault(request.state.principal.user_id, asyncio.Lock())
+        lock = self._under_way.setdefault(session.owner, asyncio.Lock())
         try:
             async with asyncio.timeout(self._wait):
                 await lock.acquire()
@@ -71,23 +76,22 @@ class IdempotentWrites:
         try:
             while True:
                 try:
-                    return await self._attempt(request, key, _fingerprint(request, document), write)
+                    return await self._attempt(session, key, _fingerprint(request, document), write)
                 except problems.IdempotencyKeyInUse:
                     if time.monotonic() > deadline:
                         raise
         finally:
             lock.release()
 
-    async def _attempt(self, request: Request, key: str, fingerprint: str, write: Write) -> ApiResponse:
-        async with services_of(request.scope).database.transaction(request.state.principal.user_id) as session:
-            answers = IdempotencyKeyRepository(session, self._limits)
+    async def _attempt(self, session: OwnerSession, key: str, fingerprint: str, write: Write) -> ApiResponse:
+        async with session.transaction() as transaction:
+            answers = IdempotencyKeyRepository(transaction, self._limits)
             try:
                 known = await answers.claim(key, fingerprint)
             except problems.RequestTimeout:  # another process makes this write at the moment
                 raise problems.IdempotencyKeyInUse from None
             if known is None:
-                request.state.session = session
-                made = await write()
+                made = await write(transaction)
                 fields = orjson.dumps(made.fields).decode()
                 await answers.keep(key, status=made.status_code, headers=fields, body=bytes(made.body))
                 return made
@@ -103,5 +107,5 @@ def _fingerprint(request: Request, document: Any) -> str:
         value.decode("latin-1") for name, value in scope["headers"] if name in (b"if-match", b"if-none-match")
     ]
     body = document if isinstance(document, dict | list) else None
-    told = [scope["method"], scope["path"], scope["query_string"].decode("latin-1"), conditions, body]
-    return hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    parts = [scope["method"], scope["path"], scope["query_string"].decode("latin-1"), conditions, body]
+    return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()

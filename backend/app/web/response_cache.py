@@ -9,9 +9,9 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Final
+from typing import Final
 
-from fastapi import Depends, Request
+from fastapi import Request
 
 from backend.app.web.conditional import etag, if_none_match_matches, require_match
 from backend.app.web.responses import ApiResponse
@@ -118,6 +118,3 @@ class CachedResponses:
         made = await make()
         self._answers.keep(self._user_id, self._key, made)
         return made
-
-
-Before = Annotated[CachedResponses, Depends(CachedResponses)]

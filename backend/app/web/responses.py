@@ -33,8 +33,9 @@ class ApiResponse(Response):
             ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
+        """Send headers and body; HEAD gets GET's headers alone (RFC 9110, section 9.3.2)."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": self.body})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else self.body})
 
 
 class ApiStream(ApiResponse):
@@ -62,6 +63,11 @@ class ApiStream(ApiResponse):
         self._waits = waits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "HEAD":
+            with self._held:
+                await self._pieces.aclose()  # type: ignore[attr-defined] # a generator's
+                await super().__call__(scope, receive, send)
+            return
         deadlines: Deadlines = scope[DEADLINES]
         gone = asyncio.ensure_future(_disconnected(receive))
         with self._held:

@@ -12,16 +12,19 @@ from typing import Any
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
+from backend.app import problems
 from backend.app.db.session import OwnerSession
-from backend.app.web.forms import HTTPProblem, Solver, UnsupportedForm, refuse_unsupported_handler
-from backend.app.web.idempotency import key_of
+from backend.app.domain.errors import InvalidField, OperationFailed
+from backend.app.web.forms import Solver, UnsupportedForm, refuse_unsupported_handler
+from backend.app.web.owner_session import owner_session
 from backend.app.web.parameters import _refuse_query
+from backend.app.web.pipeline import respond
 from backend.app.web.responses import ApiResponse
-from backend.app.web.retry import again
-from backend.app.web.services import services_of
 from backend.app.web.signature import ONE_QUERY, Signature
+from backend.app.web.validation import as_problem
 
 Handler = Callable[[Request], Coroutine[Any, Any, ApiResponse]]
 
@@ -40,6 +43,22 @@ class StrictRoute(APIRoute):
         super().__init__(path, endpoint, **options)
         self._answer = self.get_route_handler()
 
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """HEAD is answered wherever GET is (RFC 9110, section 9.3.2); responses leave the body out."""
+        match, child_scope = super().matches(scope)
+        if match is Match.PARTIAL and self._answers_head(scope):
+            return Match.FULL, child_scope
+        return match, child_scope
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._answers_head(scope):
+            await self.app(scope, receive, send)
+        else:
+            await super().handle(scope, receive, send)
+
+    def _answers_head(self, scope: Scope) -> bool:
+        return scope["method"] == "HEAD" and "GET" in (self.methods or ())
+
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The route as an ASGI application, for the fast path; the framework's is this in four layers more."""
         reply = await self._answer(Request(scope, receive, send))
@@ -51,7 +70,7 @@ class StrictRoute(APIRoute):
         parameters, guards = signature.for_fastapi, self.dependencies
         solver = Solver(self.path_format, guards, parameters) if parameters or guards else None
         known_query = frozenset[str]() if solver is None else solver.query_names
-        takes_query = signature.takes_query
+        takes_query, takes_session = signature.takes_query, signature.takes_session
         if takes_query and known_query:
             raise UnsupportedForm(self.endpoint, ONE_QUERY)
 
@@ -66,39 +85,20 @@ class StrictRoute(APIRoute):
                     await asyncio.to_thread(body.validate, document) if body.is_long else body.validate(document)
                 )
 
-            async def make() -> ApiResponse:
-                # After everything was read: a keyed write gives the repository its own transaction.
-                provided = {name: provide(request) for name, provide in providers.items()}
+            async def make(transaction: OwnerSession | None) -> ApiResponse:
+                session = owner_session(request) if transaction is None and takes_session else transaction
+                provided = {name: provide(request, session) for name, provide in providers.items()}
                 answer: ApiResponse = await self.endpoint(**arguments, **solved, **provided)
                 return answer
 
-            return await _made(request, document, make)
+            return await respond(request, document, make)
 
         async def handle_with_problems(request: Request) -> ApiResponse:
             try:
                 return await handle(request)
+            except (InvalidField, OperationFailed) as error:
+                raise as_problem(error) from None
             except HTTPException as error:
-                raise HTTPProblem(error) from error
+                raise problems.HTTPError(error.status_code, str(error.detail), error.headers) from error
 
         return handle_with_problems
-
-
-async def _made(request: Request, document: Any, make: Callable[[], Coroutine[Any, Any, ApiResponse]]) -> ApiResponse:
-    """What the handler answers; tried again where that is safe, and made once where a write has a key."""
-    services = services_of(request.scope)
-    observer = services.observer
-    if request.scope["method"] == "GET":
-        return await again(make, changes_nothing_twice=True, observer=observer)
-    services.response_cache.forget(request.state.principal.user_id)
-    key = key_of(request)
-    if key is None:
-        return await again(make, changes_nothing_twice=False, observer=observer)
-    writes = services.idempotent_writes
-    return await again(lambda: writes.once(request, key, document, make), changes_nothing_twice=True, observer=observer)
-
-
-def owner_session(request: Request) -> OwnerSession:
-    """The database as whoever the token names; nothing of the path gets here. A keyed write has brought its own."""
-    scope = request.scope
-    known: OwnerSession | None = scope["state"].get("session")
-    return known or OwnerSession(services_of(scope).database, scope["state"]["principal"].user_id)

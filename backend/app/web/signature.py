@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from backend.app.web.body import BODY_LIMIT, JSON, BodyLimit, MediaTypes, _Body
 from backend.app.web.forms import ONE_BODY, UnsupportedForm
+from backend.app.web.owner_session import Session
 from backend.app.web.parameters import TaskId, _Header, _PathId, _Query
 
 Reader = Callable[[Request], Any]
@@ -19,11 +20,16 @@ ONE_QUERY: Final = "put every query parameter into one model: `Annotated[Model, 
 _TASK_ID: Final = get_args(TaskId)[1]
 
 
+# Takes the request and the session, which is None for factories that take none.
+Provide = Callable[[Request, Any], Any]
+
+
 @dataclass(frozen=True, slots=True)
 class _Provider:
-    """What makes something of the request that is not read from it, such as the caller's repository."""
+    """What makes something of the request and the caller's session, such as a repository."""
 
-    provide: Reader
+    provide: Provide
+    takes_session: bool
 
 
 class Signature:
@@ -32,7 +38,8 @@ class Signature:
     def __init__(self, endpoint: Callable[..., Any]) -> None:
         """Raises UnsupportedForm."""
         self.readers: dict[str, Reader] = {}
-        self.providers: dict[str, Reader] = {}
+        self.providers: dict[str, Provide] = {}
+        self.takes_session = False
         self.body: _Body | None = None
         self.for_fastapi: list[inspect.Parameter] = []
         self._endpoint = endpoint
@@ -54,8 +61,9 @@ class Signature:
                 raise UnsupportedForm(self._endpoint, f"put `{body.name}` and `{self.body.name}` into one body.")
             case _Body() as body:
                 self.body = body
-            case _Provider(provide):
+            case _Provider(provide, takes_session):
                 self.providers[parameter.name] = provide
+                self.takes_session |= takes_session
             case reader:
                 self.readers[parameter.name] = reader
 
@@ -75,8 +83,8 @@ def _marked(parameter: inspect.Parameter, base: Any, mark: Any) -> Reader | _Pro
     match mark:
         case params.Security():
             return None
-        case params.Depends(dependency=provider) if provider is not None and _takes_only_request(provider):
-            return _Provider(provider)
+        case params.Depends(dependency=factory) if factory is not None:
+            return _provider(factory)
         case params.Query() if _is_model(base):
             return _Query(base)
         case params.Header(alias=str(header)) if base == str | None and parameter.default is None:
@@ -100,12 +108,25 @@ def _is_model(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
-def _takes_only_request(provider: Callable[..., Any]) -> bool:
-    """Such as a repository's factory: nothing is solved for it, and it is called anew inside a keyed transaction."""
-    parameters = list(inspect.signature(provider).parameters.values())
-    if not (inspect.isfunction(provider) or inspect.isclass(provider)) or len(parameters) != 1:
-        return False
-    hints = get_type_hints(provider.__init__ if inspect.isclass(provider) else provider)
-    runs_later = inspect.iscoroutinefunction(provider) or inspect.isgeneratorfunction(provider)
-    is_request = hints.get(parameters[0].name) is Request
-    return is_request and not runs_later and not inspect.isasyncgenfunction(provider)
+def _provider(factory: Callable[..., Any]) -> _Provider | None:
+    """A factory that takes nothing but the request and the caller's session: nothing is solved for it.
+
+    It is called anew inside the transaction of a keyed write. None for any other dependency.
+    """
+    if not (inspect.isfunction(factory) or inspect.isclass(factory)) or _runs_later(factory):
+        return None
+    make: Callable[..., Any] = factory
+    hints = get_type_hints(factory.__init__ if inspect.isclass(factory) else factory, include_extras=True)
+    match [hints.get(name) for name in inspect.signature(factory).parameters]:
+        case [first] if first is Request:
+            return _Provider(lambda request, _: make(request), takes_session=False)
+        case [first] if first == Session:
+            return _Provider(lambda _, session: make(session), takes_session=True)
+        case [first, second] if first is Request and second == Session:
+            return _Provider(make, takes_session=True)
+    return None
+
+
+def _runs_later(factory: Callable[..., Any]) -> bool:
+    kinds = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    return any(is_kind(factory) for is_kind in kinds)

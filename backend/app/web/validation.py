@@ -4,6 +4,9 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from backend.app import problems
+from backend.app.domain.errors import InvalidField, OperationFailed
+
 ERRORS_MAX: Final = 20
 
 
@@ -39,3 +42,13 @@ def _json_pointer(location: list[int | str]) -> str:
 
 def _sentence(message: str) -> str:
     return message.removeprefix("Value error, ")
+
+
+def as_problem(error: InvalidField | OperationFailed) -> problems.Problem:
+    """A repository's finding as an answer, with a JSON pointer into the body that was sent."""
+    if isinstance(error, OperationFailed):
+        inner = error.error
+        problem = as_problem(inner) if isinstance(inner, InvalidField) else inner
+        return problems.BatchOperationFailed(error.number, problem)
+    pointer = "/".join(("#", _json_pointer(list(error.path)))) if error.path else "#"
+    return problems.ValidationFailed([{"pointer": pointer, "detail": error.detail}])
