@@ -43,6 +43,6 @@ ensure_venv() {
     # Every version and every file's hash is in the lock file (./scripts/lock.sh renews it).
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock"
     # The development packages are those for serving, and more.
-    { printf '%s\n' "$wanted"; wanted_packages requirements-serve.lock; } | sort -u > .venv/installed
+    { printf '%s\n' "$wanted"; [ "$lock" = requirements-serve.lock ] || wanted_packages requirements-serve.lock; } > .venv/installed
   fi
 }

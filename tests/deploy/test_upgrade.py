@@ -152,8 +152,14 @@ def passes(project: Path) -> tuple[int, str]:
 
 def test_the_release_before_passes_its_tests_on_this_schema(tmp_path: Path) -> None:
     """Its program and its tests, with the migrations of today."""
+    before = release_before()
+    known = git("ls-tree", "-r", "--name-only", before, "--", str(VERSIONS)).decode()
+    if taking := [revision for revision in CONTRACTING if f"/{revision}_" not in known]:
+        pytest.skip(
+            f"the release before is from before {', '.join(taking)}, which takes its rights away (docs/isolation.md)"
+        )
     # Into a file: what a program prints is searched for secrets, and tests are full of samples.
-    git("archive", f"--output={tmp_path / 'before.tar'}", release_before())
+    git("archive", f"--output={tmp_path / 'before.tar'}", before)
     with tarfile.open(tmp_path / "before.tar") as files:
         files.extractall(tmp_path, filter="data")
     shutil.copytree(PROJECT_ROOT / VERSIONS, tmp_path / VERSIONS, dirs_exist_ok=True)

@@ -49,7 +49,7 @@ ATTACKS = [
 # valid only if it came from the page before, which no schema can say.
 REFUSALS_OF_VALID = {"positive_data_acceptance": {"expected-statuses": ["2xx", "304", "404", "412"]}}
 # So is a revision only if it is of this list.
-REFUSALS_OF_VALID_PAGES = {"positive_data_acceptance": {"expected-statuses": ["2xx", "304", "400", "410"]}}
+REFUSALS_OF_VALID_PAGES = {"positive_data_acceptance": {"expected-statuses": ["2xx", "304", "400", "410", "412"]}}
 CONFIG = SchemathesisConfig.from_dict(
     {
         "checks": REFUSALS_OF_VALID,
