@@ -17,59 +17,77 @@ import psycopg2
 from backend.app import config
 from backend.app.config import DatabaseSettings
 from backend.app.db import embedded
+from backend.app.db.row_security import SEARCH_PATH, quoted
+from backend.app.models import SCHEMA, purged_contents
 from backend.app.problems import StartupError
 
 BATCH = 500
-ROLE = "tasks_purge"
 FORGET_AT_LEAST = timedelta(days=1)
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
-# For all users, or for one: a cluster takes only statements that say for every table whose rows they mean.
-# What is locked by a write that is under way is left for the next run.
-PURGE = """
-WITH old AS (
-  SELECT user_id, id FROM deleted_tasks WHERE NOT purged AND deleted_at < now() - %(age)s
-  AND (%(user)s IS NULL OR user_id = %(user)s)
-  LIMIT %(batch)s FOR UPDATE SKIP LOCKED
-)
-UPDATE deleted_tasks AS gone SET purged = true, title = '', title_key = '', description = NULL, completed = false,
-  completed_at = NULL, priority = 0, due_date = NULL, due_at = 'infinity', time_zone = NULL, recurrence = NULL,
-  after_completion = false, tags = '{}', tag_keys = '{}', parent_id = NULL, deleted_with = NULL, compound = false
-FROM old WHERE gone.user_id = old.user_id AND gone.id = old.id AND (%(user)s IS NULL OR gone.user_id = %(user)s)
+# The role of this database that reaches all users' trash: the one that the policies `purge` are for.
+FIND_ROLE = """
+SELECT r.rolname FROM pg_policy p JOIN pg_roles r ON r.oid = ANY (p.polroles)
+WHERE p.polrelid = to_regclass(%(schema)s || '.deleted_tasks') AND p.polname = 'purge' AND r.rolname <> 'tasks_purge'
 """
-# A client that has not heard of these has to start again: its list says so from the same moment on. The list is locked
-# first, as every write of the API does.
-FORGET = """
-WITH old AS (
-  SELECT user_id, id FROM deleted_tasks WHERE purged AND deleted_at < now() - %(age)s
-  AND (%(user)s IS NULL OR user_id = %(user)s) LIMIT %(batch)s
-), lists AS (
-  SELECT user_id FROM task_lists WHERE user_id IN (SELECT user_id FROM old)
+# For all users, or for one: a cluster takes only statements that say for every table whose rows they mean.
+# The list is locked first, as every write of the API does; what a write has locked is left for the next run.
+LOCK_LISTS = f"""
+  SELECT user_id FROM {SCHEMA}.task_lists WHERE user_id IN (SELECT user_id FROM old)
   AND (%(user)s IS NULL OR user_id = %(user)s) FOR NO KEY UPDATE SKIP LOCKED
-), forgotten AS (
-  DELETE FROM deleted_tasks AS gone USING old, lists
+"""  # noqa: S608 - put together of constants
+PURGE = f"""
+WITH old AS (
+  SELECT user_id, id FROM {SCHEMA}.deleted_tasks WHERE NOT purged AND deleted_at < now() - %(age)s
+  AND (%(user)s IS NULL OR user_id = %(user)s) LIMIT %(batch)s
+), lists AS ({LOCK_LISTS}), gone AS (
+  UPDATE {SCHEMA}.deleted_tasks AS gone SET purged = true, deleted_with = NULL,
+    {", ".join(f"{column} = %({column})s" for column in purged_contents())}
+  FROM old, lists WHERE gone.user_id = old.user_id AND gone.id = old.id AND lists.user_id = old.user_id
+  AND NOT gone.purged AND (%(user)s IS NULL OR gone.user_id = %(user)s)
+  RETURNING gone.user_id
+), counted AS (
+  SELECT user_id, count(*) AS purged FROM gone GROUP BY user_id
+), told AS (
+  UPDATE {SCHEMA}.task_lists AS list SET trash_count = list.trash_count - counted.purged,
+    tombstone_count = list.tombstone_count + counted.purged
+  FROM counted WHERE list.user_id = counted.user_id AND (%(user)s IS NULL OR list.user_id = %(user)s)
+)
+SELECT count(*) FROM gone
+"""  # noqa: S608 - put together of constants
+# A client that has not heard of these has to start again: its list says so from the same moment on.
+FORGET = f"""
+WITH old AS (
+  SELECT user_id, id FROM {SCHEMA}.deleted_tasks WHERE purged AND deleted_at < now() - %(age)s
+  AND (%(user)s IS NULL OR user_id = %(user)s) LIMIT %(batch)s
+), lists AS ({LOCK_LISTS}), forgotten AS (
+  DELETE FROM {SCHEMA}.deleted_tasks AS gone USING old, lists
   WHERE gone.user_id = old.user_id AND gone.id = old.id AND lists.user_id = old.user_id
   AND (%(user)s IS NULL OR gone.user_id = %(user)s)
   RETURNING gone.user_id, gone.revision
 ), last AS (
-  SELECT user_id, max(revision) AS revision FROM forgotten GROUP BY user_id
+  SELECT user_id, max(revision) AS revision, count(*) AS forgotten FROM forgotten GROUP BY user_id
 ), told AS (
-  UPDATE task_lists AS list SET horizon = greatest(list.horizon, last.revision) FROM last
-  WHERE list.user_id = last.user_id AND list.horizon IS NOT NULL AND (%(user)s IS NULL OR list.user_id = %(user)s)
+  UPDATE {SCHEMA}.task_lists AS list SET horizon = CASE WHEN list.horizon IS NOT NULL THEN
+    greatest(list.horizon, last.revision) END, tombstone_count = list.tombstone_count - last.forgotten
+  FROM last WHERE list.user_id = last.user_id AND (%(user)s IS NULL OR list.user_id = %(user)s)
 )
 SELECT count(*) FROM forgotten
-"""
-KEYS = """
-DELETE FROM idempotency_keys AS known USING (
-  SELECT user_id, key FROM idempotency_keys WHERE created_at < now() - %(age)s
+"""  # noqa: S608 - put together of constants
+KEYS = f"""
+DELETE FROM {SCHEMA}.idempotency_keys AS known USING (
+  SELECT user_id, key FROM {SCHEMA}.idempotency_keys WHERE created_at < now() - %(age)s
   AND (%(user)s IS NULL OR user_id = %(user)s) LIMIT %(batch)s
 ) AS old WHERE known.user_id = old.user_id AND known.key = old.key AND (%(user)s IS NULL OR known.user_id = %(user)s)
-"""
+"""  # noqa: S608 - put together of constants
 # On a cluster the only question to all nodes: whose turn it is.
 USERS = {
-    PURGE: "SELECT DISTINCT user_id FROM deleted_tasks WHERE NOT purged AND deleted_at < now() - %(age)s",
-    FORGET: "SELECT DISTINCT user_id FROM deleted_tasks WHERE purged AND deleted_at < now() - %(age)s",
-    KEYS: "SELECT DISTINCT user_id FROM idempotency_keys WHERE created_at < now() - %(age)s",
+    PURGE: f"SELECT DISTINCT user_id FROM {SCHEMA}.deleted_tasks"  # noqa: S608 - as above
+    " WHERE NOT purged AND deleted_at < now() - %(age)s",
+    FORGET: f"SELECT DISTINCT user_id FROM {SCHEMA}.deleted_tasks"  # noqa: S608 - as above
+    " WHERE purged AND deleted_at < now() - %(age)s",
+    KEYS: f"SELECT DISTINCT user_id FROM {SCHEMA}.idempotency_keys"  # noqa: S608 - as above
+    " WHERE created_at < now() - %(age)s",
 }
 
 
@@ -97,11 +115,21 @@ def database_url(settings: DatabaseSettings) -> Iterator[str]:
             yield url
 
 
-def in_batches(connection: Any, statement: str, older_than: timedelta, *, cluster: bool) -> int:
+def role_of(connection: Any) -> str:
+    """Raises StartupError where the database is not migrated."""
+    with connection, connection.cursor() as cursor:
+        cursor.execute(SEARCH_PATH + FIND_ROLE, {"schema": SCHEMA})
+        found = cursor.fetchone()
+    if found is None:
+        raise StartupError("the database is not migrated to this version yet: run `alembic upgrade head`.")
+    return str(found[0])
+
+
+def in_batches(connection: Any, statement: str, older_than: timedelta, *, role: str, cluster: bool) -> int:
     """How many rows the statement was about, in as many transactions as it takes."""
-    values = {"age": older_than, "batch": BATCH}
+    values = {"age": older_than, "batch": BATCH, **purged_contents()}
     if not cluster:
-        return of_user(connection, statement, {**values, "user": None}, first=f"SET LOCAL ROLE {ROLE}")
+        return of_user(connection, statement, {**values, "user": None}, first=f"SET LOCAL ROLE {quoted(role)}")
     with connection, connection.cursor() as cursor:
         cursor.execute(USERS[statement], values)
         users = [user for (user,) in cursor]
@@ -113,8 +141,8 @@ def of_user(connection: Any, statement: str, values: dict[str, Any], *, first: s
     while True:
         with connection, connection.cursor() as cursor:
             # One for each message, or a cluster would not hand it on.
-            for setting in filter(None, (first, "SET LOCAL lock_timeout = '5s'")):
-                cursor.execute(setting)
+            for setting in filter(None, (first, SEARCH_PATH, "SET LOCAL lock_timeout = '5s'")):
+                cursor.execute(setting, {})
             cursor.execute(statement, values)
             done: int = cursor.fetchone()[0] if cursor.description else cursor.rowcount
         total += done
@@ -122,12 +150,12 @@ def of_user(connection: Any, statement: str, values: dict[str, Any], *, first: s
             return total
 
 
-def require_login(connection: Any) -> None:
+def require_login(connection: Any, role: str) -> None:
     """On a cluster nobody can become another role; and whoever is another sees no row, which would look like none."""
     with connection, connection.cursor() as cursor:
         cursor.execute("SELECT session_user")
-        if cursor.fetchone() != (ROLE,):
-            raise StartupError(f"on a cluster it logs in as {ROLE} itself: set DATABASE_DIRECT_URL to such a URL.")
+        if cursor.fetchone() != (role,):
+            raise StartupError(f"on a cluster it logs in as {role} itself: set DATABASE_DIRECT_URL to such a URL.")
 
 
 def main() -> None:
@@ -147,9 +175,10 @@ def main() -> None:
         settings = config.load(DatabaseSettings)
         with database_url(settings) as url, contextlib.closing(psycopg2.connect(url)) as connection:
             cluster = settings.database_cluster is not None
+            role = role_of(connection)
             if cluster:
-                require_login(connection)
-            run = functools.partial(in_batches, connection, cluster=cluster)
+                require_login(connection, role)
+            run = functools.partial(in_batches, connection, role=role, cluster=cluster)
             purged = run(PURGE, options.older_than)
             forgotten = run(FORGET, options.forget_older_than) if options.forget_older_than else 0
             keys = run(KEYS, timedelta(seconds=settings.idempotency_ttl))

@@ -74,12 +74,12 @@ def server(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
         server.execute("SELECT pg_reload_conf()")
         server.execute("CREATE DATABASE migrated")
         embedded.bring_up_to_date(server.database_url("migrated"))
-        server.execute("CREATE ROLE tasks_login LOGIN IN ROLE tasks_api")
+        server.execute(f"CREATE ROLE tasks_login LOGIN IN ROLE {server.role()}")
         if pytestconfig.getoption("--pooled"):
             server.pooler = stack.enter_context(pgbouncer(server.url))
         if pytestconfig.getoption("--cluster"):
             confined_login(server)
-            server.login = "tasks_api"
+            server.login = server.role()
         yield server
         if server.pooler is not None:
             counts = [row["total_query_count"] for row in server.pooler.admin("SHOW STATS")]
@@ -87,9 +87,10 @@ def server(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
 
 
 def confined_login(server: Server) -> None:
-    """Let `tasks_api` log in itself, as on a cluster."""
-    server.execute("ALTER ROLE tasks_api LOGIN")
-    server.execute("ALTER ROLE tasks_api SET citus.propagate_set_commands = 'local'")
+    """Let the API's role log in itself, as on a cluster."""
+    server.execute(f"REVOKE {server.role()} FROM tasks_login")
+    server.execute(f"ALTER ROLE {server.role()} LOGIN")
+    server.execute(f"ALTER ROLE {server.role()} SET citus.propagate_set_commands = 'local'")
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ EXAMPLES: list[Problem] = [
     problems.DatabaseOverloaded(), problems.RequestTimeout(), problems.SigningKeysUnavailable(),
     problems.CrossSiteRequest(),
     problems.IdempotencyKeyInUse(), problems.IdempotencyKeyReused(), problems.SyncTokenExpired(),
+    problems.IdempotencyLimitReached(1),
     problems.TooManyEventStreams(),
     problems.NotAcceptable(["text/csv"]), problems.TooManyRequests(1), problems.TooManyConcurrentRequests(),
     problems.BatchOperationFailed(3, problems.TaskNotFound()),

@@ -26,6 +26,10 @@ PROJECT_ROOT = Path(__file__).resolve().parents[2]
 BETTER_AUTH_PUBLIC_SECRET = "better-auth-secret-12345678901234567890"  # noqa: S105 - refused below, not used
 SECRET_MIN_CHARACTERS = 32
 PORT_MAX = 65535
+# PostgreSQL cuts longer names off (NAMEDATALEN); two roles are made of one name, the other with `_purge` behind it.
+ROLE_MAX_BYTES = 63 - len("_purge")
+# What releases before this one used, in every database of a server.
+SHARED_ROLE = "tasks_api"
 # Where OpenTelemetry's specification looks for a collector that nobody has named.
 OTLP_COLLECTOR = "http://localhost:4318"
 
@@ -88,6 +92,15 @@ def _postgres_url(url: SecretStr) -> SecretStr:
     return SecretStr(f"postgresql://{rest}")
 
 
+def _role_name(name: str) -> str:
+    if len(name.encode()) > ROLE_MAX_BYTES or not name.isprintable() or name.startswith("pg_") or name == SHARED_ROLE:
+        raise ValueError(
+            f"must be a role of this database's own: at most {ROLE_MAX_BYTES} bytes, without control characters, "
+            f"not {SHARED_ROLE} and not beginning with pg_"
+        )
+    return name
+
+
 def _rate(text: str) -> str:
     parse_limit(text)
     return text
@@ -135,6 +148,7 @@ class DatabaseSettings(BaseSettings):
     database_url: Annotated[SecretStr, AfterValidator(_postgres_url)] | None = None
     database_direct_url: Annotated[SecretStr, AfterValidator(_postgres_url)] | None = None
     database_cluster: Cluster | None = None
+    database_role: Annotated[str, AfterValidator(_role_name)] | None = None
     idempotency_ttl: float = Field(default=24 * 3600.0, ge=1)
 
     @property
@@ -210,6 +224,8 @@ class Settings(DatabaseSettings):
     max_import_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
     max_tasks_per_user: int = Field(default=100_000, ge=1)
     max_subtasks: int = Field(default=200, ge=1)
+    max_idempotency_keys_per_user: int = Field(default=10_000, ge=1)
+    max_idempotency_bytes_per_user: int = Field(default=16 * 1024 * 1024, ge=1024 * 1024)
 
     rate_limit_per_user: Annotated[str, AfterValidator(_rate)] = "1200/minute"
     rate_limit_per_address: Annotated[str, AfterValidator(_rate)] = "300/minute"

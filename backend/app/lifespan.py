@@ -19,10 +19,12 @@ from backend.app.config import Settings
 from backend.app.db.citus import CITUS
 from backend.app.db.database import Database
 from backend.app.db.preamble import POSTGRESQL
+from backend.app.db.row_security import Expectations
 from backend.app.observability.logging import configure_logging
 from backend.app.observability.observer import Gauges, Observer, combined
 from backend.app.problems import StartupError
 from backend.app.ratelimit.limiter import RateLimit
+from backend.app.repositories.idempotency import KeyLimits
 from backend.app.server import process, shutdown
 from backend.app.server.protocol import HEAD_LIMITS
 from backend.app.web.idempotency import BEFORE_DEADLINE, IdempotentWrites
@@ -100,7 +102,12 @@ def _services(settings: Settings, components: Components, database: Database) ->
         observer=components.observer,
         database=database,
         idempotent_writes=IdempotentWrites(
-            wait_seconds=max(settings.request_timeout - BEFORE_DEADLINE, 0), kept_seconds=settings.idempotency_ttl
+            wait_seconds=max(settings.request_timeout - BEFORE_DEADLINE, 0),
+            limits=KeyLimits(
+                settings.idempotency_ttl,
+                settings.max_idempotency_keys_per_user,
+                settings.max_idempotency_bytes_per_user,
+            ),
         ),
         response_cache=ResponseCache(max_bytes=settings.response_cache_bytes, max_age=settings.response_cache_max_age),
         subscriptions=Subscriptions(
@@ -132,6 +139,7 @@ def _database(url: str, settings: Settings, observer: Observer) -> Database:
         prepare=settings.database_prepare,
         on_isolation_failure=_end_program,
         preamble=CITUS if settings.database_cluster else POSTGRESQL,
+        expectations=Expectations(settings.database_role, no_neighbours=settings.environment != "development"),
         observer=observer,
     )
 

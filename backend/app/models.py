@@ -4,6 +4,7 @@ Written for Alembic and for the statements in `repositories/`; no object of thes
 """
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -11,6 +12,7 @@ from sqlalchemy import (
     CheckConstraint,
     DateTime,
     Index,
+    LargeBinary,
     MetaData,
     SmallInteger,
     Text,
@@ -18,12 +20,19 @@ from sqlalchemy import (
     func,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import TypeEngine
 from sqlmodel import Field, SQLModel
 
 TITLE_MAX_CHARACTERS = 200
 DESCRIPTION_MAX_CHARACTERS = 1000
 # Keys compare byte by byte: the same order on every server, whatever its locale.
 BYTEWISE = Text(collation="C")
+
+# Where the tables are. Statements name it, for nothing of theirs is looked for where others may put something.
+SCHEMA = "public"
+
+# What a new list counts.
+NO_COUNTS = {"trash_count": 0, "tombstone_count": 0, "key_count": 0, "key_bytes": 0}
 
 metadata: MetaData = SQLModel.metadata
 metadata.naming_convention = {
@@ -39,6 +48,9 @@ class TaskList(SQLModel, table=True):
 
     Each write bumps `revision` under this row's lock, so a user's revisions become visible in their order. Deletions
     after `horizon` are all still known; null stands for the current revision, until a write of this version sets it.
+
+    The counts say how many tasks are in the trash, how many purged ones have left a trace, and how many idempotency
+    keys and bytes of answers are kept. Null is "not counted yet": the next write that needs to know counts.
     """
 
     __tablename__ = "task_lists"
@@ -52,12 +64,17 @@ class TaskList(SQLModel, table=True):
     task_count: int = Field(sa_type=BigInteger, nullable=False)
     revision: int = Field(sa_type=BigInteger, nullable=False)
     horizon: int | None = Field(default=None, sa_type=BigInteger)
+    trash_count: int | None = Field(default=None, sa_type=BigInteger)
+    tombstone_count: int | None = Field(default=None, sa_type=BigInteger)
+    key_count: int | None = Field(default=None, sa_type=BigInteger)
+    key_bytes: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class IdempotencyKey(SQLModel, table=True):
     """A key that a user sent with a write, and the answer to it: written together, so both are there or neither.
 
-    `status`, `headers` (JSON) and `body` are null only inside the transaction that makes the row.
+    `status` and `headers` (JSON) are null only inside the transaction that makes the row. A short body is in `body`, a
+    long one compressed in `compressed_body` (zlib).
     """
 
     __tablename__ = "idempotency_keys"
@@ -73,6 +90,7 @@ class IdempotencyKey(SQLModel, table=True):
     status: int | None = Field(default=None, sa_type=SmallInteger)
     headers: str | None = Field(default=None, sa_type=Text)
     body: str | None = Field(default=None, sa_type=Text)
+    compressed_body: bytes | None = Field(default=None, sa_type=LargeBinary)
 
 
 class Content(SQLModel):
@@ -115,6 +133,30 @@ class Content(SQLModel):
         sa_type=DateTime(timezone=True), nullable=False, sa_column_kwargs={"server_default": "infinity"}
     )
     tag_keys: list[str] = Field(sa_type=ARRAY(Text), nullable=False, sa_column_kwargs={"server_default": "{}"})
+
+
+# What stays of a deleted task when its contents are purged: the fact that it was there, and when.
+TRACE = frozenset({"user_id", "id", "revision", "created_at", "updated_at"})
+_EMPTY: dict[type[TypeEngine[Any]], Any] = {
+    Text: "",
+    Boolean: False,
+    SmallInteger: 0,
+    ARRAY: [],
+    DateTime: "infinity",
+}
+
+
+def purged_contents() -> dict[str, Any]:
+    """The values that a purge writes in place of a task's contents, for every column that is no part of its trace.
+
+    A column that `Content` gains later is among them without being listed here.
+    """
+    columns = [column for column in DeletedTask.__table__.columns if column.name in Content.model_fields]  # type: ignore[attr-defined] # SQLModel makes it
+    return {
+        column.name: None if column.nullable else _EMPTY[type(column.type)]
+        for column in columns
+        if column.name not in TRACE
+    }
 
 
 class Task(Content, table=True):

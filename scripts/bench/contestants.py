@@ -163,6 +163,8 @@ def tokens() -> list[str]:
 def new_database(server_url: str, name: str, *, ours: bool, more: str = "") -> str:
     """A database with every user's tasks, and `more`; its URL."""
     execute(server_url, f"CREATE DATABASE {name}")
+    # As production is asked to have it.
+    execute(server_url, f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")
     before, _, query = server_url.partition("?")
     url = f"{before.rpartition('/')[0]}/{name}?{query}"
     if ours:

@@ -38,13 +38,14 @@ FAILING = f"DO $$ BEGIN RAISE SQLSTATE '%%s'; END $$; SELECT %({OWNER})s"
 
 @pytest.fixture(scope="module")
 def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A cluster of this module's own, in which `tasks_api` may log in: roles belong to the whole of one."""
+    """A cluster of this module's own, in which the API's role may log in: roles belong to the whole of one."""
     with embedded.joined(tmp_path_factory.mktemp("cluster")) as url:
-        server = Server(url, login="tasks_api")
+        server = Server(url)
         server.execute("CREATE DATABASE migrated")
         embedded.bring_up_to_date(server.database_url("migrated"))
-        server.execute("CREATE ROLE tasks_login LOGIN IN ROLE tasks_api")
+        server.execute(f"CREATE ROLE tasks_login LOGIN IN ROLE {server.role()}")
         confined_login(server)
+        server.login = server.role()
         yield server
 
 
@@ -70,6 +71,7 @@ def opening(owner: str) -> list[str]:
     return [
         "BEGIN",
         f"SET LOCAL app.user_id = '{owner}'",
+        "SET LOCAL search_path = pg_catalog, pg_temp",
         "SET LOCAL statement_timeout = 5000",
         "SET LOCAL idle_in_transaction_session_timeout = 5000",
     ]
@@ -91,11 +93,11 @@ async def test_each_setting_is_a_message_of_its_own(own_server: Server) -> None:
                 together = list(wire.texts)
 
     assert (created.status_code, made.status_code) == (201, 200)
-    assert alone[:4] == opening(user_id)
-    assert [text[:4] for text in alone[4:]] == ["WITH", "COMM"]
-    assert together[:4] == opening(user_id)
-    assert together[4] == f"SELECT pg_advisory_xact_lock(hashtextextended('{user_id}', 0))"
-    assert [text[:4] for text in together[5:]] == ["WITH", "WITH", "COMM"]
+    assert alone[:5] == opening(user_id)
+    assert [text[:4] for text in alone[5:]] == ["WITH", "COMM"]
+    assert together[:5] == opening(user_id)
+    assert together[5].startswith("INSERT INTO public.task_lists AS list (user_id, ")
+    assert [text[:4] for text in together[6:]] == ["WITH", "WITH", "COMM"]
     # No message holds two statements, and none takes another role.
     assert [text for text in [*alone, *together] if ";" in text or "ROLE" in text] == []
 
@@ -111,7 +113,7 @@ async def test_an_owner_is_only_ever_a_value(own_server: Server, owner: str) -> 
                 [together] = await session.run(who)
             left = await database._execute("SELECT current_setting('app.user_id', true)", {})  # noqa: SLF001 - what the next one would see
 
-    assert alone == together == {"role": "tasks_api", "seen": owner, "own": owner}
+    assert alone == together == {"role": own_server.role(), "seen": owner, "own": owner}
     assert left == [("",)]
 
 
@@ -152,18 +154,20 @@ async def test_a_connection_that_is_lost_is_not_asked_to_roll_back(own_server: S
     assert away.value.trying_again == "safe for what changes nothing twice"
 
 
-RESET = "ALTER ROLE tasks_api RESET citus.propagate_set_commands"
-SET = "ALTER ROLE tasks_api SET citus.propagate_set_commands = 'local'"
+# Stands for the name of the role, which the database gives it.
+THE_ROLE = "the_role"
+RESET = "ALTER ROLE the_role RESET citus.propagate_set_commands"
+SET = "ALTER ROLE the_role SET citus.propagate_set_commands = 'local'"
 
 
 @pytest.mark.parametrize(
     ("plant", "restore", "login", "sentence"),
     [
         ("SELECT 1", "SELECT 1", "tasks_login", "the user of DATABASE_URL is tasks_login, and on a cluster must be"),
-        (RESET, SET, "tasks_api", "ALTER ROLE tasks_api SET citus.propagate_set_commands = 'local'"),
-        ("ALTER ROLE tasks_api BYPASSRLS", "ALTER ROLE tasks_api NOBYPASSRLS", "tasks_api", "can bypass row-level"),
-        ("ALTER TABLE tasks OWNER TO tasks_api", "SELECT 1", "tasks_api", "role tasks_api owns tasks"),
-        ("ALTER TABLE tasks NO FORCE ROW LEVEL SECURITY", "SELECT 1", "tasks_api", "is not forced on tasks"),
+        (RESET, SET, "the_role", "ALTER ROLE the_role SET citus.propagate_set_commands = 'local'"),
+        ("ALTER ROLE the_role BYPASSRLS", "ALTER ROLE the_role NOBYPASSRLS", "the_role", "can bypass row-level"),
+        ("ALTER TABLE tasks OWNER TO the_role", "SELECT 1", "the_role", "role the_role owns tasks"),
+        ("ALTER TABLE tasks NO FORCE ROW LEVEL SECURITY", "SELECT 1", "the_role", "is not forced on tasks"),
     ],
     ids=["another login", "settings stay here", "bypass", "owner", "not forced"],
 )
@@ -172,19 +176,20 @@ async def test_a_missing_brick_is_named(
 ) -> None:
     """Wall 4 on a cluster: as on one PostgreSQL, and what is asked of the login besides."""
     with own_server.new_database() as name:
-        own_server.execute(plant, database=name)
+        role = own_server.role()
+        own_server.execute(plant.replace(THE_ROLE, role), database=name)
         try:
-            async with cluster_at(own_server.database_url(name, login)) as database:
+            async with cluster_at(own_server.database_url(name, login.replace(THE_ROLE, role))) as database:
                 with pytest.raises(StartupError) as refusal:
                     await database.verify_isolation()
         finally:
-            own_server.execute(restore, database=name)
+            own_server.execute(restore.replace(THE_ROLE, role), database=name)
 
-    assert sentence in str(refusal.value)
+    assert sentence.replace(THE_ROLE, role) in str(refusal.value)
 
 
 async def test_the_walls_stand_as_they_are_migrated(own_server: Server) -> None:
-    """`tasks_api` itself, with Citus told to hand settings on, is served."""
+    """The role itself, with Citus told to hand settings on, is served."""
     with own_server.new_database() as name:
         async with cluster_at(own_server.api_url(name)) as database:
             await database.verify_isolation()

@@ -79,15 +79,15 @@ async def test_each_operation_is_one_round_trip(database_url: str) -> None:
     assert wire.connections == 1
 
 
-async def test_a_transaction_is_one_owners_and_looks_at_the_walls_first(database_url: str) -> None:
+async def test_a_transaction_is_one_owners_and_looks_at_the_walls_first(server: Server, database_url: str) -> None:
     """As a single statement is; and on its connection nothing is left of it."""
     async with database_for(database_url, pool_size=1) as database:
         async with database.transaction("u1") as session:
             seen = [(await session.run(WHO))[0] for _ in range(2)]
         [row] = await OwnerSession(database, "u2").run(WHO)
 
-    assert seen == [{"role": "tasks_api", "seen": "u1", "owner": "u1"}] * 2
-    assert row == {"role": "tasks_api", "seen": "u2", "owner": "u2"}
+    assert seen == [{"role": server.role(), "seen": "u1", "owner": "u1"}] * 2
+    assert row == {"role": server.role(), "seen": "u2", "owner": "u2"}
 
 
 async def test_a_transaction_without_statements_asks_nothing(database_url: str) -> None:
@@ -117,14 +117,14 @@ async def test_a_fault_of_ours_undoes_the_transaction(database_url: str) -> None
     assert page.found == []
 
 
-async def test_nothing_of_a_session_outlives_its_statement(database_url: str) -> None:
-    """On one connection each statement runs as tasks_api for its own owner, and afterwards neither is left."""
+async def test_nothing_of_a_session_outlives_its_statement(server: Server, database_url: str) -> None:
+    """On one connection each statement runs as the API's role for its own owner, and afterwards neither is left."""
     async with database_for(database_url, pool_size=1) as database:
         seen = [await OwnerSession(database, owner).run(WHO) for owner in ("u1", "u2")]
         after = await database._execute("SELECT current_user, current_setting('app.user_id', true)", {})  # noqa: SLF001 - what a pooler's next client would see
 
     assert [rows[0] for rows in seen] == [
-        {"role": "tasks_api", "seen": owner, "owner": owner} for owner in ("u1", "u2")
+        {"role": server.role(), "seen": owner, "owner": owner} for owner in ("u1", "u2")
     ]
     assert after == [("tasks_login", "")]
 
@@ -525,7 +525,7 @@ async def test_blocked_requests_do_not_delay_liveness(database_url: str) -> None
     assert {answer.status_code for answer in answers} == {200}
 
 
-TITLES = Statement("titles", f"SELECT title FROM tasks WHERE user_id = %({OWNER})s", ("title",), {OWNER: "TEXT"})
+TITLES = Statement("titles", f"SELECT title FROM public.tasks WHERE user_id = %({OWNER})s", ("title",), {OWNER: "TEXT"})
 PREPARED = "SELECT count(*) FROM pg_prepared_statements"
 
 
@@ -571,7 +571,7 @@ async def test_a_statement_is_prepared_once_per_connection(database_url: str) ->
 
 async def test_a_prepared_statement_without_its_filter_meets_row_level_security(database_url: str) -> None:
     """Wall 4 on prepared statements: on one connection, in turns, each user meets their own rows alone."""
-    without_filter = f"SELECT title FROM tasks WHERE %({OWNER})s IS NOT NULL"
+    without_filter = f"SELECT title FROM public.tasks WHERE %({OWNER})s IS NOT NULL"
     everything = Statement("without its filter", without_filter, ("title",), {OWNER: "TEXT"})
     users = [new_user(), new_user()]
     async with database_for(database_url, pool_size=1, prepare="on") as database:

@@ -109,13 +109,13 @@ async def test_a_hundred_clients_share_five_connections(server: Server, pooler: 
     assert backends == SERVER_CONNECTIONS
 
 
-async def test_each_sees_their_own_name_however_connections_are_handed_on(url: str) -> None:
+async def test_each_sees_their_own_name_however_connections_are_handed_on(server: Server, url: str) -> None:
     """Wall 4's settings belong to a transaction: with a hundred users in turns on five connections each is the one."""
     async with database_for(url, pool_size=CLIENTS) as database:
         users = [new_user() for _ in range(CLIENTS)] * 5
         seen = await asyncio.gather(*(OwnerSession(database, user).run(WHO) for user in users))
 
-    assert seen == [[{"role": "tasks_api", "seen": user, "owner": user}] for user in users]
+    assert seen == [[{"role": server.role(), "seen": user, "owner": user}] for user in users]
 
 
 async def test_nothing_is_left_on_the_connections(server: Server, url: str, name: str) -> None:

@@ -1,11 +1,13 @@
 """Wall 4 in the catalog: what must stand there, and that each brick that is missing is named."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
 
 from backend.app import problems
 from backend.app.db import embedded
+from backend.app.db.row_security import Expectations
 from backend.app.main import create_app
 from backend.app.problems import StartupError
 from tests.support.applications import client_for, database_for, running, settings_for
@@ -19,14 +21,16 @@ def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         server = Server(url)
         server.execute("CREATE DATABASE migrated")
         embedded.bring_up_to_date(server.database_url("migrated"))
-        server.execute("CREATE ROLE tasks_login LOGIN IN ROLE tasks_api")
+        server.execute(f"CREATE ROLE tasks_login LOGIN IN ROLE {server.role()}")
         yield server
 
 
+# Stands for the name of the role, which the database gives it.
+THE_ROLE = "the_role"
 ALTER = "ALTER TABLE tasks"
 POLICY = "CREATE POLICY extra ON tasks"
 NOTES = """
-    CREATE TABLE notes (user_id text); GRANT SELECT, INSERT ON notes TO tasks_api;
+    CREATE TABLE notes (user_id text); GRANT SELECT, INSERT ON notes TO the_role;
     ALTER TABLE notes ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY
 """
 FAULTS = {
@@ -36,22 +40,22 @@ FAULTS = {
     "wider USING": ("ALTER POLICY own_rows ON tasks USING (true)", "", "a policy opens tasks to more"),
     "wider CHECK": ("ALTER POLICY own_rows ON tasks WITH CHECK (true)", "", "a policy opens tasks to more"),
     "one more policy": (f"{POLICY} USING (true)", "", "a policy opens tasks to more"),
-    "one more for reading": (f"{POLICY} FOR SELECT TO tasks_api USING (completed)", "", "a policy opens tasks to more"),
-    "bypass": ("ALTER ROLE tasks_api BYPASSRLS", "ALTER ROLE tasks_api NOBYPASSRLS", "can bypass row-level security"),
+    "one more for reading": (f"{POLICY} FOR SELECT TO the_role USING (completed)", "", "a policy opens tasks to more"),
+    "bypass": ("ALTER ROLE the_role BYPASSRLS", "ALTER ROLE the_role NOBYPASSRLS", "can bypass row-level security"),
     "superuser": (
-        "ALTER ROLE tasks_api SUPERUSER",
-        "ALTER ROLE tasks_api NOSUPERUSER",
+        "ALTER ROLE the_role SUPERUSER",
+        "ALTER ROLE the_role NOSUPERUSER",
         "can bypass row-level security",
     ),
     "member": (
-        "GRANT pg_read_all_data TO tasks_api",
-        "REVOKE pg_read_all_data FROM tasks_api",
-        "tasks_api is a member of pg_read_all_data",
+        "GRANT pg_read_all_data TO the_role",
+        "REVOKE pg_read_all_data FROM the_role",
+        "the_role is a member of pg_read_all_data",
     ),
-    "owner": (f"{ALTER} OWNER TO tasks_api", "", "role tasks_api owns tasks"),
-    "grant": ("GRANT SELECT ON alembic_version TO tasks_api", "", "tasks_api may use alembic_version"),
+    "owner": (f"{ALTER} OWNER TO the_role", "", "role the_role owns tasks"),
+    "grant": ("GRANT SELECT ON alembic_version TO the_role", "", "the_role may use alembic_version"),
     "new table": (
-        "CREATE TABLE notes (user_id text); GRANT SELECT ON notes TO tasks_api",
+        "CREATE TABLE notes (user_id text); GRANT SELECT ON notes TO the_role",
         "",
         "row-level security is off on notes",
     ),
@@ -61,29 +65,54 @@ FAULTS = {
         "row-level security is off on notes",
     ),
     "new table that is open": (
-        f"{NOTES}; CREATE POLICY own_rows ON notes TO tasks_api USING (true)",
+        f"{NOTES}; CREATE POLICY own_rows ON notes TO the_role USING (true)",
         "",
         "no policy confines notes to its owner",
     ),
     "new table of nobody": (
-        "CREATE TABLE notes (title text); GRANT SELECT ON notes TO tasks_api",
+        "CREATE TABLE notes (title text); GRANT SELECT ON notes TO the_role",
         "",
-        "tasks_api may use notes, which is not a table of this program",
+        "the_role may use notes, which is not a table of this program",
     ),
     "view": (
-        "CREATE VIEW all_tasks AS SELECT * FROM tasks; GRANT SELECT ON all_tasks TO tasks_api",
+        "CREATE VIEW all_tasks AS SELECT * FROM tasks; GRANT SELECT ON all_tasks TO the_role",
         "",
         "row-level security is off on all_tasks",
     ),
     "no membership": (
-        "REVOKE tasks_api FROM tasks_login",
-        "GRANT tasks_api TO tasks_login",
-        "user tasks_login may not SET ROLE tasks_api",
+        "REVOKE the_role FROM tasks_login",
+        "GRANT the_role TO tasks_login",
+        "user tasks_login may not SET ROLE the_role",
     ),
     "no role": (
-        "ALTER ROLE tasks_api RENAME TO other",
-        "ALTER ROLE other RENAME TO tasks_api",
+        "DROP POLICY own_rows ON task_lists",
+        "",
         "the role that statements run as does not exist",
+    ),
+    "foreign member": (
+        "CREATE ROLE neighbour LOGIN IN ROLE the_role",
+        "DROP ROLE neighbour",
+        "administrator runs: REVOKE the_role FROM neighbour",
+    ),
+    "foreign group": (
+        "CREATE ROLE neighbours IN ROLE the_role",
+        "DROP ROLE neighbours",
+        "user neighbours is a member of role the_role",
+    ),
+    "everybody may connect": (
+        "DO $$ BEGIN EXECUTE format('GRANT CONNECT ON DATABASE %I TO PUBLIC', current_database()); END $$",
+        "",
+        "every login of this server may connect",
+    ),
+    "everybody may create": (
+        "GRANT CREATE ON SCHEMA public TO PUBLIC",
+        "",
+        "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+    ),
+    "somebody may create": (
+        "CREATE ROLE builder; GRANT CREATE ON SCHEMA public TO builder",
+        "DROP OWNED BY builder; DROP ROLE builder",
+        "REVOKE CREATE ON SCHEMA public FROM builder",
     ),
 }
 
@@ -100,7 +129,9 @@ async def test_a_table_of_a_newer_release_is_no_fault_where_it_is_confined(own_s
     own = "(user_id = current_setting('app.user_id', true))"
     with own_server.new_database() as name:
         own_server.execute(
-            f"{NOTES}; CREATE POLICY own_rows ON notes TO tasks_api USING {own} WITH CHECK {own}",
+            f"{NOTES}; CREATE POLICY own_rows ON notes TO the_role USING {own} WITH CHECK {own}".replace(
+                THE_ROLE, own_server.role()
+            ),
             database=name,
         )
         async with database_for(own_server.database_url(name, "tasks_login")) as database:
@@ -111,16 +142,55 @@ async def test_a_table_of_a_newer_release_is_no_fault_where_it_is_confined(own_s
 async def test_a_missing_brick_is_named(own_server: Server, plant: str, restore: str, sentence: str) -> None:
     """Whatever opens the wall, the program refuses to serve and says what it is."""
     with own_server.new_database() as name:
-        own_server.execute(plant, database=name)
+        role = own_server.role()
+        own_server.execute(plant.replace(THE_ROLE, role), database=name)
         try:
-            async with database_for(own_server.database_url(name, "tasks_login")) as database:
+            url = own_server.database_url(name, "tasks_login")
+            async with database_for(url, expectations=Expectations(no_neighbours=True)) as database:
                 with pytest.raises(StartupError) as refusal:
                     await database.verify_isolation()
         finally:
             if restore:
-                own_server.execute(restore)
+                own_server.execute(restore.replace(THE_ROLE, role), database=name)
 
-    assert sentence in str(refusal.value)
+    assert sentence.replace(THE_ROLE, role) in str(refusal.value)
+
+
+async def test_the_two_statements_that_mend_it_do(own_server: Server) -> None:
+    """What the refusal names is run word for word, and then the program serves."""
+    expectations = Expectations(no_neighbours=True)
+    with own_server.new_database() as name:
+        own_server.execute(f"GRANT CONNECT ON DATABASE {name} TO PUBLIC")
+        url = own_server.database_url(name, "tasks_login")
+        async with database_for(url, expectations=expectations) as database:
+            with pytest.raises(StartupError) as refusal:
+                await database.verify_isolation()
+            [statements] = re.findall(r"runs: (REVOKE CONNECT .*?; GRANT CONNECT .*? TO \w+)\.", str(refusal.value))
+            own_server.execute(statements)
+            await database.verify_isolation()
+
+
+async def test_in_development_neighbours_are_nobodys_business(own_server: Server) -> None:
+    """Whoever tries it on a database that was made by hand is not asked for grants."""
+    with own_server.new_database() as name:
+        own_server.execute(f"GRANT CONNECT ON DATABASE {name} TO PUBLIC")
+        own_server.execute("GRANT CREATE ON SCHEMA public TO PUBLIC", database=name)
+        async with database_for(own_server.database_url(name, "tasks_login")) as database:
+            await database.verify_isolation()
+
+
+@pytest.mark.parametrize(("named", "served"), [(True, True), (False, False)])
+async def test_the_role_is_the_one_that_the_setting_names(own_server: Server, named: bool, served: bool) -> None:
+    """DATABASE_ROLE is compared with what the tables are confined to."""
+    role = own_server.role() if named else "another"
+    with own_server.new_database() as name:
+        url = own_server.database_url(name, "tasks_login")
+        async with database_for(url, expectations=Expectations(role=role)) as database:
+            if served:
+                await database.verify_isolation()
+            else:
+                with pytest.raises(StartupError, match="DATABASE_ROLE is another, and the tables are confined to"):
+                    await database.verify_isolation()
 
 
 @pytest.mark.parametrize(
@@ -128,14 +198,15 @@ async def test_a_missing_brick_is_named(own_server: Server, plant: str, restore:
     [
         "DROP TABLE tasks",
         "ALTER TABLE tasks DROP COLUMN revision",
-        "REVOKE SELECT ON tasks FROM tasks_api",
+        "REVOKE SELECT ON tasks FROM the_role",
+        "ALTER POLICY own_rows ON task_lists TO tasks_api",
         "DROP TABLE tasks; DROP TABLE deleted_tasks; DROP TABLE task_lists",
     ],
 )
 async def test_a_database_that_is_not_migrated_is_waited_for(own_server: Server, change: str) -> None:
     """Missing tables, columns or grants are no breach: 503 until the migration has run."""
     with own_server.new_database() as name:
-        own_server.execute(change, database=name)
+        own_server.execute(change.replace(THE_ROLE, own_server.role()), database=name)
         async with database_for(own_server.database_url(name, "tasks_login")) as database:
             with pytest.raises(problems.DatabaseUnavailable, match="not migrated"):
                 await database.check()
@@ -183,18 +254,18 @@ def test_the_catalog_holds_what_alembic_does_not_see(server: Server) -> None:
     )
     grants = server.execute(
         "SELECT table_name, string_agg(privilege_type, ' ' ORDER BY privilege_type) "
-        "FROM information_schema.role_table_grants WHERE grantee = 'tasks_api' GROUP BY 1 ORDER BY 1",
+        f"FROM information_schema.role_table_grants WHERE grantee = '{server.role()}' GROUP BY 1 ORDER BY 1",
         database="migrated",
     )
     role = server.execute(
         "SELECT rolsuper, rolbypassrls, rolcanlogin, rolcreaterole, rolcreatedb, rolinherit FROM pg_roles "
-        "WHERE rolname = 'tasks_api'"
+        f"WHERE rolname = '{server.role()}'"
     )
 
     confined = "(user_id = current_setting('app.user_id'::text, true))"
     # Another role's, which works for all users and reaches no living task.
-    purge = ("purge", "PERMISSIVE", "{tasks_purge}", "ALL", "true", None)
-    own_rows = ("own_rows", "PERMISSIVE", "{tasks_api}", "ALL", confined, confined)
+    purge = ("purge", "PERMISSIVE", f"{{{server.role('purge')}}}", "ALL", "true", None)
+    own_rows = ("own_rows", "PERMISSIVE", f"{{{server.role()}}}", "ALL", confined, confined)
     tables = ("deleted_tasks", "idempotency_keys", "task_lists", "tasks")
     assert policies == sorted(
         [(table, *own_rows) for table in tables] + [(table, *purge) for table in tables if table != "tasks"]

@@ -53,7 +53,8 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsServer]:
         server = TlsServer(data, port, folder / "server.crt")
         server.execute("CREATE DATABASE tls")
         embedded.bring_up_to_date(server.database_url("tls"))
-        server.execute(f"CREATE ROLE tasks_login LOGIN PASSWORD '{PASSWORD}' IN ROLE tasks_api")
+        server.execute(f"CREATE ROLE tasks_login LOGIN PASSWORD '{PASSWORD}' IN ROLE {server.role(database='tls')}")
+        server.close_to_strangers("tls")
         yield server
 
 

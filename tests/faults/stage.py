@@ -66,7 +66,7 @@ def postgres(folder: Path) -> Iterator[Postgres]:
         server.execute("SELECT pg_reload_conf()")
         server.execute("CREATE DATABASE migrated")
         embedded.bring_up_to_date(server.database_url("migrated"))
-        server.execute(f"CREATE ROLE {LOGIN} LOGIN IN ROLE tasks_api")
+        server.execute(f"CREATE ROLE {LOGIN} LOGIN IN ROLE {server.role()}")
         yield server
 
 

@@ -70,13 +70,13 @@ async def test_the_guard_alone_keeps_others_out() -> None:
 
 
 FORGOTTEN = {
-    "read": "SELECT id, title FROM tasks WHERE %(owner)s IS NOT NULL",
-    "read the counters": "SELECT user_id FROM task_lists WHERE %(owner)s IS NOT NULL",
-    "read the trash": "SELECT id, title FROM deleted_tasks WHERE %(owner)s IS NOT NULL",
-    "empty the trash": "DELETE FROM deleted_tasks WHERE %(owner)s IS NOT NULL RETURNING id",
-    "update": "UPDATE tasks SET title = 'stolen' WHERE %(owner)s IS NOT NULL RETURNING id",
-    "delete": "DELETE FROM tasks WHERE %(owner)s IS NOT NULL RETURNING id",
-    "named": "SELECT id FROM tasks WHERE user_id = %(victim)s AND %(owner)s IS NOT NULL",
+    "read": "SELECT id, title FROM public.tasks WHERE %(owner)s IS NOT NULL",
+    "read the counters": "SELECT user_id FROM public.task_lists WHERE %(owner)s IS NOT NULL",
+    "read the trash": "SELECT id, title FROM public.deleted_tasks WHERE %(owner)s IS NOT NULL",
+    "empty the trash": "DELETE FROM public.deleted_tasks WHERE %(owner)s IS NOT NULL RETURNING id",
+    "update": "UPDATE public.tasks SET title = 'stolen' WHERE %(owner)s IS NOT NULL RETURNING id",
+    "delete": "DELETE FROM public.tasks WHERE %(owner)s IS NOT NULL RETURNING id",
+    "named": "SELECT id FROM public.tasks WHERE user_id = %(victim)s AND %(owner)s IS NOT NULL",
 }
 
 
@@ -98,9 +98,9 @@ async def test_row_security_alone_confines_a_forgotten_filter(database_url: str,
 @pytest.mark.parametrize(
     "text",
     [
-        "INSERT INTO tasks (user_id, id, title, revision) SELECT %(victim)s, 99, %(owner)s, 1",
-        "INSERT INTO task_lists VALUES (%(victim)s || %(owner)s, 0, 0, 0, 0)",
-        "UPDATE tasks SET user_id = %(victim)s WHERE user_id = %(owner)s",
+        "INSERT INTO public.tasks (user_id, id, title, revision) SELECT %(victim)s, 99, %(owner)s, 1",
+        "INSERT INTO public.task_lists VALUES (%(victim)s || %(owner)s, 0, 0, 0, 0)",
+        "UPDATE public.tasks SET user_id = %(victim)s WHERE user_id = %(owner)s",
     ],
 )
 async def test_row_security_alone_lets_nobody_write_for_another(database_url: str, text: str) -> None:
@@ -163,7 +163,7 @@ def test_psql_sees_only_who_is_named(server: Server) -> None:
                 return [row[0] for row in cursor.fetchall()]
 
             assert seen("SELECT user_id FROM tasks") == []
-            cursor.execute("SET ROLE tasks_api")
+            cursor.execute(f"SET ROLE {server.role()}")
             assert seen("SELECT user_id FROM tasks") == seen("SELECT user_id FROM task_lists") == []
             cursor.execute("SET app.user_id = 'alice'")
             assert seen("SELECT user_id FROM tasks") == seen("SELECT user_id FROM task_lists") == ["alice"]
@@ -177,6 +177,7 @@ def test_the_raw_owner_is_confined_too(server: Server) -> None:
         server.execute("INSERT INTO task_lists VALUES ('alice', 1, 1, 1)", database=name)
         owner = f"owner_of_{name}"
         server.execute(f"CREATE ROLE {owner} LOGIN")
+        server.execute(f"GRANT CONNECT ON DATABASE {name} TO {owner}")
         try:
             for table in ("tasks", "task_lists"):
                 server.execute(f"ALTER TABLE {table} OWNER TO {owner}", database=name)
@@ -186,6 +187,7 @@ def test_the_raw_owner_is_confined_too(server: Server) -> None:
                 assert cursor.fetchone() == (0,)
         finally:
             server.execute(f"REASSIGN OWNED BY {owner} TO postgres", database=name)
+            server.execute(f"REVOKE CONNECT ON DATABASE {name} FROM {owner}")
             server.execute(f"DROP ROLE {owner}")
 
 

@@ -46,7 +46,9 @@ def test_up_down_up_and_check_are_clean(fixture: str, request: pytest.FixtureReq
     command.check(alembic)
 
     assert left == [("alembic_version",)]
-    assert server.execute("SELECT count(*) FROM pg_roles WHERE rolname = 'tasks_api'") == [(1,)]
+    assert server.execute("SELECT count(*) FROM pg_roles WHERE rolname LIKE 'tasks\\_api\\_up\\_and\\_down\\_%'") == [
+        (2,)
+    ]
 
 
 def test_a_database_owner_who_is_no_superuser_can_migrate(debian_server: Server) -> None:
@@ -56,7 +58,8 @@ def test_a_database_owner_who_is_no_superuser_can_migrate(debian_server: Server)
 
     embedded.bring_up_to_date(debian_server.database_url("neon", "neon_owner"))
 
-    assert debian_server.execute("SELECT pg_has_role('neon_owner', 'tasks_api', 'MEMBER')") == [(True,)]
+    role = debian_server.role(database="neon")
+    assert debian_server.execute(f"SELECT pg_has_role('neon_owner', '{role}', 'MEMBER')") == [(True,)]
 
 
 def test_titles_that_were_there_are_sorted_and_found_with_the_others(debian_server: Server) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import psycopg2
 import pytest
 
-from backend.app.db.row_security import ROLE
 from backend.app.db.statement import OWNER, Statement
 from backend.app.domain.enums import Sort, Status
 from backend.app.repositories import changes, imports, queries, subtasks, tasks
@@ -71,7 +70,7 @@ WRITES = (tasks.UPDATE, tasks.COMPLETE, tasks.DELETE)
 STATEMENTS = [*queries.LIST.values(), queries.GET, queries.REVISION, queries.REVISION_OF, tasks.CREATE]
 STATEMENTS += [form for write in WRITES for form in (write.plain, write.conditional)]
 STATEMENTS += [
-    subtasks.LOCK,
+    subtasks.LOCK_LIST,
     subtasks.PARTS,
     subtasks.MARK,
     subtasks.WRITE,
@@ -105,15 +104,16 @@ FILTERS: list[dict[str, Any]] = [
 
 
 class Plans:
-    """Asks the database how it runs a statement as `tasks_api`, for the user with very many tasks."""
+    """Asks the database how it runs a statement as the API's role, for the user with very many tasks."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, role: str) -> None:
         self.connection = psycopg2.connect(url)
+        self._role = role
 
     def of(self, statement: Statement, mode: str, *, without: str = "", **values: Any) -> list[dict[str, Any]]:
         """The nodes of the plan, after it was run; nothing stays changed, nor does what `without` has dropped."""
         with self.connection.cursor() as cursor:
-            cursor.execute(f"{without}; SET LOCAL ROLE {ROLE}; SET LOCAL app.user_id = '{HEAVY}'")
+            cursor.execute(f"{without}; SET LOCAL ROLE {self._role}; SET LOCAL app.user_id = '{HEAVY}'")
             cursor.execute(f"SET LOCAL plan_cache_mode = {mode}")
             told = {**VALUES, **values, OWNER: HEAVY}
             cursor.execute(f"{statement.preparation} EXPLAIN (ANALYZE, FORMAT JSON) {statement.execution}", told)
@@ -151,7 +151,7 @@ def plans(server: Server) -> Iterator[Plans]:
     with server.new_database() as name:
         server.execute(ROWS, database=name)
         server.execute("ANALYZE", database=name)
-        plans = Plans(server.database_url(name))
+        plans = Plans(server.database_url(name), server.role())
         with contextlib.closing(plans.connection):
             yield plans
 

@@ -33,7 +33,7 @@ def tasks_of(database: Database, user_id: str) -> TaskRepository:
 async def consistent(database: Database, user_id: str) -> None:
     """The count is right, no revision is given twice, every part's parent is a task of its own, and the list's revision
     is the last one."""
-    text = f"SELECT task_count, revision FROM task_lists WHERE user_id = %({OWNER})s"
+    text = f"SELECT task_count, revision FROM public.task_lists WHERE user_id = %({OWNER})s"
     [row] = await OwnerSession(database, user_id).run(Statement("counters", text, ("task_count", "revision")))
     finder = TaskQueries(OwnerSession(database, user_id))
     living = (await finder.page(TaskPageQuery(limit=500), None)).found

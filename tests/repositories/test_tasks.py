@@ -39,7 +39,7 @@ def found_by(mine: TaskRepository) -> TaskQueries:
 
 
 async def counters(database: Database, user_id: str) -> tuple[int, int, int]:
-    text = f"SELECT last_task_id, task_count, revision FROM task_lists WHERE user_id = %({OWNER})s"
+    text = f"SELECT last_task_id, task_count, revision FROM public.task_lists WHERE user_id = %({OWNER})s"
     columns = ("last_task_id", "task_count", "revision")
     [row] = await OwnerSession(database, user_id).run(Statement("counters", text, columns))
     return row["last_task_id"], row["task_count"], row["revision"]

@@ -124,7 +124,8 @@ async def test_batches_and_two_at_once(client: Client, server: Server, name: str
 async def test_who_may_purge(client: Client, server: Server, name: str, user: str) -> None:
     """Whoever is in the role, though row-level security confines the tables' owner too; the API's login is not."""
     server.execute("DROP ROLE IF EXISTS purge_owner")
-    server.execute("CREATE ROLE purge_owner LOGIN IN ROLE tasks_purge")
+    server.execute(f"CREATE ROLE purge_owner LOGIN IN ROLE {server.role('purge')}")
+    server.execute(f"GRANT CONNECT ON DATABASE {name} TO purge_owner")
     await create(client)
     await delete_in_the_past(client, server, name, {1: "31 days"})
 
@@ -139,11 +140,13 @@ async def test_who_may_purge(client: Client, server: Server, name: str, user: st
 
 
 @pytest.fixture
-def purger(server: Server) -> Iterator[str]:
+def purger(server: Server, name: str) -> Iterator[str]:
     """The role itself, which logs in on a cluster."""
-    server.execute("ALTER ROLE tasks_purge LOGIN")
-    yield "tasks_purge"
-    server.execute("ALTER ROLE tasks_purge NOLOGIN")
+    role = server.role("purge")
+    server.execute(f"ALTER ROLE {role} LOGIN")
+    server.execute(f"GRANT CONNECT ON DATABASE {name} TO {role}")
+    yield role
+    server.execute(f"ALTER ROLE {role} NOLOGIN")
 
 
 async def test_on_a_cluster_it_works_user_by_user(server: Server, name: str, purger: str) -> None:
@@ -160,7 +163,7 @@ async def test_on_a_cluster_it_works_user_by_user(server: Server, name: str, pur
     ways = {"DATABASE_DIRECT_URL": server.database_url(name, purger), "DATABASE_CLUSTER": "citus"}
     options = ("--older-than", "30d", "--forget-older-than", "400d")
 
-    done = purge("postgresql://tasks_api@127.0.0.1:1/none", *options, **ways)
+    done = purge("postgresql://nobody@127.0.0.1:1/none", *options, **ways)
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "Purged 2013 deleted tasks, forgot 903, removed 3 old idempotency keys.\n"
@@ -175,7 +178,7 @@ async def test_on_a_cluster_another_login_is_refused(server: Server, name: str) 
     done = purge(server.database_url(name, "tasks_login"), "--older-than", "30d", DATABASE_CLUSTER="citus")
 
     assert done.returncode == 1
-    assert done.stderr.startswith("Nothing more is purged: on a cluster it logs in as tasks_purge itself")
+    assert done.stderr.startswith(f"Nothing more is purged: on a cluster it logs in as {server.role('purge')} itself")
 
 
 def test_the_purging_role_reaches_no_task(server: Server, name: str) -> None:
@@ -186,7 +189,7 @@ def test_the_purging_role_reaches_no_task(server: Server, name: str) -> None:
         "SELECT revision FROM task_lists", "UPDATE task_lists SET revision = 0", "DELETE FROM task_lists",
     ):  # fmt: skip
         with pytest.raises(Exception, match="permission denied"):
-            server.execute(f"SET ROLE tasks_purge; {statement}", database=name)
+            server.execute(f"SET ROLE {server.role('purge')}; {statement}", database=name)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
     CITUS_DATABASE_URL=postgresql://postgres:...@coordinator/tasks_test ./scripts/test.sh
 
 The URL is a superuser's, of a database of the tests' own with the extension made on every node; the nodes log in at
-each other without a password, also as `tasks_api`. What needs a database of its own, or is not about the cluster, is
+each other without a password, also as the API's role. What needs a database of its own, or is not about the cluster, is
 left out.
 """
 
@@ -31,16 +31,19 @@ class ClusterServer(Server):
     """The coordinator, and the one database that all tests share."""
 
     def __init__(self, url: str) -> None:
-        super().__init__(url, login="tasks_api")
+        super().__init__(url)
         self._password = secrets.token_hex(16)
 
     def set_up(self) -> None:
-        """Migrate and distribute, and let `tasks_api` log in."""
+        """Migrate and distribute, and let the API's role log in."""
         alembic = embedded.alembic_for(self.url)
         alembic.attributes["cluster"] = "citus"
         command.upgrade(alembic, "head")
-        self.execute(f"ALTER ROLE tasks_api LOGIN PASSWORD '{self._password}'")
-        self.execute("ALTER ROLE tasks_api SET citus.propagate_set_commands = 'local'")
+        name = urlsplit(self.url).path.removeprefix("/")
+        self.login = self.role(database=name)
+        self.execute(f"ALTER ROLE {self.login} LOGIN PASSWORD '{self._password}'")
+        self.execute(f"ALTER ROLE {self.login} SET citus.propagate_set_commands = 'local'")
+        self.close_to_strangers(name)
 
     def database_url(self, name: str, user: str = "postgres") -> str:  # noqa: ARG002 - there is one
         if user != self.login:

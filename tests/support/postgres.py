@@ -35,6 +35,21 @@ class Server:
             cursor.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
+    def role(self, kind: str = "own_rows", *, database: str = "migrated") -> str:
+        """The role that the API's statements run as in this database; with `purge`, the one of the purge."""
+        [(name,)] = self.execute(
+            "SELECT DISTINCT r.rolname FROM pg_policy p JOIN pg_roles r ON r.oid = ANY (p.polroles) "
+            f"WHERE p.polname = '{kind}' AND r.rolname NOT IN ('tasks_api', 'tasks_purge')",
+            database=database,
+        )
+        return str(name)
+
+    def close_to_strangers(self, name: str) -> None:
+        """As an operator does: not every login of the server may connect, but those that there are now."""
+        self.execute(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")
+        logins = self.execute("SELECT string_agg(quote_ident(rolname), ', ') FROM pg_roles WHERE rolcanlogin")
+        self.execute(f"GRANT CONNECT ON DATABASE {name} TO {logins[0][0]}")
+
     def end_sessions(self, name: str) -> None:
         """End every connection to this database, also those that a pooler keeps."""
         self.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
@@ -48,6 +63,7 @@ class Server:
         """The name of a database of the test's own; it is dropped afterwards."""
         name = f"test_{secrets.token_hex(6)}"
         self.execute(f"CREATE DATABASE {name} TEMPLATE {'migrated' if migrated else 'template0'}")
+        self.close_to_strangers(name)
         try:
             yield name
         finally:

@@ -16,7 +16,7 @@ import pytest
 
 DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 PGBOUNCER = shutil.which("pgbouncer") or shutil.which("/usr/sbin/pgbouncer")
-USERS = ("postgres", "tasks_login", "tasks_api")
+USERS = ("postgres", "tasks_login")
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 

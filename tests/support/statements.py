@@ -13,6 +13,7 @@ from backend.app.db.statement import Statement
 SAMPLES: Mapping[str, Any] = {
     "BIGINT": 1,
     "BIGINT[]": [1],
+    "BYTEA": b"a",
     "BOOLEAN": True,
     "BOOLEAN[]": [True],
     "INTEGER": 1,

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -374,3 +375,78 @@ async def test_a_browser_may_send_and_read_what_this_needs(client: Client) -> No
 
     assert preflight.status_code == 200
     assert "Idempotency-Replayed" in answer.headers["access-control-expose-headers"]
+
+
+LIMITED = {"max_idempotency_keys_per_user": 3, "max_idempotency_bytes_per_user": 1024 * 1024}
+
+
+@pytest.fixture
+async def limited(server: Server) -> AsyncIterator[tuple[Client, str]]:
+    """A client whose keys are few, and the name of its database."""
+    with server.new_database() as name:
+        app = create_app(settings_for(server.api_url(name), **LIMITED))
+        async with running(app), client_for(app) as client:
+            yield client, name
+
+
+async def keyed(client: Client, key: str) -> httpx.Response:
+    return await client.post(tasks(client), json={"title": key}, headers={"Idempotency-Key": key})
+
+
+async def test_keys_over_the_limit_are_refused_and_nothing_is_made(limited: tuple[Client, str]) -> None:
+    """What is known is still answered, other writes go on, and the refusal says when there will be room."""
+    client, _ = limited
+    made = [await keyed(client, key) for key in ("a", "b", "c")]
+    refused = await keyed(client, "d")
+    known = await keyed(client, "a")
+    unkeyed = await client.post(tasks(client), json={"title": "without"})
+
+    assert [answer.status_code for answer in made] == [201] * 3
+    assert (refused.status_code, refused.json()["type"]) == (429, "urn:tasks:problem:idempotency-limit-reached")
+    assert 86_000 < int(refused.headers["retry-after"]) <= 86_400
+    assert (known.status_code, known.headers["idempotency-replayed"]) == (201, "true")
+    assert unkeyed.status_code == 201
+    assert await titles(client) == ["without", "c", "b", "a"]
+
+
+async def test_bytes_over_the_limit_are_refused(limited: tuple[Client, str], server: Server) -> None:
+    """They are counted as they are stored."""
+    client, name = limited
+    await keyed(client, "a")
+    server.execute(
+        "UPDATE idempotency_keys SET body = repeat('x', 1048576); "
+        "UPDATE task_lists SET key_bytes = NULL, key_count = NULL",
+        database=name,
+    )
+
+    assert (await keyed(client, "b")).status_code == 429
+
+
+async def test_a_count_that_is_too_high_refuses_nobody(limited: tuple[Client, str], server: Server) -> None:
+    """A purge removes keys and counts nothing: before anybody is refused, they are counted."""
+    client, name = limited
+    for key in ("a", "b", "c"):
+        await keyed(client, key)
+    server.execute("DELETE FROM idempotency_keys WHERE key = 'a'", database=name)
+
+    assert (await keyed(client, "d")).status_code == 201
+    assert server.execute("SELECT key_count FROM task_lists", database=name) == [(3,)]
+
+
+async def test_a_long_answer_is_kept_compressed(limited: tuple[Client, str], server: Server) -> None:
+    """A small batch may have a long answer; it is replayed byte for byte."""
+    client, name = limited
+    made = await client.post(tasks(client), json={"title": "x", "description": "d" * 1000})
+    operations = [{"op": "complete", "id": made.json()["id"]}] * 100
+    answers = [
+        await client.post(f"/api/{client.user_id}/batch", json={"operations": operations}, headers=KEY)
+        for _ in range(2)
+    ]
+    [[stored, counted]] = server.execute(
+        "SELECT octet_length(compressed_body), key_bytes FROM idempotency_keys JOIN task_lists USING (user_id)",
+        database=name,
+    )
+
+    assert answers[0].content == answers[1].content
+    assert len(answers[0].content) > 100_000
+    assert stored < counted < 20_000

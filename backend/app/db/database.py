@@ -41,6 +41,7 @@ ABANDONED_GRACE = 1.0
 # So many of those in so many seconds: a transaction pooler, which the URL did not tell of, hands our connections on.
 PREPARED_DOUBTS_MAX = 10
 PREPARED_DOUBTS_SECONDS = 60.0
+NO_EXPECTATIONS = row_security.Expectations()
 
 log = logging.getLogger("tasks")
 
@@ -59,12 +60,14 @@ class Database:
         on_isolation_failure: Callable[[StartupError], None],
         prepare: Prepare = "auto",
         preamble: Preamble = POSTGRESQL,
+        expectations: row_security.Expectations = NO_EXPECTATIONS,
         observer: Observer = UNOBSERVED,
     ) -> None:
         """Timeouts in seconds. `on_isolation_failure` is called when a wall turns out to be missing while serving.
 
         `prepare` tells whether each connection prepares its statements once: "auto" unless the URL names a pooler.
-        `preamble` says how an owner's session is opened: `POSTGRESQL`, or `citus.CITUS`.
+        `preamble` says how an owner's session is opened: `POSTGRESQL`, or `citus.CITUS`. `expectations` is what the
+        database must be beyond the walls.
 
         Raises StartupError for a URL that libpq cannot read.
         """
@@ -76,7 +79,8 @@ class Database:
         self._connect_timeout = connect_timeout
         self._on_missing_wall = on_isolation_failure
         self._observer = observer
-        self._preamble = preamble.with_timeout(statement_timeout)
+        self._expectations = expectations
+        self._unnamed_preamble = self._preamble = preamble.with_timeout(statement_timeout)
         self._pool = Pool(
             self._connect,
             size=pool_size,
@@ -94,12 +98,12 @@ class Database:
 
         Raises Unavailable (or a kind of it) when the database cannot be used right now.
         """
+        if not self._isolation_verified:
+            await self.check()
         opening = self._preamble.statement
         if opening.messages:
             async with self._opened(owner, opening) as session:
                 return await session.rows(statement, **parameters)
-        if not self._isolation_verified:
-            await self.check()
         values = {**parameters, OWNER: owner}
         with self._observer.statement(statement.name):
             if self._preparing and statement.types:
@@ -119,14 +123,14 @@ class Database:
         Raises Unavailable (or a kind of it); when that happens at the end, the transaction may have been committed.
         """
         with self._observer.statement("transaction"):
+            if not self._isolation_verified:
+                await self.check()
             async with self._opened(owner, self._preamble.transaction) as session:
                 yield session
 
     @contextlib.asynccontextmanager
     async def _opened(self, owner: str, opening: Opening) -> AsyncIterator["OwnerSession"]:
         """An explicit transaction, which `opening` begins when its first statement is sent."""
-        if not self._isolation_verified:
-            await self.check()
         connection = await self._pool.acquire()
         transaction = Transaction(connection, opening, self._observer, self._raise_problem)
         try:
@@ -192,18 +196,14 @@ class Database:
         self._isolation_verified = not check.cancelled() and check.exception() is None
 
     async def _verify_isolation(self) -> None:
-        faults = await self._execute(row_security.FAULTS, self._preamble.isolation_parameters)
-        sentences = {kind: "; ".join(s for k, s in faults if k == kind) for kind, _ in faults}
-        if row_security.NOT_MIGRATED in sentences:
-            reason = sentences[row_security.NOT_MIGRATED]
-            log.warning("database is not migrated: run `alembic upgrade head`", extra={"fields": {"reason": reason}})
+        parameters = {**self._preamble.isolation_parameters, **self._expectations.parameters()}
+        found = await self._execute(row_security.FAULTS, parameters)
+        role, not_migrated = row_security.verdict(found)
+        if role is None:
+            fields = {"reason": not_migrated}
+            log.warning("database is not migrated: run `alembic upgrade head`", extra={"fields": fields})
             raise problems.DatabaseUnavailable("The database is not migrated to this version yet.")
-        if row_security.WALL_MISSING in sentences:
-            reason = sentences[row_security.WALL_MISSING]
-            raise StartupError(
-                f"Refusing to serve: the database would not confine a user to their own rows: {reason}. "
-                "Run `alembic upgrade head` as the owner of the tables, or undo what was changed by hand."
-            )
+        self._preamble = self._unnamed_preamble.with_role(role)
 
     async def _execute(self, text: str, parameters: Mapping[str, Any], prepared: Statement | None = None) -> list[Row]:
         """The rows of the text, or of the prepared statement after it: in full, if that is not as we left it."""

@@ -7,15 +7,18 @@ from typing import Any
 from backend.app.db import row_security
 from backend.app.db.statement import OWNER
 
-# Stands in the texts below for the statement timeout in milliseconds.
+# Stand in the texts below for the statement timeout in milliseconds, and for the role that the database names.
 TIMEOUT = "{milliseconds}"
+ROLE = "{role}"
 
 SET_OWNER = f"SET LOCAL {row_security.OWNER_SETTING} = %({OWNER})s"
 SET_TIMEOUT = f"SET LOCAL statement_timeout = {TIMEOUT}"
 # A process that stops between two messages must not keep its locks.
 SET_IDLE_TIMEOUT = f"SET LOCAL idle_in_transaction_session_timeout = {TIMEOUT}"
+# Which operators, functions and types a statement means is settled here.
+SET_SEARCH_PATH = row_security.SEARCH_PATH.removesuffix("; ")
 # One transaction of an owner at a time, or two that touch the same rows in another order would wait for each other.
-LOCK_OWNER = f"SELECT pg_advisory_xact_lock(hashtextextended(%({OWNER})s, 0))"
+LOCK_LIST = row_security.LOCK_LIST
 
 
 @dataclass(frozen=True)
@@ -25,9 +28,9 @@ class Opening:
     prefix: str = ""
     messages: tuple[str, ...] = ()
 
-    def with_timeout(self, milliseconds: str) -> "Opening":
-        texts = tuple(message.replace(TIMEOUT, milliseconds) for message in self.messages)
-        return Opening(self.prefix.replace(TIMEOUT, milliseconds), texts)
+    def with_text(self, placeholder: str, text: str) -> "Opening":
+        messages = tuple(message.replace(placeholder, text) for message in self.messages)
+        return Opening(self.prefix.replace(placeholder, text), messages)
 
 
 @dataclass(frozen=True)
@@ -44,19 +47,25 @@ class Preamble:
 
     def with_timeout(self, seconds: float) -> "Preamble":
         """The same with a statement timeout."""
-        milliseconds = str(round(seconds * 1000))
+        return self._with_text(TIMEOUT, str(round(seconds * 1000)))
+
+    def with_role(self, role: str) -> "Preamble":
+        """The same, running as the role that the database confines."""
+        return self._with_text(ROLE, row_security.quoted(role))
+
+    def _with_text(self, placeholder: str, text: str) -> "Preamble":
         return replace(
             self,
-            statement=self.statement.with_timeout(milliseconds),
-            transaction=self.transaction.with_timeout(milliseconds),
+            statement=self.statement.with_text(placeholder, text),
+            transaction=self.transaction.with_text(placeholder, text),
         )
 
 
-_SETTINGS = f"SET LOCAL ROLE {row_security.ROLE}; {SET_OWNER}; {SET_TIMEOUT}; "
+_SETTINGS = f"SET LOCAL ROLE {ROLE}; {SET_OWNER}; {SET_SEARCH_PATH}; {SET_TIMEOUT}; "
 
 # PostgreSQL, directly or behind a pooler: one message each, which PostgreSQL runs as one implicit transaction.
 POSTGRESQL = Preamble(
     statement=Opening(prefix=_SETTINGS),
-    transaction=Opening(prefix=f"BEGIN; {_SETTINGS}{SET_IDLE_TIMEOUT}; {LOCK_OWNER}; "),
+    transaction=Opening(prefix=f"BEGIN; {_SETTINGS}{SET_IDLE_TIMEOUT}; {LOCK_LIST}; "),
     isolation_parameters=row_security.PARAMETERS,
 )

@@ -1,13 +1,32 @@
 """Wall 4 as the catalog shows it: what must stand in the database before the first statement is sent.
 
-One query lists every fault. `tasks_api` is the role that each statement runs as; row-level security confines it.
+One query lists every fault. It also names the role that each statement runs as, which row-level security confines: the
+one of this database that the policies are for.
 """
 
-from backend.app.models import metadata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-ROLE = "tasks_api"
+from backend.app.db.statement import OWNER
+from backend.app.models import NO_COUNTS, SCHEMA, metadata
+from backend.app.problems import StartupError
+
 OWNER_SETTING = "app.user_id"
+# Which operators, functions and types a statement means is settled here: only the server's administrator can add to
+# this schema. Where others may CREATE in a schema that is searched, one of theirs may fit a call better than
+# PostgreSQL's own, and would run with the user's name (CVE-2018-1058). Tables are named with their schema.
+SEARCH_PATH = "SET LOCAL search_path = pg_catalog, pg_temp; "
+# Waits until no other write of the user is under way, and makes the list where there is none. `WHERE false` locks the
+# row and writes no new one. A lock of the row's, for an advisory lock may be taken by every login of the server.
+LOCK_LIST = (
+    f"INSERT INTO {SCHEMA}.task_lists AS list "  # noqa: S608 - put together of constants
+    f"(user_id, last_task_id, task_count, revision, horizon, {', '.join(NO_COUNTS)}) "
+    f"VALUES (%({OWNER})s, 0, 0, %(first_revision)s, %(first_revision)s, {', '.join(map(str, NO_COUNTS.values()))}) "
+    "ON CONFLICT (user_id) DO UPDATE SET task_count = list.task_count WHERE false"
+)
 
+ROLE = "role"
 NOT_MIGRATED = "not migrated"
 WALL_MISSING = "wall missing"
 
@@ -16,11 +35,13 @@ _COLUMNS = [(table.name, column.name) for table in metadata.sorted_tables for co
 # How PostgreSQL spells the policies of the migrations.
 _CONFINED = f"(user_id = current_setting('{OWNER_SETTING}'::text, true))"
 
-PARAMETERS = {
-    "role": ROLE,
+PARAMETERS: dict[str, Any] = {
+    "schema": SCHEMA,
+    "shared_role": "tasks_api",
     "tables": [table for table, _ in _COLUMNS],
     "columns": [column for _, column in _COLUMNS],
     "confined": _CONFINED,
+    "role_kind": ROLE,
     "not_migrated": NOT_MIGRATED,
     "wall_missing": WALL_MISSING,
     "itself": False,
@@ -28,14 +49,57 @@ PARAMETERS = {
 # Where the login is the role itself, and Citus has to hand its settings on to the nodes that hold the rows.
 PARAMETERS_OF_A_CLUSTER = {**PARAMETERS, "itself": True}
 
-# Rows of (kind, sentence); no row means that everything stands. A table must be guarded when the models declare it, or
-# when it has a user_id and the role may use it in any way: one that a newer release has added is no fault if it is, so
-# that this one goes on serving, and can be gone back to.
-FAULTS = """
-WITH role AS (SELECT * FROM pg_roles WHERE rolname = %(role)s),
-declared AS (SELECT DISTINCT t AS name, to_regclass(t) AS oid FROM unnest(%(tables)s) AS t),
+
+@dataclass(frozen=True, slots=True)
+class Expectations:
+    """What a deployment asks of its database beyond the walls.
+
+    `role`: the name that the role must have, None for whichever the policies name. `no_neighbours`: nobody else may
+    connect to the database, or create anything beside the tables.
+    """
+
+    role: str | None = None
+    no_neighbours: bool = False
+
+    def parameters(self) -> Mapping[str, Any]:
+        return {"named": self.role, "strict": self.no_neighbours}
+
+
+def quoted(role: str) -> str:
+    """A role's name as an identifier in a text that has the driver's placeholders."""
+    return '"' + role.replace('"', '""').replace("%", "%%") + '"'
+
+
+def verdict(rows: list[tuple[Any, ...]]) -> tuple[str | None, str | None]:
+    """The role to run as, or why the database is not migrated yet. Raises StartupError for a missing wall."""
+    sentences = {kind: "; ".join(sentence for k, sentence in rows if k == kind) for kind, _ in rows}
+    if NOT_MIGRATED in sentences:
+        return None, sentences[NOT_MIGRATED]
+    if WALL_MISSING in sentences:
+        raise StartupError(
+            f"Refusing to serve: the database would not confine a user to their own rows: {sentences[WALL_MISSING]}. "
+            "Run `alembic upgrade head` as the owner of the tables, or undo what was changed by hand."
+        )
+    return sentences[ROLE], None
+
+
+# Rows of (kind, sentence), and one with the role's name; no other row means that everything stands. A table must be
+# guarded when the models declare it, or when it has a user_id and the role may use it in any way: one that a newer
+# release has added is no fault if it is, so that this one goes on serving, and can be gone back to.
+FAULTS = (
+    SEARCH_PATH  # noqa: S608 - as above
+    + """
+WITH meant AS (
+  SELECT DISTINCT r.rolname FROM pg_policy p JOIN pg_roles r ON r.oid = ANY (p.polroles)
+  WHERE p.polrelid = to_regclass(%(schema)s || '.task_lists') AND p.polname = 'own_rows'
+    AND r.rolname <> %(shared_role)s
+),
+role AS (SELECT r.* FROM pg_roles r JOIN meant USING (rolname) WHERE (SELECT count(*) FROM meant) = 1),
+declared AS (SELECT DISTINCT t AS name, to_regclass(%(schema)s || '.' || t) AS oid FROM unnest(%(tables)s) AS t),
+database AS (SELECT * FROM pg_database WHERE datname = current_database()),
 relation AS (
-  SELECT c.*, c.oid::regclass::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  SELECT c.*, CASE n.nspname WHEN %(schema)s THEN quote_ident(c.relname) ELSE c.oid::regclass::text END AS name
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
     AND n.nspname NOT LIKE 'pg_toast%%'
 ),
@@ -49,16 +113,40 @@ reachable AS (
 policy AS (
   SELECT p.polrelid, p.polcmd = '*' AND pg_get_expr(p.polqual, p.polrelid) = %(confined)s
          AND pg_get_expr(p.polwithcheck, p.polrelid) = %(confined)s AS confines
-  FROM pg_policy p, role WHERE p.polpermissive AND (p.polroles @> ARRAY[role.oid] OR p.polroles @> ARRAY[0::oid])
+  FROM pg_policy p, role WHERE p.polpermissive AND (role.oid = ANY (p.polroles) OR 0::oid = ANY (p.polroles))
+),
+owners AS (
+  SELECT oid FROM pg_roles WHERE rolsuper
+  UNION SELECT datdba FROM database
+  UNION SELECT relowner FROM reachable
+),
+-- Who may do anyway what membership allows, and who was let in by name.
+at_home AS (
+  SELECT oid FROM owners
+  UNION SELECT oid FROM pg_roles WHERE rolname IN (current_user, session_user)
+  UNION SELECT granted.grantee FROM database, aclexplode(datacl) AS granted
+    WHERE granted.privilege_type = 'CONNECT' AND granted.grantee <> 0
 )
+SELECT %(role_kind)s, rolname::text FROM role
+UNION ALL
 SELECT %(not_migrated)s, format('there is no column %%s.%%s', t, c)
   FROM unnest(%(tables)s, %(columns)s) AS expected(t, c) WHERE NOT EXISTS (
-    SELECT FROM pg_attribute a WHERE a.attrelid = to_regclass(t) AND a.attname = c AND NOT a.attisdropped)
+    SELECT FROM pg_attribute a WHERE a.attrelid = to_regclass(%(schema)s || '.' || t) AND a.attname = c
+      AND NOT a.attisdropped)
 UNION ALL
 SELECT %(not_migrated)s, format('role %%s may not use table %%s', role.rolname, d.name) FROM declared d, role
   WHERE NOT has_table_privilege(role.oid, d.oid, 'SELECT')
 UNION ALL
-SELECT %(wall_missing)s, 'the role that statements run as does not exist' WHERE NOT EXISTS (SELECT FROM role)
+SELECT %(not_migrated)s, format('the tables are confined to %%s, a role of the whole server', %(shared_role)s)
+  WHERE NOT EXISTS (SELECT FROM meant) AND EXISTS (
+    SELECT FROM pg_policy p JOIN pg_roles r ON r.oid = ANY (p.polroles)
+    WHERE p.polrelid = to_regclass(%(schema)s || '.task_lists') AND r.rolname = %(shared_role)s)
+UNION ALL
+SELECT %(wall_missing)s, 'the role that statements run as does not exist: no policy own_rows on task_lists names one'
+  WHERE NOT EXISTS (SELECT FROM role)
+UNION ALL
+SELECT %(wall_missing)s, format('DATABASE_ROLE is %%s, and the tables are confined to %%s', %(named)s, rolname)
+  FROM role WHERE %(named)s <> rolname
 UNION ALL
 SELECT %(wall_missing)s, format('role %%s can bypass row-level security', rolname)
   FROM role WHERE rolsuper OR rolbypassrls
@@ -66,19 +154,25 @@ UNION ALL
 SELECT %(wall_missing)s, format('role %%s is a member of %%s', role.rolname, m.roleid::regrole)
   FROM role JOIN pg_auth_members m ON m.member = role.oid
 UNION ALL
-SELECT %(wall_missing)s, format('role %%s owns %%s', role.rolname, c.oid::regclass)
-  FROM role JOIN pg_class c ON c.relowner = role.oid
+SELECT DISTINCT %(wall_missing)s, format(
+    'user %%1$s is a member of role %%2$I, could name any user, and was not let into this database by name; an '
+    'administrator runs: REVOKE %%2$I FROM %%1$s (or, where it serves this database too: '
+    'GRANT CONNECT ON DATABASE %%3$I TO %%1$s)', m.member::regrole, role.rolname, current_database())
+  FROM role JOIN pg_auth_members m ON m.roleid = role.oid WHERE m.member NOT IN (SELECT oid FROM at_home)
 UNION ALL
-SELECT %(wall_missing)s, format('user %%I may not SET ROLE %%s; an administrator runs: GRANT %%s TO %%I',
+SELECT %(wall_missing)s, format('role %%s owns %%s', role.rolname, r.name)
+  FROM role JOIN relation r ON r.relowner = role.oid
+UNION ALL
+SELECT %(wall_missing)s, format('user %%I may not SET ROLE %%I; an administrator runs: GRANT %%I TO %%I',
                                 current_user, role.rolname, role.rolname, current_user)
   FROM role WHERE NOT pg_has_role(
     current_user, role.oid, CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END)
 UNION ALL
-SELECT %(wall_missing)s, format('the user of DATABASE_URL is %%I, and on a cluster must be %%s', session_user, rolname)
+SELECT %(wall_missing)s, format('the user of DATABASE_URL is %%I, and on a cluster must be %%I', session_user, rolname)
   FROM role WHERE %(itself)s AND session_user <> rolname
 UNION ALL
 SELECT %(wall_missing)s, format('the nodes would not be told whose rows are meant; an administrator runs: '
-                                'ALTER ROLE %%s SET citus.propagate_set_commands = ''local''', rolname)
+                                'ALTER ROLE %%I SET citus.propagate_set_commands = ''local''', rolname)
   FROM role WHERE %(itself)s AND current_setting('citus.propagate_set_commands', true) IS DISTINCT FROM 'local'
 UNION ALL
 SELECT %(wall_missing)s, format('role %%s may use %%s, which is not a table of this program', role.rolname, r.name)
@@ -96,4 +190,20 @@ SELECT %(wall_missing)s, format('no policy confines %%s to its owner', name) FRO
 UNION ALL
 SELECT %(wall_missing)s, format('a policy opens %%s to more than its owner', name) FROM reachable r
   WHERE EXISTS (SELECT FROM policy WHERE polrelid = r.oid AND confines IS NOT TRUE)
+UNION ALL
+SELECT %(wall_missing)s, format(
+    'every login of this server may connect to database %%1$I (as PostgreSQL has it where nobody says otherwise); its '
+    'owner, or an administrator, runs: REVOKE CONNECT ON DATABASE %%1$I FROM PUBLIC; '
+    'GRANT CONNECT ON DATABASE %%1$I TO %%2$I', datname, session_user)
+  FROM database, aclexplode(coalesce(datacl, acldefault('d', datdba))) AS granted
+  WHERE %(strict)s AND granted.grantee = 0 AND granted.privilege_type = 'CONNECT'
+UNION ALL
+SELECT %(wall_missing)s, format(
+    '%%1$s may create things in schema %%2$I; its owner, or an administrator, runs: '
+    'REVOKE CREATE ON SCHEMA %%2$I FROM %%1$s', coalesce(grantee.rolname::text, 'PUBLIC'), nspname)
+  FROM pg_namespace, aclexplode(nspacl) AS granted LEFT JOIN pg_roles grantee ON grantee.oid = granted.grantee
+  WHERE %(strict)s AND nspname IN (%(schema)s, 'pg_catalog') AND granted.privilege_type = 'CREATE'
+    AND granted.grantee NOT IN (SELECT oid FROM owners UNION SELECT nspowner)
+    AND coalesce(grantee.rolname, '') <> 'pg_database_owner'
 """
+)

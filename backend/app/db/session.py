@@ -9,6 +9,7 @@ import psycopg2
 from backend.app.db.connection import Connection
 from backend.app.db.preamble import Opening
 from backend.app.db.statement import OWNER, Row, Statement
+from backend.app.domain.revisions import first_revision
 from backend.app.observability.observer import Observer
 
 
@@ -40,7 +41,8 @@ class Transaction:
 
     async def run(self, statement: Statement, owner: str, parameters: Mapping[str, Any]) -> list[Row]:
         """As `Database.run`, in this transaction."""
-        values = {**parameters, OWNER: owner}
+        # What a transaction begins a list with that is not there yet.
+        values = {"first_revision": first_revision(), **parameters, OWNER: owner}
         with self._observer.statement(statement.name):
             text = statement.text if self._begun else await self._begin(values) + statement.text
             rows = await self._execute(text, values)

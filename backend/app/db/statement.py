@@ -33,8 +33,10 @@ class Statement:
     execution: str = field(init=False)
 
     def __post_init__(self) -> None:
-        # Named after its text: whoever has prepared this name before has prepared the same.
-        name = f'"{hashlib.sha256(self.text.encode()).hexdigest()[:16]} {self.name}"'
+        # Named after its text and its parameters' types: whoever has prepared this name before has prepared the same.
+        # Another release may give a parameter another type.
+        prepared = f"{self.text}\0{', '.join(self.types.values())}"
+        name = f'"{hashlib.sha256(prepared.encode()).hexdigest()[:16]} {self.name}"'
         numbers = {parameter: f"${number}" for number, parameter in enumerate(self.types, 1)}
         body = _PLACEHOLDER.sub(lambda found: numbers.get(found["name"], found[0]), self.text)
         values = ", ".join(f"%({parameter})s" for parameter in self.types)

@@ -2,7 +2,7 @@
 
 from alembic import context
 from alembic.util import CommandError
-from sqlalchemy import create_engine, pool
+from sqlalchemy import create_engine, pool, text
 
 from backend.app import config
 from backend.app.config import Cluster, DatabaseSettings
@@ -12,7 +12,7 @@ from backend.app.models import metadata
 from backend.app.problems import StartupError
 
 
-def run(url: str, cluster: Cluster | None) -> None:
+def run(url: str, cluster: Cluster | None, role: str | None = None) -> None:
     """Migrate over one connection, every revision in a transaction of its own; then distribute, on a cluster."""
     # SQLAlchemy reads postgresql:// as psycopg 3; this project's driver is psycopg2.
     engine = create_engine(
@@ -25,6 +25,9 @@ def run(url: str, cluster: Cluster | None) -> None:
         with engine.connect() as connection:
             distribution.require_citus(connection)
     with engine.connect() as connection:
+        # What the role is to be called that the database makes for itself (0005); for this connection alone.
+        connection.execute(text("SELECT set_config('app.database_role', :role, false)"), {"role": role or ""})
+        connection.commit()
         context.configure(connection=connection, target_metadata=metadata, transaction_per_migration=True)
         with context.begin_transaction():
             context.run_migrations()
@@ -63,7 +66,7 @@ def run_as_set() -> None:
     except StartupError as refusal:
         raise CommandError(str(refusal)) from None
     if url := url_of(settings):
-        run(url, settings.database_cluster)
+        run(url, settings.database_cluster, settings.database_role)
     else:
         with embedded.joined() as url:
             run(url, None)
@@ -74,6 +77,6 @@ if context.is_offline_mode():
     with context.begin_transaction():
         context.run_migrations()
 elif given := context.config.attributes.get("url"):
-    run(given, context.config.attributes.get("cluster"))
+    run(given, context.config.attributes.get("cluster"), context.config.attributes.get("role"))
 else:
     run_as_set()

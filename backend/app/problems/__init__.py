@@ -16,6 +16,7 @@ from backend.app.problems.authentication import (
 from backend.app.problems.availability import (
     DatabaseOverloaded,
     DatabaseUnavailable,
+    IdempotencyLimitReached,
     InternalError,
     RequestTimeout,
     TooManyConcurrentRequests,
@@ -57,6 +58,7 @@ __all__ = [
     "HeadersTooLarge",
     "IdempotencyKeyInUse",
     "IdempotencyKeyReused",
+    "IdempotencyLimitReached",
     "InternalError",
     "InvalidCursor",
     "InvalidToken",

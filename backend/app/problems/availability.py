@@ -22,6 +22,21 @@ class TooManyRequests(Problem):
         super().__init__()
 
 
+class IdempotencyLimitReached(Problem):
+    """429: `Retry-After` says when the oldest key is forgotten (seconds)."""
+
+    status, slug, title = 429, "idempotency-limit-reached", "Idempotency limit reached"
+    detail = (
+        "As many answers to your writes with an Idempotency-Key are kept as may be. Nothing was changed. Try again "
+        "when `Retry-After` says, or send the write without a key."
+    )
+
+    def __init__(self, retry_after: int = 1) -> None:
+        """In seconds."""
+        self.retry_after = retry_after
+        super().__init__()
+
+
 class InternalError(Problem):
     status, slug, title = 500, "internal-error", "Internal error"
     detail = "Report the request id; the log knows more."

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from sqlalchemy import Select, Text, bindparam, delete, func, select, true
+from sqlalchemy import BigInteger, Select, Text, bindparam, delete, func, select, true
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql.elements import BindParameter
 
 from backend.app.db.session import OwnerSession
 from backend.app.db.statement import OWNER
+from backend.app.domain.revisions import first_revision
 from backend.app.models import metadata
 from backend.app.repositories.scoping import compile_scoped
 
@@ -18,10 +19,10 @@ _others = [table for table in metadata.sorted_tables if table is not _lists]
 
 # Every write takes this row first, and makes it where there is none: once it is had, no other write is under way, and
 # what follows sees all that were.
-LOCK = compile_scoped(
+MAKE_AND_LOCK_LIST = compile_scoped(
     "lock the list before it is erased",
     upsert(_lists)
-    .values(user_id=_owner, last_task_id=0, task_count=0, revision=0)
+    .values(user_id=_owner, last_task_id=0, task_count=0, revision=bindparam("first_revision", type_=BigInteger))
     .on_conflict_do_update(index_elements=[_lists.c.user_id], set_={"task_count": _lists.c.task_count}),
 )
 
@@ -54,6 +55,6 @@ class AccountRepository:
     async def erase(self) -> int:
         """Remove everything of the caller, in one transaction. How many tasks there were."""
         async with self._session.transaction() as session:
-            await session.run(LOCK)
+            await session.run(MAKE_AND_LOCK_LIST, first_revision=first_revision())
             [gone] = await session.run(ERASE)
         return int(gone["gone_tasks"])

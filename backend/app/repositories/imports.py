@@ -1,16 +1,32 @@
 """Tasks that come from an export: all of them, or none."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Select, any_, bindparam, delete, func, not_, or_, select, true, tuple_, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Select,
+    any_,
+    bindparam,
+    delete,
+    func,
+    not_,
+    null,
+    or_,
+    select,
+    true,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql.elements import ColumnElement
 
 from backend.app import problems
 from backend.app.db.session import OwnerSession
+from backend.app.domain.revisions import first_revision
+from backend.app.models import NO_COUNTS
 from backend.app.repositories.mapping import DELETED, LISTS, TASKS, owner, plain, task_to_columns
 from backend.app.repositories.scoping import compile_scoped
 from backend.app.schemas.transfer import ArchivedTask
@@ -59,7 +75,7 @@ def _misplaced() -> Select[Any]:
 START = compile_scoped(
     "begin an import",
     upsert(LISTS)
-    .values(user_id=owner, last_task_id=0, task_count=0, revision=_first_revision, horizon=_first_revision)
+    .values(user_id=owner, last_task_id=0, task_count=0, revision=_first_revision, horizon=_first_revision, **NO_COUNTS)
     .on_conflict_do_update(index_elements=[LISTS.c.user_id], set_={"task_count": LISTS.c.task_count})
     .returning(LISTS.c.revision, LISTS.c.task_count),
 )
@@ -88,6 +104,9 @@ FINISH = compile_scoped(
         horizon=func.coalesce(LISTS.c.horizon, LISTS.c.revision),
         task_count=LISTS.c.task_count + bindparam("created", type_=BigInteger),
         last_task_id=func.greatest(LISTS.c.last_task_id, bindparam("last_task_id", type_=BigInteger)),
+        # An import takes ids over from the trash: the next delete counts anew.
+        trash_count=null(),
+        tombstone_count=null(),
     )
     .where(LISTS.c.user_id == owner)
     .returning(LISTS.c.revision),
@@ -123,7 +142,7 @@ class ImportRepository:
         written: dict[int, int] = {}
         parents = {task.parent_id for task in tasks} - {None}
         async with self._session.transaction() as session:
-            [known] = await session.run(START, first_revision=time.time_ns() // 1_000_000)
+            [known] = await session.run(START, first_revision=first_revision())
             revision = known["revision"]
             for batch in _batches(tasks):
                 ids = [task.id for task in batch]

@@ -16,7 +16,7 @@ from sqlalchemy.sql.elements import BinaryExpression, BooleanClauseList, ColumnC
 from sqlalchemy.sql.selectable import AliasedReturnsRows, FromClause
 
 from backend.app.db.statement import OWNER, Row, Statement
-from backend.app.models import metadata
+from backend.app.models import SCHEMA, metadata
 
 OWNER_COLUMN = "user_id"
 
@@ -30,6 +30,7 @@ FUNCTIONS = frozenset(
         "max",
         "min",
         "now",
+        "octet_length",
         "row_number",
         "string_to_array",
         "strpos",
@@ -81,7 +82,17 @@ class ScopedCompiler(PGCompiler):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._confined: list[frozenset[FromClause]] = []
+        self._in_column = 0
         super().__init__(*args, **kwargs)
+
+    @property
+    def preparer(self) -> Any:
+        """Names tables with their schema: statements run with a search_path that holds pg_catalog alone."""
+        return _WITHOUT_SCHEMA if self._in_column else _WITH_SCHEMA
+
+    @preparer.setter
+    def preparer(self, _: Any) -> None:
+        """SQLAlchemy sets its own."""
 
     def check_parameters(self) -> None:
         """Refuse a statement without :owner, or with one that has a value already and would stand for every other."""
@@ -171,7 +182,11 @@ class ScopedCompiler(PGCompiler):
     def visit_column(self, column: Any, *args: Any, **kw: Any) -> str:
         if column.is_literal and column.name != "*":
             _refuse("literal_column() cannot be checked")
-        return str(super().visit_column(column, *args, **kw))
+        self._in_column += 1
+        try:
+            return str(super().visit_column(column, *args, **kw))
+        finally:
+            self._in_column -= 1
 
     def get_statement_hint_text(self, hint_texts: Any) -> Never:  # noqa: ARG002 - SQLAlchemy's signature
         _refuse("a hint is text, which cannot be checked")
@@ -190,6 +205,9 @@ class ScopedCompiler(PGCompiler):
 
 
 _DIALECT = PGDialect_psycopg2()  # type: ignore[no-untyped-call] # as SQLAlchemy has it
+_WITHOUT_SCHEMA = _DIALECT.identifier_preparer
+_WITH_SCHEMA = _DIALECT.preparer(_DIALECT)
+_WITH_SCHEMA.schema_for_object = lambda table: SCHEMA if isinstance(table, Table) else ""
 
 
 def _refuse(reason: str) -> Never:

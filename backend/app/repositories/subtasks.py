@@ -58,7 +58,7 @@ Expected = Precondition | None
 _mine = TASKS.c.user_id == owner
 _completed = VALUES["completed"]
 
-LOCK = compile_scoped(
+LOCK_LIST = compile_scoped(
     "lock the list before its subtasks change",
     select(LISTS.c.revision, LISTS.c.task_count).where(LISTS.c.user_id == owner).with_for_update(key_share=True),
 )
@@ -126,8 +126,12 @@ def _remove() -> Select[Any]:
     """Move a task and its subtasks to the trash."""
     leaving = delete(TASKS).where(_mine, or_(TASKS.c.id == task_id, TASKS.c.parent_id == task_id))
     gone = _numbered(leaving.returning(*TASKS.c).cte("gone"))
-    fewer = bump_revision(_how_many(gone), task_count=LISTS.c.task_count - _how_many(gone))
-    counted = fewer.returning(LISTS.c.revision).cte("counted")
+    fewer = bump_revision(
+        _how_many(gone),
+        task_count=LISTS.c.task_count - _how_many(gone),
+        trash_count=LISTS.c.trash_count + _how_many(gone),
+    )
+    counted = fewer.returning(LISTS.c.revision, LISTS.c.trash_count).cte("counted")
     kept: dict[str, ColumnElement[Any]] = {column.name: gone.c[column.name] for column in TASKS.c}
     kept |= {
         "user_id": owner,
@@ -136,7 +140,7 @@ def _remove() -> Select[Any]:
         "deleted_with": case((gone.c.id != task_id, task_id)),
     }
     trashed = insert(DELETED).from_select(list(kept), select(*kept.values())).cte("trashed")
-    return select(_how_many(gone)).add_cte(trashed)
+    return select(counted.c.revision, counted.c.trash_count).add_cte(trashed)
 
 
 def _bring_back() -> Select[Any]:
@@ -147,7 +151,11 @@ def _bring_back() -> Select[Any]:
     itself = leaving.where(DELETED.c.id == task_id).returning(*content).cte("itself")
     parts = leaving.where(DELETED.c.deleted_with == task_id).returning(*content).cte("parts")
     back = _numbered(union_all(select(*itself.c), select(*parts.c)).cte("back"))
-    more = bump_revision(_how_many(back), task_count=LISTS.c.task_count + _how_many(back))
+    more = bump_revision(
+        _how_many(back),
+        task_count=LISTS.c.task_count + _how_many(back),
+        trash_count=LISTS.c.trash_count - _how_many(back),
+    )
     counted = more.returning(LISTS.c.revision).cte("counted")
     kept: dict[str, ColumnElement[Any]] = {column.name: back.c[column.name] for column in TASKS.c}
     kept |= {
@@ -185,7 +193,7 @@ class TaskTree:
     async def locked(cls, session: OwnerSession, *, max_subtasks: int) -> AsyncIterator["TaskTree"]:
         """What is made inside is made together, or not at all if anything is raised."""
         async with session.transaction() as together:
-            lists = await together.run(LOCK)
+            lists = await together.run(LOCK_LIST)
             yield cls(together, task_count=lists[0]["task_count"] if lists else 0, max_subtasks=max_subtasks)
 
     async def attach_child(self, parent_id: int, child: Task | None = None) -> None:
@@ -219,9 +227,11 @@ class TaskTree:
         [written] = await self.session.run(SETTLE, task_id=task_id, **values)
         return written
 
-    async def delete(self, task_id: int, expected: Expected) -> None:
+    async def delete(self, task_id: int, expected: Expected) -> dict[str, Any]:
+        """How many tasks are in the trash then (`trash_count`); None where nobody has counted yet."""
         await self._get(task_id, expected)
-        await self.session.run(REMOVE, task_id=task_id)
+        [removed] = await self.session.run(REMOVE, task_id=task_id)
+        return removed
 
     async def restore(self, task_id: int, expected: Expected, *, max_tasks: int) -> Task:
         found = await self.session.run(TRASHED, task_id=task_id)

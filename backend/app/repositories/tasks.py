@@ -6,7 +6,6 @@ Each write begins by locking the caller's task_lists row, so that a user's revis
 they become visible, and ends by counting the change there only if a task was really written.
 """
 
-import time
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -40,6 +39,8 @@ from sqlalchemy.sql.selectable import CTE
 from backend.app import problems
 from backend.app.db.session import OwnerSession
 from backend.app.db.statement import Statement
+from backend.app.domain.revisions import first_revision
+from backend.app.models import NO_COUNTS
 from backend.app.repositories.mapping import (
     DELETED,
     LISTS,
@@ -57,6 +58,7 @@ from backend.app.repositories.mapping import (
 from backend.app.repositories.queries import GET
 from backend.app.repositories.scoping import compile_scoped
 from backend.app.repositories.subtasks import Expected, TaskTree
+from backend.app.repositories.trash import trim_trash
 from backend.app.schemas.task import Changes, TaskCreate
 
 _expected: BindParameter[Sequence[int]] = bindparam("expected", type_=ARRAY(BigInteger))
@@ -73,10 +75,10 @@ _fits = or_(_replace, not_(_reschedule), TASKS.c.time_zone.is_(None))
 
 def _create() -> Select[Any]:
     """Number the new task from the caller's row, which is made on their first write; no row comes back at the cap."""
-    first_revision = bindparam("first_revision", type_=BigInteger)
+    begins = bindparam("first_revision", type_=BigInteger)
     numbered = (
         upsert(LISTS)
-        .values(user_id=owner, last_task_id=1, task_count=1, revision=first_revision, horizon=first_revision)
+        .values(user_id=owner, last_task_id=1, task_count=1, revision=begins, horizon=begins, **NO_COUNTS)
         .on_conflict_do_update(
             index_elements=[LISTS.c.user_id],
             set_={
@@ -112,7 +114,7 @@ def _locked() -> CTE:
 
 def _if_written(written: CTE, change: Update) -> CTE:
     counted = change.where(select(literal(1)).select_from(written).exists())
-    return counted.returning(LISTS.c.revision).cte("counted")
+    return counted.returning(LISTS.c.revision, LISTS.c.trash_count).cte("counted")
 
 
 def _as_expected() -> ColumnElement[bool]:
@@ -158,19 +160,21 @@ def _beside_what_is_there(written: CTE, *only: ColumnElement[bool]) -> Select[An
 
 
 def _deleted(name: str) -> _Write:
-    def statement(*conditions: ColumnElement[bool]) -> tuple[CTE, list[CTE]]:
+    def statement(*conditions: ColumnElement[bool]) -> tuple[Select[Any], CTE]:
         locked = _locked()
         removal: Delete = delete(TASKS).where(*_this_one, _alone, locked.c.revision > 0, *conditions)
         gone = removal.returning(*TASKS.c).cte("gone")
         kept: dict[str, ColumnElement[Any]] = {column.name: gone.c[column.name] for column in TASKS.c}
         kept |= {"user_id": owner, "revision": locked.c.revision + 1, "deleted_at": func.now()}
         trashed = insert(DELETED).from_select(list(kept), select(*kept.values())).cte("trashed")
-        return gone, [trashed, _if_written(gone, bump_revision(task_count=LISTS.c.task_count - 1))]
+        fewer = bump_revision(task_count=LISTS.c.task_count - 1, trash_count=LISTS.c.trash_count + 1)
+        counted = _if_written(gone, fewer)
+        return select(gone.c.id, counted.c.trash_count).select_from(gone.join(counted, literal(True))), trashed
 
-    gone, others = statement()
-    plain = select(gone.c.id).add_cte(*others)
-    gone, others = statement(_as_expected())
-    conditional = _beside_what_is_there(select(gone.c.id).cte("written"), _alone).add_cte(*others)
+    gone, trashed = statement()
+    plain = gone.add_cte(trashed)
+    gone, trashed = statement(_as_expected())
+    conditional = _beside_what_is_there(gone.cte("written"), _alone).add_cte(trashed)
     return _Write(
         compile_scoped(name, plain, bumps_revision=True),
         compile_scoped(f"{name}, if it is as expected", conditional, bumps_revision=True),
@@ -246,8 +250,7 @@ class TaskRepository:
             CREATE,
             **task_to_columns(new.model_dump()),
             max_tasks=self._max_tasks,
-            # Someone who was erased and comes back starts above every ETag they ever had.
-            first_revision=time.time_ns() // 1_000_000,
+            first_revision=first_revision(),
         )
         if not created:
             raise problems.TaskLimitReached(self._max_tasks)
@@ -292,10 +295,15 @@ class TaskRepository:
             return await family.complete(task_id, completed, expected)
 
     async def delete(self, task_id: int, expected: Expected = None) -> None:
-        """Move the task to the trash, and its subtasks with it. Raises TaskNotFound or PreconditionFailed."""
-        if await self._written(DELETE, expected, task_id=task_id) is None:
+        """Move the task to the trash, and its subtasks with it. Raises TaskNotFound or PreconditionFailed.
+
+        The oldest of the trash is purged where there is more in it than a user may have tasks.
+        """
+        deleted = await self._written(DELETE, expected, task_id=task_id)
+        if deleted is None:
             async with self._family() as family:
-                await family.delete(task_id, expected)
+                deleted = await family.delete(task_id, expected)
+        await trim_trash(self.session, deleted["trash_count"], max_trash=self._max_tasks)
 
     async def restore(self, task_id: int, expected: Expected = None) -> Task:
         """Take the task back from the trash, and what was deleted with it.

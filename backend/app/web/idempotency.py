@@ -16,7 +16,7 @@ import orjson
 from starlette.requests import Request
 
 from backend.app import problems
-from backend.app.repositories.idempotency import IdempotencyKeyRepository
+from backend.app.repositories.idempotency import IdempotencyKeyRepository, KeyLimits
 from backend.app.web.responses import ApiResponse
 from backend.app.web.services import services_of
 
@@ -46,17 +46,18 @@ def key_of(request: Request) -> str | None:
 class IdempotentWrites:
     """The keyed writes of this process."""
 
-    def __init__(self, *, wait_seconds: float, kept_seconds: float) -> None:
-        """`wait_seconds`: how long a request waits for another with its key; `kept_seconds`: how long answers stay."""
+    def __init__(self, *, wait_seconds: float, limits: KeyLimits) -> None:
+        """`wait_seconds`: how long a request waits for another with its key; `limits`: what is kept of a user's."""
         self._wait = wait_seconds
-        self._kept = kept_seconds
+        self._limits = limits
         self._under_way: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def once(self, request: Request, key: str, document: Any, write: Write) -> ApiResponse:
         """The answer of `write`, made now or before. `document` is the body that was read, if there was one.
 
         Raises IdempotencyKeyReused when the key was another request's, and IdempotencyKeyInUse when that request does
-        not end in time.
+        not end in time; IdempotencyLimitReached when too many answers of the user are kept already, and then nothing is
+        made.
         """
         deadline = time.monotonic() + self._wait
         # A user's keyed writes are made one after the other. In this process, who comes second waits here, and not on a
@@ -79,7 +80,7 @@ class IdempotentWrites:
 
     async def _attempt(self, request: Request, key: str, fingerprint: str, write: Write) -> ApiResponse:
         async with services_of(request.scope).database.transaction(request.state.principal.user_id) as session:
-            answers = IdempotencyKeyRepository(session, kept_seconds=self._kept)
+            answers = IdempotencyKeyRepository(session, self._limits)
             try:
                 known = await answers.claim(key, fingerprint)
             except problems.RequestTimeout:  # another process makes this write at the moment
@@ -88,13 +89,11 @@ class IdempotentWrites:
                 request.state.session = session
                 made = await write()
                 fields = orjson.dumps(made.fields).decode()
-                await answers.keep(key, status=made.status_code, headers=fields, body=bytes(made.body).decode())
+                await answers.keep(key, status=made.status_code, headers=fields, body=bytes(made.body))
                 return made
         if known.fingerprint != fingerprint:
             raise problems.IdempotencyKeyReused
-        return ApiResponse(
-            known.status, known.body.encode(), **orjson.loads(known.headers), idempotency_replayed="true"
-        )
+        return ApiResponse(known.status, known.body, **orjson.loads(known.headers), idempotency_replayed="true")
 
 
 def _fingerprint(request: Request, document: Any) -> str:

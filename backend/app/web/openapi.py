@@ -28,7 +28,12 @@ BEHIND_TOKEN = problems.documented(
     problems.DatabaseOverloaded,
     problems.RequestTimeout,
 )
-KEYED = problems.documented(problems.MalformedRequest, problems.IdempotencyKeyInUse, problems.IdempotencyKeyReused)
+KEYED = problems.documented(
+    problems.MalformedRequest,
+    problems.IdempotencyKeyInUse,
+    problems.IdempotencyKeyReused,
+    problems.IdempotencyLimitReached,
+)
 IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",

@@ -1,0 +1,94 @@
+"""What keeps a user's trash bounded: the oldest is purged, and the oldest traces of what was purged are forgotten."""
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    Text,
+    Update,
+    bindparam,
+    cast,
+    delete,
+    func,
+    literal,
+    not_,
+    select,
+    update,
+)
+
+from backend.app.db.session import OwnerSession
+from backend.app.models import purged_contents
+from backend.app.repositories.mapping import DELETED, LISTS, owner, plain
+from backend.app.repositories.scoping import compile_scoped
+
+# How many tasks one delete purges or forgets at most: a lowered limit is reached step by step.
+TRIMMED_AT_ONCE: Final = 1000
+
+_mine = DELETED.c.user_id == owner
+_surplus = bindparam("surplus", type_=BigInteger)
+_counts = (LISTS.c.trash_count, LISTS.c.tombstone_count)
+
+
+def _emptied(column: str, value: Any) -> ColumnElement[Any]:
+    type_ = plain(DELETED.c[column].type)
+    return cast(literal(value, Text), type_) if isinstance(type_, DateTime) and value else literal(value, type_)
+
+
+def _count(*conditions: ColumnElement[bool]) -> Any:
+    return select(func.count()).select_from(DELETED).where(_mine, *conditions).scalar_subquery()
+
+
+def _purge() -> Update:
+    oldest = select(DELETED.c.id).where(_mine, not_(DELETED.c.purged)).order_by(DELETED.c.revision).limit(_surplus)
+    emptied = {column: _emptied(column, value) for column, value in purged_contents().items()}
+    purged = (
+        update(DELETED)
+        .values(**emptied, deleted_with=None, purged=literal(True))
+        .where(_mine, DELETED.c.id.in_(oldest))
+        .returning(DELETED.c.id)
+        .cte("purged")
+    )
+    gone = select(func.count()).select_from(purged).scalar_subquery()
+    # No new revision: those that purged tasks were deleted with are what clients hear of.
+    counts = {"trash_count": LISTS.c.trash_count - gone, "tombstone_count": LISTS.c.tombstone_count + gone}
+    return update(LISTS).values(**counts).where(LISTS.c.user_id == owner)
+
+
+def _forget() -> Update:
+    oldest = select(DELETED.c.id).where(_mine, DELETED.c.purged).order_by(DELETED.c.revision).limit(_surplus)
+    forgotten = delete(DELETED).where(_mine, DELETED.c.id.in_(oldest)).returning(DELETED.c.revision).cte("forgotten")
+    last = select(func.max(forgotten.c.revision)).scalar_subquery()
+    count = select(func.count()).select_from(forgotten).scalar_subquery()
+    horizon = func.greatest(func.coalesce(LISTS.c.horizon, LISTS.c.revision), last)
+    return (update(LISTS).values(horizon=horizon, tombstone_count=LISTS.c.tombstone_count - count)).where(
+        LISTS.c.user_id == owner
+    )
+
+
+COUNT = compile_scoped(
+    "count the trash",
+    update(LISTS)
+    .values(trash_count=_count(not_(DELETED.c.purged)), tombstone_count=_count(DELETED.c.purged))
+    .where(LISTS.c.user_id == owner)
+    .returning(*_counts),
+)
+PURGE = compile_scoped("purge the oldest of the trash", _purge().returning(*_counts))
+FORGET = compile_scoped("forget the oldest purged tasks", _forget().returning(*_counts))
+
+
+async def trim_trash(session: OwnerSession, trash_count: int | None, *, max_trash: int) -> None:
+    """Purge the oldest of the trash beyond `max_trash` tasks, and forget as many purged ones beyond as many.
+
+    `trash_count` is the list's count after a delete; None where nobody has counted yet. A client that has not heard of
+    what is forgotten is answered 410 by /changes. May raise Unavailable.
+    """
+    if trash_count is not None and trash_count <= max_trash:
+        return
+    async with session.transaction() as together:
+        counts = await together.run(COUNT) if trash_count is None else [{"trash_count": trash_count}]
+        if counts and (surplus := counts[0]["trash_count"] - max_trash) > 0:
+            counts = await together.run(PURGE, surplus=min(surplus, TRIMMED_AT_ONCE))
+            if (surplus := counts[0]["tombstone_count"] - max_trash) > 0:
+                await together.run(FORGET, surplus=min(surplus, TRIMMED_AT_ONCE))
