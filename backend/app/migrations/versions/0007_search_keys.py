@@ -11,7 +11,7 @@ from alembic import context, op
 from backend.app.domain import keys
 
 revision = "0007"
-down_revision = "0004"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
