@@ -8,6 +8,7 @@ from typing import Any
 
 from backend.app import repositories
 from backend.app.db.statement import Statement
+from backend.app.repositories.tasks import DELETE
 
 # A value for each SQL type, with which a statement can be explained.
 SAMPLES: Mapping[str, Any] = {
@@ -32,6 +33,12 @@ def prepared() -> list[Statement]:
     values = [value for name in names for value in vars(importlib.import_module(name)).values()]
     found = {id(statement): statement for value in values for statement in within(value)}
     return sorted(found.values(), key=lambda statement: (statement.name, statement.text))
+
+
+def on_cluster() -> list[Statement]:
+    """What a cluster is asked: a write that has steps runs as those, and one task is deleted as several are."""
+    never = {DELETE.plain.name, DELETE.conditional.name}
+    return [statement for statement in prepared() if not statement.steps and statement.name not in never]
 
 
 def named(statement: Statement) -> str:
