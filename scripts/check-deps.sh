@@ -10,8 +10,8 @@ if [ "${1:-}" = --help ] || [ "${1:-}" = -h ]; then
   exit 0
 fi
 
-ensure_venv
-for lock in requirements.lock requirements-dev.lock; do
+ensure_venv development
+for lock in requirements.lock requirements-serve.lock requirements-dev.lock; do
   echo "Asking about $lock ..."
   # --strict: a package that nobody could tell anything about has not been checked.
   .venv/bin/pip-audit --strict --disable-pip --require-hashes --requirement "$lock" "$@"

@@ -18,7 +18,7 @@ TEXT
   exit 0
 fi
 
-ensure_venv
+ensure_venv serve
 ensure_web_packages
 cd examples/web
 if [ -n "$(find src public index.html vite.config.ts package-lock.json -newer dist/index.html -print -quit 2>&1)" ]; then

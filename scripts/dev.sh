@@ -15,7 +15,7 @@ TEXT
   exit 0
 fi
 
-ensure_venv
+ensure_venv serve
 
 if [ ! -e .env ]; then
   echo "Writing .env with a new secret ..."

@@ -38,6 +38,6 @@ case "$part" in
   soak) chosen=(--soak "$seconds" -m soak) ;;
 esac
 
-ensure_venv
+ensure_venv development
 # SIGINT, so that servers and mounts are taken down.
 exec timeout --signal INT --kill-after 20 580 .venv/bin/python -m pytest tests/faults -q --within 570 "${chosen[@]}" "$@"

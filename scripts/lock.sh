@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Pin what requirements.txt and the development group ask for, with everything below it and its hashes, in the lock files.
+# Pin what requirements.txt and the dependency groups ask for, with everything below it and its hashes, in the lock files.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/venv.sh
@@ -9,8 +9,8 @@ if [ "${1:-}" = --help ] || [ "${1:-}" = -h ]; then
   cat << 'TEXT'
 Usage: scripts/lock.sh [--upgrade | --upgrade-package NAME]...
 
-Renews requirements.lock and requirements-dev.lock after requirements.txt or the development group has changed. What is pinned
-stays as it is where it can, unless --upgrade says otherwise. For CPython from 3.11 on, on every system that has wheels.
+Renews requirements.lock, requirements-serve.lock and requirements-dev.lock after requirements.txt or a dependency group
+has changed. What is pinned stays as it is where it can, unless --upgrade says otherwise. For CPython from 3.11 on, on every system that has wheels.
 TEXT
   exit 0
 fi
@@ -23,9 +23,11 @@ locked() {
     --annotation-style line --no-strip-extras --custom-compile-command ./scripts/lock.sh --output-file "$file" "$@" > /dev/null
 }
 
-ensure_venv
+ensure_venv development
 echo "Locking what the backend needs to run ..."
 locked requirements.lock "$@" requirements.txt
+echo "Locking that and what ./scripts/dev.sh needs to serve ..."
+locked requirements-serve.lock "$@" --constraints requirements.lock --group serve requirements.txt
 echo "Locking that and what development needs ..."
-locked requirements-dev.lock "$@" --constraints requirements.lock --group dev requirements.txt
+locked requirements-dev.lock "$@" --constraints requirements-serve.lock --group dev requirements.txt
 echo "Done. Install it with ./scripts/dev.sh or ./scripts/test.sh."

@@ -40,7 +40,8 @@ step shellcheck shellcheck scripts/*.sh deploy/*.sh .ci/run
 if [ "${1:-}" = --quick ]; then
   shift
   step pytest tests -q tests/auth tests/domain tests/isolation tests/middleware tests/ratelimit tests/routes \
-    tests/test_config.py tests/test_ownership.py tests/test_problems.py --deselect tests/isolation/test_state_machine.py "$@"
+    tests/test_config.py tests/test_imports.py tests/test_ownership.py tests/test_problems.py \
+    --deselect tests/isolation/test_state_machine.py "$@"
   exit
 fi
 

@@ -1,4 +1,4 @@
-# Sourced by the other scripts: .venv with everything that development needs, made or brought up to date.
+# Sourced by the other scripts: .venv with what serving or development needs, made or brought up to date.
 # shellcheck shell=bash
 
 find_python() {
@@ -13,16 +13,20 @@ find_python() {
   return 1
 }
 
-# What .venv has to hold, as a hash.
+# wanted_packages LOCK_FILE: the line of .venv/installed that says that it is installed
 wanted_packages() {
-  .venv/bin/python - << 'PYTHON'
-import hashlib, sys
-print(hashlib.sha256(repr((sys.version, open("requirements-dev.lock").read())).encode()).hexdigest())
+  .venv/bin/python - "$1" << 'PYTHON'
+import hashlib, pathlib, sys
+print(sys.argv[1], hashlib.sha256(repr((sys.version, pathlib.Path(sys.argv[1]).read_text())).encode()).hexdigest())
 PYTHON
 }
 
+# ensure_venv [serve | development]
 ensure_venv() {
-  local python wanted
+  local python wanted lock=requirements-dev.lock
+  if [ "${1:-}" = serve ]; then
+    lock=requirements-serve.lock
+  fi
   # Without `installed` it may be one whose making was cut short.
   if [ ! -e .venv/installed ] && ! .venv/bin/python -m pip --version > /dev/null 2>&1 || [ ! -x .venv/bin/python ]; then
     python=$(find_python)
@@ -33,11 +37,12 @@ ensure_venv() {
       return 1
     fi
   fi
-  wanted=$(wanted_packages)
-  if [ "$(cat .venv/installed 2> /dev/null)" != "$wanted" ]; then
-    echo "Installing packages into .venv ..."
+  wanted=$(wanted_packages "$lock")
+  if ! grep -qxF "$wanted" .venv/installed 2> /dev/null; then
+    echo "Installing $([ "$lock" = requirements-serve.lock ] || echo "development ")packages into .venv ..."
     # Every version and every file's hash is in the lock file (./scripts/lock.sh renews it).
-    .venv/bin/python -m pip install --quiet --require-hashes -r requirements-dev.lock
-    printf '%s\n' "$wanted" > .venv/installed
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock"
+    # The development packages are those for serving, and more.
+    { printf '%s\n' "$wanted"; wanted_packages requirements-serve.lock; } | sort -u > .venv/installed
   fi
 }

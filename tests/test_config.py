@@ -274,3 +274,16 @@ def test_the_example_describes_every_setting_with_its_default() -> None:
         shown = ",".join(default) if isinstance(default, tuple) else default
         if text:
             assert str(shown).removesuffix(".0").lower() == text.lower()
+
+
+@pytest.mark.parametrize("name", ["tasks_api", "pg_rows", "r" * 58, "ä" * 29, "rows\n"])
+def test_a_role_that_is_not_the_databases_own_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The shared one of older releases, PostgreSQL's own, and names that PostgreSQL would cut off."""
+    with pytest.raises(StartupError, match="DATABASE_ROLE must be a role of this database's own"):
+        load(monkeypatch, BETTER_AUTH_SECRET=SECRET, DATABASE_ROLE=name)
+
+
+@pytest.mark.parametrize("name", ["tasks_rows", "r" * 57, 'Rows of "us", 100%'])
+def test_a_role_may_have_any_other_name(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """It is quoted wherever it is sent."""
+    assert load(monkeypatch, BETTER_AUTH_SECRET=SECRET, DATABASE_ROLE=name).database_role == name

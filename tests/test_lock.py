@@ -1,4 +1,4 @@
-"""The lock files held against what they lock: requirements.txt and the development group."""
+"""The lock files held against what they lock: requirements.txt and the dependency groups."""
 
 import re
 import tomllib
@@ -13,8 +13,9 @@ from packaging.utils import canonicalize_name
 
 from backend.app.config import PROJECT_ROOT
 
-RUNTIME, DEVELOPMENT = "requirements.lock", "requirements-dev.lock"
-FILES = {name: (PROJECT_ROOT / name).read_text() for name in (RUNTIME, DEVELOPMENT)}
+RUNTIME, SERVING, DEVELOPMENT = "requirements.lock", "requirements-serve.lock", "requirements-dev.lock"
+FILES = {name: (PROJECT_ROOT / name).read_text() for name in (RUNTIME, SERVING, DEVELOPMENT)}
+GROUPS = {RUNTIME: (), SERVING: ("serve",), DEVELOPMENT: ("dev", "serve", "tracing")}
 ENTRY = re.compile(
     r"^([a-z0-9-]+)(?:\[([a-z0-9,-]+)\])?==(\S+)(?: ; ([^\\\n]+?))? \\\n"
     r"((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)",
@@ -47,9 +48,8 @@ def locked(file: str) -> list[Locked]:
 def wanted(file: str) -> list[Requirement]:
     lines = [line.partition(" #")[0].strip() for line in (PROJECT_ROOT / "requirements.txt").read_text().splitlines()]
     found = [line for line in lines if line and not line.startswith("#")]
-    if file == DEVELOPMENT:
-        groups = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["dependency-groups"]
-        found += [entry for entry in groups["dev"] if isinstance(entry, str)] + groups["tracing"]
+    groups = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    found += [entry for group in GROUPS[file] for entry in groups[group] if isinstance(entry, str)]
     return [Requirement(line) for line in found]
 
 
@@ -113,11 +113,12 @@ def needed(requirements: Iterable[Requirement]) -> list[Requirement]:
     return list(found.values())
 
 
-def test_production_and_development_have_the_same_versions() -> None:
-    """What is tested is what is served."""
-    development = {(entry.name, entry.version, entry.marker) for entry in locked(DEVELOPMENT)}
+@pytest.mark.parametrize(("file", "larger"), [(RUNTIME, SERVING), (SERVING, DEVELOPMENT)])
+def test_production_serving_and_development_have_the_same_versions(file: str, larger: str) -> None:
+    """What is tested is what is served; and who has the larger set installed has the smaller one."""
+    development = {(entry.name, entry.version, entry.marker) for entry in locked(larger)}
 
-    assert {(entry.name, entry.version, entry.marker) for entry in locked(RUNTIME)} <= development
+    assert {(entry.name, entry.version, entry.marker) for entry in locked(file)} <= development
 
 
 @pytest.mark.parametrize("file", FILES)

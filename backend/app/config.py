@@ -36,6 +36,8 @@ OTLP_COLLECTOR = "http://localhost:4318"
 _ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:\d{1,5})?")
 _URL = re.compile(r"https?://(\[[0-9a-f:.]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?(/[A-Za-z0-9._~/-]*)?")
 _QUOTABLE = re.compile(r"[ !#-\[\]-~]+")
+# RFC 9110, section 5.1, without `*`: with credentials it means a header of that name.
+_FIELD_NAME = re.compile(r"[A-Za-z0-9!#$%&'+.^_`|~-]+")
 _LOOPBACK = re.compile(r"http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 
 
@@ -133,6 +135,13 @@ def _exact_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
     return origins
 
 
+def _header_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not _FIELD_NAME.fullmatch(name):
+            raise ValueError("must be names of headers such as X-Client-Version, separated by commas, and not `*`")
+    return names
+
+
 class DatabaseSettings(BaseSettings):
     """What a migration or a purge needs to know: which environment, where the database is, what is kept how long."""
 
@@ -205,6 +214,9 @@ class Settings(DatabaseSettings):
     cors_origins: Annotated[
         tuple[str, ...], NoDecode, BeforeValidator(_comma_separated), AfterValidator(_exact_origins)
     ] = ("http://localhost:3000",)
+    cors_allow_headers: Annotated[
+        tuple[str, ...], NoDecode, BeforeValidator(_comma_separated), AfterValidator(_header_names)
+    ] = ()
 
     database_pool_size: int = Field(default=10, ge=1)
     database_pool_timeout: float = Field(default=3.0, gt=0)
@@ -217,6 +229,8 @@ class Settings(DatabaseSettings):
     max_body_bytes: int = Field(default=64 * 1024, ge=1024)
     max_header_bytes: int = Field(default=32 * 1024, ge=1024)
     header_timeout: float = Field(default=10.0, gt=0)
+    send_timeout: float = Field(default=30.0, gt=0)
+    max_pipelined_requests: int = Field(default=8, ge=1)
     response_cache_bytes: int = Field(default=16 * 1024 * 1024, ge=0)
     response_cache_max_age: float = Field(default=60, ge=0)
     max_requests: int = Field(default=1000, ge=1)

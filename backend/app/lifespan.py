@@ -26,7 +26,7 @@ from backend.app.problems import StartupError
 from backend.app.ratelimit.limiter import RateLimit
 from backend.app.repositories.idempotency import KeyLimits
 from backend.app.server import process, shutdown
-from backend.app.server.protocol import HEAD_LIMITS
+from backend.app.server.protocol import CONNECTION_LIMITS, ConnectionLimits
 from backend.app.web.idempotency import BEFORE_DEADLINE, IdempotentWrites
 from backend.app.web.response_cache import ResponseCache
 from backend.app.web.services import Services
@@ -93,7 +93,13 @@ class Lifespan:
             with contextlib.suppress(problems.Unavailable):
                 await database.verify_isolation()
             stack.enter_context(process.rare_garbage_collection())
-            yield {HEAD_LIMITS: (settings.max_header_bytes, settings.header_timeout)}
+            yield {CONNECTION_LIMITS: _connection_limits(settings)}
+
+
+def _connection_limits(settings: Settings) -> ConnectionLimits:
+    return ConnectionLimits(
+        settings.max_header_bytes, settings.header_timeout, settings.send_timeout, settings.max_pipelined_requests
+    )
 
 
 def _services(settings: Settings, components: Components, database: Database) -> Services:

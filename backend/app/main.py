@@ -3,7 +3,7 @@
 `uvicorn backend.app.main:app` serves it; importing this module reads no settings and opens nothing.
 """
 
-from typing import Any, Never
+from typing import Never
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
@@ -15,6 +15,7 @@ from backend.app import config, problems
 from backend.app.config import Settings
 from backend.app.lifespan import Components, Lifespan, components
 from backend.app.middleware.access_log import AccessLogMiddleware
+from backend.app.middleware.cors import KnownOriginsCORS
 from backend.app.middleware.errors import ErrorsMiddleware
 from backend.app.middleware.jwt import AuthenticationMiddleware
 from backend.app.middleware.limits import LimitsMiddleware
@@ -22,8 +23,7 @@ from backend.app.middleware.path_guard import PathGuardMiddleware
 from backend.app.middleware.rate_limit import AnonymousRateLimit, UserRateLimit
 from backend.app.problems import StartupError
 from backend.app.routes import account, batch, changes, events, health, tags, tasks, transfer
-from backend.app.web import app as fast_path
-from backend.app.web import openapi
+from backend.app.web.app import TasksAPI
 
 VERSION = "0.1.0"
 LIVENESS_PATH = "/health"
@@ -41,6 +41,12 @@ CORS_REQUEST_HEADERS = (
     "Last-Event-ID",
     "Prefer",
     "X-Request-ID",
+    "X-Requested-With",
+    # What browsers' tracing adds: W3C Trace Context, Baggage, Sentry.
+    "traceparent",
+    "tracestate",
+    "baggage",
+    "sentry-trace",
 )
 CORS_ANSWER_HEADERS = (
     "ETag",
@@ -61,7 +67,9 @@ def create_app(settings: Settings) -> FastAPI:
     documented = settings.environment != "production"
     public_paths = PUBLIC_PATHS | DOCUMENTATION_PATHS if documented else PUBLIC_PATHS
     parts = components(settings, version=VERSION, untraced=PUBLIC_PATHS)
-    app = FastAPI(
+    app = TasksAPI(
+        fast_path=settings.fast_path == "on",
+        public_paths=public_paths,
         title="Tasks",
         version=VERSION,
         summary="Tasks of many users, where each reaches only their own.",
@@ -81,16 +89,6 @@ def create_app(settings: Settings) -> FastAPI:
         from backend.app.routes import docs  # noqa: PLC0415 - production does not carry Swagger UI
 
         app.router.routes.extend(docs.routes())
-    document: dict[str, Any] = {}
-
-    def describe() -> dict[str, Any]:
-        if not document:
-            document.update(openapi.describe(app, public_paths))
-        return document
-
-    app.openapi = describe  # type: ignore[method-assign] # FastAPI's documented way to extend the document
-    if settings.fast_path == "on":
-        fast_path.shorten(app)
     return app
 
 
@@ -98,10 +96,10 @@ def _middleware(settings: Settings, parts: Components, public_paths: frozenset[s
     """From the outside in."""
     return [
         Middleware(
-            CORSMiddleware,
+            KnownOriginsCORS if settings.fast_path == "on" else CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=CORS_METHODS,
-            allow_headers=CORS_REQUEST_HEADERS,
+            allow_headers=(*CORS_REQUEST_HEADERS, *settings.cors_allow_headers),
             allow_credentials=True,
             expose_headers=CORS_ANSWER_HEADERS,
         ),

@@ -259,6 +259,59 @@ async def test_only_a_page_of_ours_writes_with_the_cookie(headers: dict[str, str
         assert answer.json()["type"] == "urn:tasks:problem:cross-site-request"
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}, 200),
+        ({"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "no-cors"}, 200),
+        ({"Origin": "http://localhost:3000"}, 200),
+        ({"Origin": "http://localhost:3000", "Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"}, 200),
+        ({"Origin": "http://localhost:3000", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"}, 200),
+        ({}, 200),
+        ({"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors"}, 403),
+        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Mode": "no-cors"}, 403),
+        ({"Origin": "http://evil.localhost", "Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"}, 403),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate"}, 403),
+        ({"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate"}, 403),
+        ({"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "nested-navigate"}, 403),
+        ({"Origin": "http://localhost:3000", "Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "navigate"}, 403),
+        ({"Sec-Fetch-Site": "none"}, 403),
+    ],
+    ids=str,
+)
+async def test_only_a_page_of_ours_reads_with_the_cookie(
+    method: str, headers: dict[str, str], expected: int, app: FastAPI
+) -> None:
+    """A page that cannot read the answer would still spend its visitor's rate limit and streams; links get nothing."""
+    user = new_user()
+    async with browser(app) as client:
+        answer = await client.request(method, f"/api/{user}/tasks", headers={**signed_in(user), **headers})
+
+    assert (answer.status_code == 403) == (expected == 403), answer.status_code
+
+
+async def test_a_page_of_another_origin_spends_nothing_of_its_visitors(database_url: str) -> None:
+    """Neither their rate limit nor their streams, whatever path it asks for."""
+    user = new_user()
+    settings = settings_for(database_url, auth_cookie=True, rate_limit_per_user="2/hour", max_streams_per_user=1)
+    foreign = {**signed_in(user), "Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors"}
+    async with running(create_app(settings)) as application, browser(application) as client:
+        paths = (f"/api/{user}/events", f"/api/{user}/tasks", "/anything", "/api/somebody/events")
+        refused = [await client.get(path, headers=foreign) for path in paths]
+        own = [await client.get(f"/api/{user}/tasks", headers={**signed_in(user), **PAGE}) for _ in range(3)]
+
+    assert [answer.status_code for answer in refused] == [403] * 4
+    assert {answer.json()["type"] for answer in refused} == {"urn:tasks:problem:cross-site-request"}
+    assert [answer.status_code for answer in own] == [200, 200, 429]
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 async def test_every_unsafe_method_is_asked_where_it_comes_from(method: str, app: FastAPI) -> None:
     user = new_user()

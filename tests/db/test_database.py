@@ -658,3 +658,12 @@ async def test_a_turn_that_came_in_time_is_not_taken_back() -> None:
     _give_up(turn)
 
     assert turn.exception() is None
+
+
+def test_statements_of_other_parameter_types_are_prepared_under_other_names() -> None:
+    """Two releases behind one pooler may differ in nothing else."""
+    names = [
+        Statement("same", "SELECT %(n)s", ("n",), {"n": kind}).execution.split()[1] for kind in ("INT", "BIGINT", "INT")
+    ]
+
+    assert names[0] == names[2] != names[1]

@@ -22,6 +22,8 @@ from tests.support.programs import PATIENCE_SECONDS, SECRET, answers, environmen
 from tests.support.tokens import token
 
 DEPLOY = PROJECT_ROOT / "deploy"
+# Of whose pages nginx says that they may read its own refusals.
+ORIGINS = ("https://app.example.com", "https://other.example.com:8443")
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 
 needs_nginx = pytest.mark.skipif(
@@ -110,6 +112,7 @@ def configured(folder: Path, ports: tuple[int, int], upstreams: list[int], chang
         text = text.replace(shipped, here)
     places = "".join(f"    {kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy"))
     (folder / "nginx.conf").write_text(text.replace("http {\n", f"http {{\n{places}", 1))
+    (folder / "cors.conf").write_text(f'map "" $cors_origins {{ default "{", ".join(ORIGINS)}"; }}\n')
     servers = re.findall(r"^server 127\.0\.0\.1:\d+ (.+)$", (DEPLOY / "nginx/upstream.conf").read_text(), re.MULTILINE)
     (folder / "upstream.conf").write_text(
         "".join(f"server 127.0.0.1:{port} {options}\n" for port, options in zip(upstreams, servers, strict=True))

@@ -130,6 +130,15 @@ def test_what_is_mounted_is_there() -> None:
     assert (PROJECT_ROOT / "requirements.lock").is_file()
 
 
+def test_what_nginx_keeps_in_memory_has_a_size() -> None:
+    """Bodies on their way are on a tmpfs, which is memory; and its list of origins is the API's."""
+    [origins] = re.findall(r'default "(.+)"', COMPOSE["configs"]["nginx_cors"]["content"])
+
+    assert all(re.fullmatch(r"/[\w/]+:size=\d+m", place) for place in SERVICES["nginx"]["tmpfs"])
+    assert origins == environment("api-1")["CORS_ORIGINS"]
+    assert {"source": "nginx_cors", "target": "/etc/nginx/cors.conf"} in SERVICES["nginx"]["configs"]
+
+
 def test_the_migration_goes_past_the_pooler() -> None:
     """As the tables' owner; the API goes through it, as somebody who owns nothing."""
     pooler = (DEPLOY / "pgbouncer.ini").read_text()

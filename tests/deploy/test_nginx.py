@@ -17,8 +17,9 @@ import httpx
 import psutil
 import pytest
 
+from backend.app import problems
 from backend.app.config import Settings
-from tests.deploy.proxy import DEPLOY, Proxy, needs_nginx, processes, proxy
+from tests.deploy.proxy import DEPLOY, ORIGINS, Proxy, needs_nginx, processes, proxy
 from tests.support.postgres import Server
 from tests.support.programs import PATIENCE_SECONDS, SECRET
 from tests.support.tokens import new_user, token
@@ -138,8 +139,11 @@ EVERYWHERE = {
         ("GET", "/api/bob/tasks", {}, 403),
         ("GET", "/api/alice/tasks", {"Authorization": ""}, 401),
         ("OPTIONS", "/api/alice/tasks", PREFLIGHT, 200),
-        ("GET", "/health/ready", {}, 200),
-        # nginx' own: too large by far, and malformed.
+        ("GET", "/health", {}, 200),
+        # nginx' own: what is kept inside, too large by far, malformed, and a method that no path has.
+        ("GET", "/health/ready", {}, 404),
+        ("GET", "/health%2Fready", {}, 404),
+        ("TRACE", "/api/alice/tasks", {}, 405),
         ("POST", "/api/alice/tasks", {"Content-Length": "200000"}, 413),
         ("GET", "/../etc/passwd", {}, 400),
         ("GET", f"/{'x' * 40_000}", {}, 431),
@@ -166,6 +170,122 @@ def test_every_answer_has_each_header_once(
     if status >= 400:
         assert [value for name, value in found if name == "content-type"] == ["application/problem+json"]
         assert json.loads(body)["status"] == status
+
+
+MEMBERS = {"type", "title", "status", "detail", "instance", "request_id"}
+TITLES = {kind.slug: kind.title for kind in vars(problems).values()
+          if isinstance(kind, type) and issubclass(kind, problems.Problem) and hasattr(kind, "slug")}  # fmt: skip
+OWN = [
+    ("GET", "/%ZZ", b"", 400, "malformed-request"),
+    ("GET", "/api/alice/tasks", b"Host: again\r\n", 400, "malformed-request"),
+    ("POST", "/api/alice/tasks", b"Transfer-Encoding: gzip\r\n", 400, "malformed-request"),
+    ("GET", "/health/ready", b"", 404, "route-not-found"),
+    ("TRACE", "/", b"", 405, "method-not-allowed"),
+    ("POST", "/api/alice/tasks", b"Content-Length: 200000\r\n", 413, "body-too-large"),
+    ("POST", "/api/alice/batch", b"Content-Length: 2000000\r\n", 413, "body-too-large"),
+    ("POST", "/api/alice/import", b"Content-Length: 30000000\r\n", 413, "body-too-large"),
+    ("GET", f"/{'x' * 40_000}", b"", 431, "headers-too-large"),
+    ("GET", "/", b"X-Field: " + b"x" * 40_000 + b"\r\n", 431, "headers-too-large"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "fields", "status", "slug"), OWN, ids=lambda value: str(value)[:40])
+def test_what_nginx_answers_itself_is_a_problem_of_the_apis(  # noqa: PLR0917 - the columns of a table
+    nginx: Proxy, method: str, path: str, fields: bytes, status: int, slug: str
+) -> None:
+    """With every member, the title, the id and the cache rule that the API's answer would have."""
+    with opened(nginx) as connection:
+        connection.sendall(
+            f"{method} {path} HTTP/1.1\r\nHost: api\r\nConnection: close\r\n".encode() + fields + b"\r\n"
+        )
+        top, body = answer_of(connection)
+
+    problem, request_id = json.loads(body), header_of(top, "x-request-id")
+    assert set(problem) == MEMBERS
+    assert (problem["type"], problem["title"]) == (f"urn:tasks:problem:{slug}", TITLES[slug])
+    assert int(top.split()[1]) == problem["status"] == status
+    assert (problem["request_id"], problem["instance"]) == (request_id, f"urn:tasks:request:{request_id}")
+    assert header_of(top, "content-type") == "application/problem+json"
+    assert header_of(top, "cache-control") == "no-store"
+
+
+def header_of(top: bytes, name: str) -> str | None:
+    """The only value of a header; None where there is none."""
+    values = [
+        value for found, value in re.findall(r"(?m)^([^:\r]+): ([^\r]*)\r?$", top.decode()) if found.lower() == name
+    ]
+    assert len(values) <= 1, values
+    return str(values[0]) if values else None
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        (ORIGINS[0], ORIGINS[0]),
+        (ORIGINS[1], ORIGINS[1]),
+        ("https://evil.example", None),
+        (f"{ORIGINS[0]}.evil.example", None),
+        (f"evil{ORIGINS[0]}", None),
+        (ORIGINS[0].removesuffix("m"), None),
+        (f"{ORIGINS[0]}, {ORIGINS[1]}", None),
+        ("https://app.example.com|https://app.example.com", None),
+        ("https://appxexample.com", None),
+        ("null", None),
+        (None, "*"),
+    ],
+)
+def test_a_page_of_ours_may_read_what_nginx_answers_itself(
+    nginx: Proxy, origin: str | None, allowed: str | None
+) -> None:
+    """As what the API answers: else a page sees that something failed, and not what. Other pages may not."""
+    field = "" if origin is None else f"Origin: {origin}\r\n"
+    with opened(nginx) as connection:
+        connection.sendall(f"GET /health/ready HTTP/1.1\r\nHost: api\r\n{field}Connection: close\r\n\r\n".encode())
+        top, _ = answer_of(connection)
+
+    assert header_of(top, "access-control-allow-origin") == allowed
+    assert header_of(top, "access-control-allow-credentials") == (None if allowed in (None, "*") else "true")
+    assert "X-Request-ID" in (header_of(top, "access-control-expose-headers") or ("" if allowed else "X-Request-ID"))
+    assert header_of(top, "vary") == "Origin"
+
+
+async def test_the_exposed_headers_are_those_of_the_api(client: httpx.AsyncClient) -> None:
+    """nginx' list for its own answers is a copy."""
+    answers = [await client.get(path, headers={"Origin": ORIGINS[0]}) for path in ("/health", "/health/ready")]
+
+    assert [answer.headers["x-request-id"] != "" for answer in answers] == [True, True]
+    assert len({answer.headers["access-control-expose-headers"] for answer in answers}) == 1
+    assert {answer.headers["access-control-allow-origin"] for answer in answers} == {ORIGINS[0]}
+
+
+@pytest.mark.parametrize(
+    ("sent", "taken"), [("a-client.s_id", True), ("x" * 64, True), ("x" * 65, False), ('"', False)]
+)
+async def test_nginx_and_the_api_give_a_request_one_id(client: httpx.AsyncClient, sent: str, taken: bool) -> None:
+    """The client's, where the API would accept it, also in what nginx answers itself."""
+    answers = [await client.get(path, headers={"X-Request-ID": sent}) for path in ("/health", "/health/ready")]
+
+    assert [answer.headers["x-request-id"] == sent for answer in answers] == [taken, taken]
+
+
+@pytest.mark.parametrize(("path", "size"), [("batch", 400_000), ("import", 15_000_000)])
+@pytest.mark.parametrize("user", [None, "alice"], ids=["stranger", "user"])
+async def test_a_large_body_is_not_collected_before_the_token_is_asked_for(
+    nginx: Proxy, path: str, size: int, user: str | None
+) -> None:
+    """The answer comes before the body: a stranger's is never kept, and a user's is counted by the API as it comes."""
+    request = head("POST", f"/api/alice/{path}", f"Content-Length: {size}", user_id=user or "alice")
+    if user is None:
+        request = re.sub(rb"Authorization: [^\r]+\r\n", b"", request)
+    else:
+        request = request.replace(b"\r\n\r\n", b"\r\nContent-Type: text/plain\r\n\r\n")
+    async with connected(nginx) as (reader, writer):
+        writer.write(request + b"x" * 1000)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            answer = await reader.readuntil(b"\r\n\r\n")
+
+    # Who may send it is told that nobody reads plain text.
+    assert answer.startswith(b"HTTP/1.1 401" if user is None else b"HTTP/1.1 415")
 
 
 async def test_plain_http_is_neither_served_nor_redirected(nginx: Proxy) -> None:
@@ -412,6 +532,8 @@ async def test_nothing_is_sent_twice_that_would_be_made_twice(tmp_path: Path) ->
     assert {answer.status_code for answer in answers} == {503}
     assert {answer.headers["retry-after"] for answer in answers} == {"1"}
     assert {answer.json()["type"] for answer in answers} == {"urn:tasks:problem:unavailable"}
+    assert {frozenset(answer.json()) for answer in answers} == {frozenset(MEMBERS)}
+    assert all(answer.json()["request_id"] == answer.headers["x-request-id"] for answer in answers)
 
 
 async def test_who_is_refused_a_connection_is_served_by_the_other(nginx: Proxy, tmp_path: Path) -> None:

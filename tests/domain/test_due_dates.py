@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.app.domain import due_dates
+from tests.support.calendars import BEYOND
 
 MOMENTS = [
     ("2026-12-24", None, "2026-12-24T23:59:59.999999+00:00"),
@@ -107,15 +108,6 @@ def test_a_day_may_end_beyond_the_calendar(text: str, time_zone: str) -> None:
     else:
         with pytest.raises(ValueError, match="years 1 to 9999"):
             due_dates.instant(text, time_zone)
-
-
-BEYOND = [
-    ("9999-12-31T23:59:59Z", "Asia/Tokyo"),
-    ("9999-12-31T20:00:00-03:00", "Europe/Berlin"),
-    ("0001-01-01T00:30:00Z", "America/New_York"),
-    ("0001-01-01T12:00:00+12:00", "America/New_York"),
-    ("9999-12-31", "America/New_York"),
-]
 
 
 @pytest.mark.parametrize(("text", "time_zone"), BEYOND)

@@ -63,8 +63,8 @@ async def test_the_guard_alone_keeps_others_out() -> None:
     alice = type("User", (), {"user_id": "alice"})()
     for path in ("/api/bob/tasks", "/admin", "/api/alice2"):
         with pytest.raises((problems.UserMismatch, problems.RouteNotFound)):
-            await guard({"type": "http", "path": path, "user": alice}, None, None)  # type: ignore[arg-type] # never used
-    await guard({"type": "http", "path": "/api/alice/tasks", "user": alice}, None, None)  # type: ignore[arg-type] # as above
+            await guard({"type": "http", "path": path, "state": {"principal": alice}}, None, None)  # type: ignore[arg-type] # never used
+    await guard({"type": "http", "path": "/api/alice/tasks", "state": {"principal": alice}}, None, None)  # type: ignore[arg-type] # as above
 
     assert reached == ["/api/alice/tasks"]
 

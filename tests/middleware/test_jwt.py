@@ -110,7 +110,7 @@ async def test_a_bad_token_is_answered_word_for_word(app: FastAPI, text: str, se
     ]
     assert answer.json() == {
         "type": "urn:tasks:problem:invalid-token",
-        "title": "Invalid token",
+        "title": problems.InvalidToken.title,
         "status": 401,
         "detail": sentence,
         "instance": "urn:tasks:request:r1",
@@ -187,11 +187,11 @@ async def test_a_token_in_the_body_is_not_read(app: FastAPI) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [f"Bearer  {GOOD}", f"Bearer {GOOD} ", f"Bearer {GOOD}, Bearer {GOOD}", f"Bearer {GOOD};x=1", f'Bearer "{GOOD}"'],
-    ids=["two blanks", "a blank after", "two in one field", "parameter", "quoted"],
+    [f"Bearer {GOOD} ", f"Bearer \t{GOOD}", f"Bearer {GOOD}, Bearer {GOOD}", f"Bearer {GOOD};x=1", f'Bearer "{GOOD}"'],
+    ids=["a blank after", "a tab", "two in one field", "parameter", "quoted"],
 )
 async def test_nothing_stands_around_a_token(value: str) -> None:
-    """The token is all that follows one blank, as it is."""
+    """The token is all that follows the blanks, as it is."""
     inner = Inner()
 
     with pytest.raises(problems.InvalidToken):
@@ -204,6 +204,14 @@ async def test_nothing_stands_around_a_token(value: str) -> None:
 async def test_the_scheme_is_read_in_any_case(client: Client, scheme: str) -> None:
     """RFC 9110, section 11.1."""
     client.headers["Authorization"] = f"{scheme} {token(client.user_id)}"
+
+    assert (await client.get(f"/api/{client.user_id}/tasks")).status_code == 200
+
+
+@pytest.mark.parametrize("blanks", [1, 2, 3, 100])
+async def test_one_or_more_blanks_follow_the_scheme(client: Client, blanks: int) -> None:
+    """RFC 9110, section 11.4: credentials are a scheme, 1*SP, and the token."""
+    client.headers["Authorization"] = f"Bearer{' ' * blanks}{token(client.user_id)}"
 
     assert (await client.get(f"/api/{client.user_id}/tasks")).status_code == 200
 

@@ -51,7 +51,7 @@ async def test_a_stream_tells_of_changes(live: FastAPI, mine: Client) -> None:
     assert stream.status == 200
     assert stream.headers["content-type"] == "text/event-stream"
     assert stream.headers["x-accel-buffering"] == "no"
-    assert "private" in stream.headers["cache-control"]
+    assert stream.headers["cache-control"] == "private, no-cache, no-transform"
 
 
 async def test_a_stream_is_resumed(live: FastAPI, mine: Client) -> None:

@@ -289,6 +289,8 @@ async def client_of_locale_c(server: Server) -> AsyncIterator[Client]:
     """A client of the API on a database whose own lower() and order know ASCII only."""
     server.execute("CREATE DATABASE ascii_only TEMPLATE template0 LOCALE 'C'")
     embedded.bring_up_to_date(server.database_url("ascii_only"))
+    server.execute(f"GRANT {server.role(database='ascii_only')} TO tasks_login")
+    server.close_to_strangers("ascii_only")
     async with running(create_app(settings_for(server.api_url("ascii_only")))) as app:
         yield client_for(app)
 

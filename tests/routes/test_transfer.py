@@ -16,6 +16,7 @@ import pytest
 from backend.app.main import create_app
 from tests.conftest import MakeClient
 from tests.support.applications import Client, client_for, running, settings_for
+from tests.support.calendars import BEYOND
 from tests.support.tasks import PLAN, create, exported_task, path
 from tests.support.tokens import new_user
 from tests.support.wire import wire_to
@@ -414,6 +415,29 @@ async def test_the_edges_of_the_calendar_break_nothing(client: Client, edge: str
     assert made > 0
     assert len(files[0].json()["tasks"]) == len(todos) == made
     assert {answer.status_code for answer in filtered} == {200}
+
+
+@pytest.mark.parametrize(("due_date", "time_zone"), BEYOND)
+async def test_a_date_beyond_its_zones_calendar_is_refused_by_every_write(
+    client: Client, due_date: str, time_zone: str
+) -> None:
+    """Created, replaced, or changed in either half; alone, in a batch or in a file."""
+    plan = {"title": "someday", "due_date": due_date, "time_zone": time_zone}
+    await create(client, due_date=due_date)
+    await create(client, time_zone=time_zone)
+
+    answers = [
+        await client.post(path(client), json=plan),
+        await client.put(path(client, 1), json=plan),
+        await client.patch(path(client, 1), json={"time_zone": time_zone}),
+        await client.patch(path(client, 2), json={"due_date": due_date}),
+        await client.post(me(client, "batch"), json={"operations": [{"op": "create", "task": plan}]}),
+        await client.post(
+            me(client, "import"), json={"format": "tasks-backend", "version": 1, "tasks": [exported_task(7, **plan)]}
+        ),
+    ]
+
+    assert [answer.status_code for answer in answers] == [422] * 6
 
 
 async def test_a_file_that_fails_in_the_middle_is_cut(database_url: str) -> None:

@@ -4,6 +4,7 @@ and no proxy in front."""
 import asyncio
 import contextlib
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -12,10 +13,11 @@ from typing import Any
 import pytest
 import uvicorn
 
-from backend.app.server.protocol import DEFAULT_LIMITS, HEAD_LIMITS, LINGER, Protocol
+from backend.app.server.protocol import CONNECTION_LIMITS, LINGER, ConnectionLimits, Protocol
 from tests.support.programs import PATIENCE_SECONDS, until
 
-HEADER_BYTES, HEADER_SECONDS = 2000, 0.4
+HEADER_BYTES, HEADER_SECONDS, SEND_SECONDS, MOST_WAITING = 2000, 0.4, 0.6, 3
+LIMITS = ConnectionLimits(HEADER_BYTES, HEADER_SECONDS, SEND_SECONDS, MOST_WAITING)
 
 
 class App:
@@ -27,7 +29,7 @@ class App:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
-            scope["state"][HEAD_LIMITS] = (HEADER_BYTES, HEADER_SECONDS)
+            scope["state"][CONNECTION_LIMITS] = LIMITS
             await receive()
             await send({"type": "lifespan.startup.complete"})
             await receive()
@@ -35,7 +37,13 @@ class App:
             return
         self.reached.set()
         body = b""
-        if scope["path"] == "/slow":
+        if scope["path"] == "/large":
+            body = b"x" * 32 * 1024 * 1024
+        elif scope["path"] == "/headers":
+            while (await receive())["more_body"]:
+                pass
+            body = b", ".join(name for name, _ in scope["headers"])
+        elif scope["path"] == "/slow":
             await asyncio.to_thread(self.go.wait, PATIENCE_SECONDS)
         elif scope["path"] != "/early":
             more = True
@@ -152,7 +160,7 @@ def test_a_head_without_an_end_is_not_kept(served: Server) -> None:
 def test_a_head_that_is_too_large_is_refused_with_a_problem(served: Server) -> None:
     """As every other one: its id is in the answer's headers too."""
     with served.connect() as greedy:
-        greedy.sendall(b"GET / HTTP/1.1\r\nX-Field: " + b"x" * 2 * HEADER_BYTES)
+        greedy.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Field: " + b"x" * 2 * HEADER_BYTES)
         head, _, body = all_of(greedy).partition(b"\r\n\r\n")
 
     problem = json.loads(body)
@@ -163,13 +171,13 @@ def test_a_head_that_is_too_large_is_refused_with_a_problem(served: Server) -> N
 
 @pytest.mark.parametrize("path", ["/", "/slow"], ids=["read", "answering"])
 def test_trailers_without_an_end_are_cut(served: Server, path: str) -> None:
-    """The parser keeps them as headers: what follows a body counts as what comes before it."""
+    """What follows a body counts as what comes before it."""
     with served.connect() as greedy:
         greedy.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n".encode())
         assert served.app.reached.wait(PATIENCE_SECONDS)
         with contextlib.suppress(OSError):
             greedy.sendall(b"X-Trailer: " + b"x" * 3 * HEADER_BYTES)
-        assert all_of(greedy) == b""
+        assert all_of(greedy).startswith(b"HTTP/1.1 431 ")
 
 
 def test_an_answer_under_way_is_not_cut_short(served: Server) -> None:
@@ -289,4 +297,127 @@ def test_a_websocket_is_handed_on(served: Server) -> None:
         new.sendall(upgrade)
         assert all_of(new).startswith(b"HTTP/1.1 500")  # the test's application does not know them
 
-    assert DEFAULT_LIMITS[1] > 0
+
+def test_trailers_are_no_headers(served: Server) -> None:
+    """RFC 9110, section 6.5.1: what comes after a body says nothing that must be known before it."""
+    with served.connect() as connection:
+        connection.sendall(b"POST /headers HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
+        connection.sendall(b"0\r\nIdempotency-Key: late\r\nIf-Match: *\r\n\r\nGET / HTTP/1.0\r\n\r\n")
+        received = all_of(connection)
+
+    assert b"host, transfer-encodingHTTP/1.1 200" in received
+
+
+BAD_CHUNK = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "statuses"),
+    [
+        (b"\x00\x01\r\n\r\n", [400]),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\nnot HTTP\r\n\r\n", [200]),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 2 + b"not HTTP\r\n\r\n", [200, 200]),
+        (BAD_CHUNK, [400]),
+        (
+            b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n" + BAD_CHUNK,
+            [],
+        ),
+    ],
+    ids=["at once", "after a request", "after two", "in a body", "in a body that waits"],
+)
+def test_what_is_no_http_is_refused_with_a_problem(served: Server, sent: bytes, statuses: list[int]) -> None:
+    """Requests that came whole before it have their answers; then the connection ends, and no answer is mixed up."""
+    with served.connect() as connection:
+        connection.sendall(sent)
+        received = all_of(connection)
+
+    assert [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+)", received)] == statuses
+    if 400 in statuses:
+        head, _, body = received.partition(b"\r\n\r\n")
+        assert b"content-type: application/problem+json" in head
+        assert json.loads(body)["type"] == "urn:tasks:problem:malformed-request"
+
+
+def test_a_client_that_reads_nothing_loses_its_connection(served: Server) -> None:
+    """An answer of 32 MB is kept for SEND_TIMEOUT, also on a connection that was to be closed after it."""
+    with served.connect() as idle:
+        idle.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert served.app.reached.wait(PATIENCE_SECONDS)
+        until(lambda: not served.uvicorn.server_state.connections)
+        received = all_of(idle)
+
+    assert len(received) < 32 * 1024 * 1024
+
+
+def test_a_client_that_reads_has_all_the_time_that_it_needs(served: Server) -> None:
+    """Longer than SEND_TIMEOUT in all, piece after piece."""
+    with served.connect() as slow:
+        slow.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        received = 0
+        for _ in range(8):
+            threading.Event().wait(SEND_SECONDS / 3)
+            received += len(slow.recv(4 * 1024 * 1024, socket.MSG_WAITALL))
+        received += len(all_of(slow))
+
+    assert received > 32 * 1024 * 1024
+
+
+def test_a_body_behind_a_full_queue_is_read_in_its_turn(served: Server) -> None:
+    """More requests than may wait, the last with a body that is larger than what is read at once."""
+    body = b"x" * 600_000
+    get = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    with served.connect() as connection:
+        connection.sendall(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n" + get * 300)
+        assert served.app.reached.wait(PATIENCE_SECONDS)
+        connection.sendall(b"POST / HTTP/1.0\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:1000])
+        served.app.go.set()
+        connection.sendall(body[1000:])
+        received = all_of(connection)
+
+    assert received.count(b"HTTP/1.1 200") == 302
+    assert received.endswith(body)
+
+
+CHUNKED = b"\r\n\r\n1\r\nx\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 200),
+        (b"GET / HTTP/1.1\r\nHost:\r\n\r\n", 200),
+        (b"GET / HTTP/1.0\r\n\r\n", 200),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: Chunked" + CHUNKED, 200),
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        (b"GET / HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n", 400),
+        (b"GET /#fragment HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"GET / HTTP/2.0\r\nHost: x\r\n\r\n", 400),
+        (b"GET / HTTP/1.9\r\nHost: x\r\n\r\n", 400),
+        (b"GET /\r\n\r\n", 400),
+        (b"POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked" + CHUNKED, 400),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: identity, chunked" + CHUNKED, 400),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked" + CHUNKED, 400),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked" + CHUNKED, 400),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked" + CHUNKED, 400),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx", 400),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: +1\r\n\r\nx", 400),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding : chunked" + CHUNKED, 400),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding:\r\n chunked" + CHUNKED, 400),
+    ],
+    ids=[
+        *("plain", "empty Host", "HTTP/1.0 without Host", "chunked in another case", "no Host", "two Hosts"),
+        *("the same Host twice", "a fragment", "HTTP/2.0", "HTTP/1.9", "HTTP/0.9", "HTTP/1.0 and chunked"),
+        *("identity, chunked", "gzip, chunked", "chunked twice", "length and chunked", "two lengths", "a sign"),
+        *("a blank before the colon", "a folded line"),
+    ],
+)  # fmt: skip
+def test_a_request_that_can_be_read_in_two_ways_is_refused(served: Server, sent: bytes, status: int) -> None:
+    """What a proxy before us may have taken for another request; nothing behind it is read either."""
+    behind = b"GET /behind HTTP/1.0\r\n\r\n"
+    with served.connect() as connection:
+        connection.sendall(sent + behind)
+        received = all_of(connection)
+
+    found = [int(each) for each in re.findall(rb"HTTP/1\.1 (\d+)", received)]
+    assert found == ([400] if status == 400 else [200, 200] if b"HTTP/1.1" in sent else [200])

@@ -101,9 +101,11 @@ def postmaster(project: Path) -> int | None:
 
 def installed(project: Path) -> None:
     """A .venv as dev.sh makes it, without its minute: it borrows the packages of this one."""
-    shutil.copy(PROJECT_ROOT / "requirements-dev.lock", project)
+    for lock in ("requirements-dev.lock", "requirements-serve.lock"):
+        shutil.copy(PROJECT_ROOT / lock, project)
     venv.create(project / ".venv", symlinks=True)
     packages = sysconfig.get_path("purelib", vars={"base": str(project / ".venv")})
     Path(packages, "borrowed.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
-    command = "source scripts/venv.sh; wanted_packages > .venv/installed"
-    subprocess.run(["bash", "-c", command], cwd=project, check=True)
+    command = "source scripts/venv.sh; for lock in requirements-{dev,serve}.lock; do wanted_packages $lock; done"
+    with (project / ".venv/installed").open("w") as installed_locks:
+        subprocess.run(["bash", "-c", command], cwd=project, check=True, stdout=installed_locks)

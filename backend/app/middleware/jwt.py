@@ -18,13 +18,15 @@ from backend.app.auth.tokens import TokenVerifier
 CREDENTIALS = AuthCredentials(["authenticated"])
 # RFC 9110, section 9.2.1: methods that change nothing.
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+# Fetch Metadata, section 2.2: somebody follows a link, submits a form, or a page shows this one in a frame.
+NAVIGATIONS = frozenset({b"navigate", b"nested-navigate"})
 
 
 class AuthenticationMiddleware:
     """Raises AuthenticationRequired or InvalidToken (RFC 6750) unless the path is public or the token is good.
 
-    Raises SigningKeysUnavailable when the token's key cannot be fetched, and CrossSiteRequest for a write with a
-    cookie that no page of ours asked for.
+    Raises SigningKeysUnavailable when the token's key cannot be fetched, and CrossSiteRequest for a request with a
+    cookie that a page of another origin made its visitor's browser send, and for navigations.
 
     Starlette's own AuthenticationMiddleware is not used: it answers 400, and closes a WebSocket as if all were well.
     Who the caller is stays in the scope alone; a ContextVar would leak to the next request of the same connection.
@@ -42,7 +44,7 @@ class AuthenticationMiddleware:
     ) -> None:
         """`renew_keys` is called for a key that is not known; `cookies` stand in for a token where there is none.
 
-        `own_origins`: of which pages a browser may send a write with a cookie.
+        `own_origins`: of which pages a browser may send a request with a cookie.
         """
         self.app = app
         self.verifier = verifier
@@ -66,7 +68,9 @@ class AuthenticationMiddleware:
         sent = _values(scope, b"authorization")
         if len(sent) > 1:
             raise problems.InvalidToken("The request has more than one Authorization header.")
+        # RFC 9110, section 11.4: one or more blanks follow the scheme.
         scheme, _, token = sent[0].decode("latin-1").partition(" ") if sent else ("", "", "")
+        token = token.lstrip(" ")
         if scheme.lower() != "bearer":
             return self.from_cookie(scope)
         try:
@@ -82,15 +86,24 @@ class AuthenticationMiddleware:
         header = b"; ".join(_values(scope, b"cookie")).decode("latin-1")
         if self.cookies is None or scope["type"] != "http" or not (principal := self.cookies.principal(header)):
             raise problems.AuthenticationRequired
-        if scope["method"] not in SAFE_METHODS and not self.is_own_page(scope):
+        if not self.is_own_page(scope):
             raise problems.CrossSiteRequest
         return principal
 
     def is_own_page(self, scope: Scope) -> bool:
-        """Browsers tell which page asks, and no page can make them lie (Fetch standard; Fetch Metadata)."""
-        origins = _values(scope, b"origin")
+        """Browsers tell which page asks, and no page can make them lie (Fetch standard; Fetch Metadata).
+
+        A read that says nothing of it is let through. Only programs send one, such as a server that renders a page for
+        the user, and browsers from before 2023 or without https.
+        """
+        origins, sites = _values(scope, b"origin"), _values(scope, b"sec-fetch-site")
+        modes = _values(scope, b"sec-fetch-mode")
+        if not NAVIGATIONS.isdisjoint(modes):
+            return False
+        if not (origins or sites or modes):
+            return scope["method"] in SAFE_METHODS
         listed = bool(origins) and self.own_origins.issuperset(origins)
-        return listed or _values(scope, b"sec-fetch-site") == [b"same-origin"]
+        return listed or sites == [b"same-origin"]
 
 
 def _values(scope: Scope, name: bytes) -> list[bytes]:

@@ -59,7 +59,7 @@ class UserMismatch(Problem):
 class CrossSiteRequest(Problem):
     status, slug, title = 403, "cross-site-request", "Cross-site request refused"
     detail = (
-        "A write with the session cookie must come from a page of an allowed origin (CORS_ORIGINS). "
+        "A request with the session cookie must come from a page of an allowed origin (CORS_ORIGINS). "
         "Other programs send a bearer token."
     )
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Header, Request
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 
 from backend.app import problems
@@ -43,10 +43,6 @@ LastEventId = Annotated[
 ]
 
 
-def request_itself(request: Request) -> Request:
-    return request
-
-
 @router.get(
     "",
     operation_id="listen",
@@ -60,9 +56,7 @@ def request_itself(request: Request) -> Request:
         **documented(problems.MalformedRequest, problems.TooManyEventStreams),
     },
 )
-async def listen(
-    tasks: Finder, request: Annotated[Request, Depends(request_itself)], last_event_id: LastEventId = None
-) -> ApiStream:
+async def listen(tasks: Finder, request: Request, last_event_id: LastEventId = None) -> ApiStream:
     known = _known(last_event_id)
     services, principal = services_of(request.scope), request.state.principal
     settings = services.settings

@@ -1,4 +1,4 @@
-"""How the process leaves when it is told to end: who has connected is answered, and who has not is refused at once.
+"""Graceful shutdown: a client that has connected is answered, and every other one is refused at once.
 
 uvicorn closes its listening socket at once, and the system resets the connections that wait to be accepted, some with a
 request on them. A proxy cannot know whether those were read; what was refused it may safely send elsewhere.
@@ -34,8 +34,11 @@ LOOK_AGAIN: Final = 0.01
 
 
 @contextlib.contextmanager
-def graceful_shutdown(first: Callable[[], None]) -> Iterator[None]:
-    """On uvicorn's signals call `first`, then shut the door, then have uvicorn end: it waits for open answers."""
+def graceful_shutdown(before_refusing: Callable[[], None]) -> Iterator[None]:
+    """On uvicorn's signals call `before_refusing`, refuse new connections, and then have uvicorn end.
+
+    uvicorn waits for the answers that are under way.
+    """
     loop = asyncio.get_running_loop()
     installed: dict[signal.Signals, tuple[Any, Any]] = {}
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -44,16 +47,18 @@ def graceful_shutdown(first: Callable[[], None]) -> Iterator[None]:
         # Nobody else's handlers: a test runner's, say, are its own affair.
         if hasattr(server, "should_exit"):
 
-            def leave(received: int, frame: Any, before: Any = before, server: Any = server) -> None:
-                loop.call_soon_threadsafe(first)
-                doors = own_listeners(server)
-                if shut(doors):
-                    loop.call_soon_threadsafe(loop.call_later, OPENING, _when_empty, doors, before, received)
+            def shut_down(received: int, frame: Any, before: Any = before, server: Any = server) -> None:
+                loop.call_soon_threadsafe(before_refusing)
+                listeners = own_listeners(server)
+                if refuse_new_connections(listeners):
+                    loop.call_soon_threadsafe(
+                        loop.call_later, OPENING, _when_all_are_accepted, listeners, before, received
+                    )
                 else:
                     before(received, frame)
 
-            installed[number] = (before, leave)
-            signal.signal(number, leave)
+            installed[number] = (before, shut_down)
+            signal.signal(number, shut_down)
     try:
         yield
     finally:
@@ -75,29 +80,30 @@ def own_listeners(server: Any) -> list[int]:
     return [each.fileno() for each in sockets if each.family in (socket.AF_INET, socket.AF_INET6)]
 
 
-def shut(doors: list[int]) -> bool:
+def refuse_new_connections(listeners: list[int]) -> bool:
     """Have the system let no further connection begin; False where it cannot (it is not Linux, or a sandbox)."""
     steps = array.array("B", b"".join(struct.pack("=HBBI", *step) for step in NO_NEW_CONNECTIONS))
     program = struct.pack("@HP", len(NO_NEW_CONNECTIONS), steps.buffer_info()[0])
     try:
-        for door in doors:
-            with socket.socket(fileno=socket.dup(door)) as listening:
+        for listener in listeners:
+            with socket.socket(fileno=socket.dup(listener)) as listening:
                 listening.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
     except OSError:
         return False
-    return bool(doors)
+    return bool(listeners)
 
 
-def _when_empty(doors: list[int], before: Any, received: int) -> None:
-    """Hand the signal on as soon as nobody waits to be accepted any more."""
-    if waiting(doors):
-        asyncio.get_running_loop().call_later(LOOK_AGAIN, _when_empty, doors, before, received)
+def _when_all_are_accepted(listeners: list[int], before: Any, received: int) -> None:
+    """Hand the signal on as soon as every connection has been accepted."""
+    if connections_wait(listeners):
+        asyncio.get_running_loop().call_later(LOOK_AGAIN, _when_all_are_accepted, listeners, before, received)
     else:
         before(received, None)
 
 
-def waiting(doors: list[int]) -> bool:
+def connections_wait(listeners: list[int]) -> bool:
+    """Whether a connection waits to be accepted."""
     poll = select.poll()
-    for door in doors:
-        poll.register(door, select.POLLIN)
+    for listener in listeners:
+        poll.register(listener, select.POLLIN)
     return any(event & select.POLLIN for _, event in poll.poll(0))

@@ -1,46 +1,53 @@
-"""The lean path: what a request to one of our routes skips of the framework.
+"""The FastAPI application, and the fast path: what a request to one of our routes skips of the framework.
 
-Nothing is decided here. `FAST_PATH=off` takes every request the framework's own way, with the same answers.
+`FAST_PATH=off` sends every request through the framework, with the same answers.
 """
 
-import contextlib
-from asyncio import WriteTransport
 from re import Pattern
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette._utils import get_route_path
-from starlette.datastructures import Headers
-from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from backend.app.problems import RawHeaders
+from backend.app.web import openapi
 from backend.app.web.route import StrictRoute
 
 
-def shorten(app: FastAPI) -> None:
-    """Have our middleware and routes called directly, in the order that the application lists them.
+class TasksAPI(FastAPI):
+    """A FastAPI application with our OpenAPI document and, with `fast_path`, our dispatcher in place of the router.
 
-    Left out are the framework's outermost error handler (`observe` answers every error), its telemetry and body limit
-    (off; `route.py` has its own) and its exit stacks (for dependencies with `yield`, of which there are none).
+    The fast path leaves out Starlette's outermost error handler (ErrorsMiddleware answers every error), FastAPI's
+    telemetry and body limit (both off), and its exit stacks (StrictRoute refuses dependencies with `yield`).
     """
 
-    def build_stack() -> ASGIApp:
-        handlers: dict[Any, Any] = dict(app.exception_handlers)
-        framework = ExceptionMiddleware(AsyncExitStackMiddleware(app.router), handlers=handlers)
-        stack: ASGIApp = Shortcut(app, otherwise=framework)
-        for middleware in reversed(app.user_middleware):
-            kind: Any = middleware.cls
-            stack = (KnownOrigins if kind is CORSMiddleware else kind)(stack, *middleware.args, **middleware.kwargs)
-        return OneWrite(stack)
+    def __init__(self, *, fast_path: bool, public_paths: frozenset[str], **options: Any) -> None:
+        self.fast_path = fast_path
+        self.public_paths = public_paths
+        super().__init__(**options)
 
-    app.build_middleware_stack = build_stack  # type: ignore[method-assign] # Starlette asks for it on first use
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document; it is made on first use."""
+        if self.openapi_schema is None:
+            self.openapi_schema = openapi.describe(self, self.public_paths)
+        return self.openapi_schema
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """The middleware in the order that the application lists it, around the dispatcher."""
+        if not self.fast_path:
+            return super().build_middleware_stack()
+        handlers: dict[Any, Any] = dict(self.exception_handlers)
+        framework = ExceptionMiddleware(AsyncExitStackMiddleware(self.router), handlers=handlers)
+        stack: ASGIApp = RouteDispatcher(self, otherwise=framework)
+        for middleware in reversed(self.user_middleware):
+            stack = middleware.cls(stack, *middleware.args, **middleware.kwargs)
+        return stack
 
 
-class Shortcut:
-    """Finds a route of ours among those of the request's method; all else (404, 405, /docs) goes to the framework."""
+class RouteDispatcher:
+    """Calls the StrictRoute that matches method and path; any other request (404, 405, /docs) goes to the framework."""
 
     def __init__(self, app: FastAPI, *, otherwise: ASGIApp) -> None:
         self.otherwise = otherwise
@@ -58,84 +65,3 @@ class Shortcut:
                     await route.answer(scope, receive, send)
                     return
         await self.otherwise(scope, receive, send)
-
-
-class OneWrite:
-    """Has uvicorn send an answer's head and the first piece of its body in one system call, where it makes two.
-
-    A second call costs the server as much as all of our own code, and wakes the client twice. Under another server, or
-    a uvicorn that keeps its transport elsewhere, nothing is changed. A stream whose first piece comes late sends an
-    empty one first.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        cycle: Any = getattr(send, "__self__", None)
-        if scope["type"] != "http" or scope["method"] == "HEAD" or not hasattr(cycle, "transport"):
-            await self.app(scope, receive, send)
-            return
-
-        async def send_together(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                cycle.transport = _HeadKept(cycle)
-            await send(message)
-
-        await self.app(scope, receive, send_together)
-
-
-class _HeadKept:
-    """Stands in for the transport from an answer's start to the first piece of its body."""
-
-    def __init__(self, cycle: Any) -> None:
-        self.cycle = cycle
-        self.transport: WriteTransport = cycle.transport
-        self.head: bytes | None = None
-
-    def write(self, data: bytes) -> None:
-        if self.head is None:
-            self.head = data
-        else:
-            self.cycle.transport = self.transport
-            self.transport.writelines((self.head, data))
-
-    def close(self) -> None:
-        self.transport.close()
-
-    def is_closing(self) -> bool:
-        return self.transport.is_closing()
-
-
-class KnownOrigins(CORSMiddleware):
-    """Starlette's CORS, asked once what it adds to an answer for each origin instead of once a request."""
-
-    def __init__(self, app: ASGIApp, **options: Any) -> None:
-        super().__init__(app, **options)
-        self.added = {origin.encode(): self._adds({"origin": origin}) for origin in self.allow_origins}
-        self.added_for_strangers = self._adds({"origin": "null"})
-        self.added_without_origin = self._adds({})
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] == "OPTIONS":
-            await super().__call__(scope, receive, send)
-            return
-        origin = next((value for name, value in scope["headers"] if name == b"origin"), None)
-        added = self.added_without_origin if origin is None else self.added.get(origin, self.added_for_strangers)
-
-        async def with_cors(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *added]
-            await send(message)
-
-        await self.app(scope, receive, with_cors)
-
-    def _adds(self, request_headers: dict[str, str]) -> RawHeaders:
-        """What the library adds to an answer without headers."""
-        message: Message = {"type": "http.response.start", "status": 200, "headers": []}
-
-        async def nowhere(_: Message) -> None: ...
-
-        with contextlib.suppress(StopIteration):  # it waits for nothing, so its first step is its last
-            self.send(message, nowhere, Headers(request_headers)).send(None)
-        return list(message["headers"])

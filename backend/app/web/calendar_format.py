@@ -6,7 +6,7 @@ A calendar means what the API means: its occurrences fall on the same local days
 import itertools
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any, Final
@@ -105,7 +105,7 @@ def _schedule(task: Mapping[str, Any]) -> tuple[list[str], str | None]:
     point = _point(due, time_zone, repeats=rule is not None)
     if rule is None:
         return [point.line("DUE")], point.zone
-    lines = [point.line("DTSTART"), *_later(point), f"RRULE:{_rule_text(rule, point)}"]
+    lines = [point.line("DTSTART"), _later(point), f"RRULE:{_rule_text(rule, point)}"]
     return lines, point.zone
 
 
@@ -145,18 +145,13 @@ def _fixed(wall: datetime, offset: timedelta) -> _Point:
     return _Point(wall, timezone(offset), zone=name)
 
 
-def _later(point: _Point) -> Iterator[str]:
+def _later(point: _Point) -> str:
     """DUE must be later than DTSTART, from which a rule counts (sections 3.8.2.3 and 3.8.2.4).
 
-    A day lasts until it ends, and is no other reader's next day: a DURATION says that. A moment lasts for a second.
+    A day lasts until it ends: as DUE, the next day would be taken for the day that is meant. A moment lasts for a
+    second; one that comes again is not the calendar's last.
     """
-    if point.day:
-        yield "DURATION:P1D"
-        return
-    try:
-        yield point.line("DUE", _SECOND)
-    except OverflowError:
-        yield "DURATION:PT1S"
+    return "DURATION:P1D" if point.day else point.line("DUE", _SECOND)
 
 
 def _rule_text(rule: Rule, point: _Point) -> str:

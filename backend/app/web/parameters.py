@@ -80,8 +80,8 @@ def _query_pairs(text: bytes) -> list[tuple[str, str]]:
         ) from None
 
 
-def _refuse_query(request: Request) -> None:
-    names = [name for name, _ in _query_pairs(request.scope["query_string"])]
+def _refuse_query(request: Request, known: frozenset[str] = frozenset()) -> None:
+    names = [name for name, _ in _query_pairs(request.scope["query_string"]) if name not in known]
     if names:
         errors = [{"pointer": f"?{name}", "detail": "this parameter is not known here"} for name in names[:ERRORS_MAX]]
         raise problems.ValidationFailed(errors)

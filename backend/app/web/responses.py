@@ -53,6 +53,9 @@ class ApiStream(ApiResponse):
 
         With `waits`, no time passes while the next piece is waited for.
         """
+        if waits:
+            # RFC 9111, section 5.2.2.6: a proxy that compresses would keep pieces back until it has enough of them.
+            headers.setdefault("cache_control", "private, no-cache, no-transform")
         super().__init__(status, b"", **headers)
         self._pieces = pieces
         self._held = held or nullcontext()

@@ -6,64 +6,60 @@ are 422).
 """
 
 import asyncio
-import inspect
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Any
 
-from fastapi import params
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from backend.app.db.session import OwnerSession
-from backend.app.web.body import BODY_LIMIT, JSON, BodyLimit, MediaTypes, _Body
+from backend.app.web.forms import HTTPProblem, Solver, UnsupportedForm, refuse_unsupported_handler
 from backend.app.web.idempotency import key_of
-from backend.app.web.parameters import _Header, _PathId, _Query, _refuse_query
+from backend.app.web.parameters import _refuse_query
 from backend.app.web.responses import ApiResponse
 from backend.app.web.retry import again
 from backend.app.web.services import services_of
+from backend.app.web.signature import ONE_QUERY, Signature
 
-Reader = Callable[[Request], Any]
 Handler = Callable[[Request], Coroutine[Any, Any, ApiResponse]]
 
 
 class StrictRoute(APIRoute):
     """Calls the handler with what its annotations ask for.
 
-    A pydantic model is the body, `Annotated[Model, Query()]` the query string, `TaskId` the id in the path,
-    `Annotated[..., Header(alias=...)]` a header's value or None, and `Annotated[..., Depends(provider)]` what the
-    provider makes of the request.
+    Read here, once compiled: a pydantic model is the body, `Annotated[Model, Query()]` the query string, `TaskId` the
+    id in the path, `Annotated[str | None, Header(alias=...)]` a header's value or None, and a dependency that takes
+    nothing but the request. FastAPI solves guards and every other parameter; `forms.py` refuses what neither supports.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        refuse_unsupported_handler(endpoint)
+        self._signature = Signature(endpoint)
         super().__init__(path, endpoint, **options)
         self._answer = self.get_route_handler()
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The route as an ASGI application of its own, for `lean.py`: the framework's is this in four layers more."""
+        """The route as an ASGI application, for the fast path; the framework's is this in four layers more."""
         reply = await self._answer(Request(scope, receive, send))
         await reply(scope, receive, send)
 
     def get_route_handler(self) -> Handler:
-        readers: dict[str, Reader] = {}
-        providers: dict[str, Reader] = {}
-        body: _Body | None = None
-        for name, annotation in get_type_hints(self.endpoint, include_extras=True).items():
-            if name in inspect.signature(self.endpoint).parameters:
-                reader = _reader(name, annotation)
-                if isinstance(reader, _Body):
-                    body = reader
-                elif isinstance(reader, _Provider):
-                    providers[name] = reader.provide
-                else:
-                    readers[name] = reader
-        takes_query = any(isinstance(reader, _Query) for reader in readers.values())
+        signature = self._signature
+        readers, providers, body = signature.readers, signature.providers, signature.body
+        parameters, guards = signature.for_fastapi, self.dependencies
+        solver = Solver(self.path_format, guards, parameters) if parameters or guards else None
+        known_query = frozenset[str]() if solver is None else solver.query_names
+        takes_query = signature.takes_query
+        if takes_query and known_query:
+            raise UnsupportedForm(self.endpoint, ONE_QUERY)
 
         async def handle(request: Request) -> ApiResponse:
             document = None if body is None else await body.read(request)
+            solved = {} if solver is None else await solver.solve(request, self.dependency_overrides_provider)
             if request.scope["query_string"] and not takes_query:
-                _refuse_query(request)
+                _refuse_query(request, known_query)
             arguments = {name: read(request) for name, read in readers.items()}
             if body is not None:
                 arguments[body.name] = (
@@ -73,12 +69,18 @@ class StrictRoute(APIRoute):
             async def make() -> ApiResponse:
                 # After everything was read: a keyed write gives the repository its own transaction.
                 provided = {name: provide(request) for name, provide in providers.items()}
-                answer: ApiResponse = await self.endpoint(**arguments, **provided)
+                answer: ApiResponse = await self.endpoint(**arguments, **solved, **provided)
                 return answer
 
             return await _made(request, document, make)
 
-        return handle
+        async def handle_with_problems(request: Request) -> ApiResponse:
+            try:
+                return await handle(request)
+            except HTTPException as error:
+                raise HTTPProblem(error) from error
+
+        return handle_with_problems
 
 
 async def _made(request: Request, document: Any, make: Callable[[], Coroutine[Any, Any, ApiResponse]]) -> ApiResponse:
@@ -100,28 +102,3 @@ def owner_session(request: Request) -> OwnerSession:
     scope = request.scope
     known: OwnerSession | None = scope["state"].get("session")
     return known or OwnerSession(services_of(scope).database, scope["state"]["principal"].user_id)
-
-
-@dataclass(frozen=True, slots=True)
-class _Provider:
-    """What makes something of the request that is not read from it, such as the caller's repository."""
-
-    provide: Reader
-
-
-def _reader(name: str, annotation: Any) -> "Reader | _Body | _Provider":
-    base, *marks = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
-    for mark in marks:
-        match mark:
-            case params.Depends(dependency=provider) if provider is not None:
-                return _Provider(provider)
-            case params.Query():
-                return _Query(base)
-            case params.Header(alias=str(header)):
-                return _Header(header.lower().encode())
-            case params.Path():
-                return _PathId(name)
-    accepted = next((mark.accepted for mark in marks if isinstance(mark, MediaTypes)), (JSON,))
-    alternatives = get_args(base) or (base,)
-    limit = next((mark.setting for mark in marks if isinstance(mark, BodyLimit)), BODY_LIMIT)
-    return _Body(name, alternatives[0], optional=type(None) in alternatives, accepted=accepted, limit=limit)

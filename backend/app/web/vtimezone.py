@@ -115,10 +115,9 @@ def fixed_vtimezone(name: str, offset: timedelta) -> bytes:
 
 def _file(name: str) -> bytes:
     """From where zoneinfo has it: the system, else the package tzdata."""
-    for folder in zoneinfo.TZPATH:
-        path = Path(folder, name)
-        if path.is_file():
-            return path.read_bytes()
+    path = next((path for folder in zoneinfo.TZPATH if (path := Path(folder, name)).is_file()), None)
+    if path is not None:
+        return path.read_bytes()
     return importlib.resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).read_bytes()
 
 

@@ -231,7 +231,7 @@ export interface paths {
         };
         /**
          * Download your tasks
-         * @description All that are not in the trash, oldest first. JSON can be imported again.
+         * @description All that are not in the trash, oldest first. JSON can be imported again. CSV begins with a byte order mark, as Excel needs it, unless `bom=false`; a text that begins like a formula has an apostrophe before it. iCalendar has each task as a VTODO (RFC 5545); one that repeats has its due date as DTSTART.
          */
         get: operations["export"];
         put?: never;
@@ -2820,7 +2820,10 @@ export interface operations {
     };
     export: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Whether CSV begins with a byte order mark, which Excel needs to read UTF-8. */
+                bom?: "true" | "false";
+            };
             header?: {
                 /** @description `application/json` (the default), `text/csv` or `text/calendar`. */
                 Accept?: string | null;
