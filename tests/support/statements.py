@@ -50,6 +50,7 @@ def within(value: Any) -> Iterator[Statement]:
     match value:
         case Statement():
             yield value
+            yield from within(value.steps)
         case dict():
             for item in value.values():
                 yield from within(item)

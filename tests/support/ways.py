@@ -28,6 +28,7 @@ CONCERNED = {
     "cluster": _ASKING,
 }
 NOT_CONCERNED = (
+    "isolation/test_neighbours.py",
     *("repositories/test_plans.py", "repositories/test_scoping.py", "routes/test_docs.py"),
     *("web/test_openapi.py", "web/test_schemathesis.py", "web/test_headers.py"),
 )
@@ -78,6 +79,11 @@ def examples(number: int) -> int:
 def messages_ahead() -> int:
     """How many messages a transaction sends in this run before the first that has a statement of ours."""
     return 6 if "cluster" in _taken else 0
+
+
+def more_steps_of_a_create() -> int:
+    """How many statements a create takes in this run beyond the first."""
+    return 1 if "cluster" in _taken else 0
 
 
 def messages(statements: int) -> int:
