@@ -287,3 +287,28 @@ def test_a_role_that_is_not_the_databases_own_is_refused(monkeypatch: pytest.Mon
 def test_a_role_may_have_any_other_name(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """It is quoted wherever it is sent."""
     assert load(monkeypatch, BETTER_AUTH_SECRET=SECRET, DATABASE_ROLE=name).database_role == name
+
+
+@pytest.mark.parametrize(
+    ("pool_size", "per_user", "expected"),
+    [(10, None, 3), (30, None, 10), (4, None, 2), (1, None, 1), (10, 5, 5), (3, 9, 3)],
+)
+def test_a_users_connections_are_a_third_of_the_pool(pool_size: int, per_user: int | None, expected: int) -> None:
+    """At least 2, at most all, and as set where it is set."""
+    settings = Settings(
+        _env_file=None,
+        better_auth_secret=SECRET,
+        database_pool_size=pool_size,
+        database_connections_per_user=per_user,
+    )
+
+    assert settings.connections_per_user == expected
+
+
+def test_several_users_fit_beside_each_other() -> None:
+    """The arithmetic of the limits: so many users together have to ask without end to take all that there is."""
+    settings = Settings(_env_file=None, better_auth_secret=SECRET)
+
+    assert settings.database_pool_size // settings.connections_per_user >= 3
+    assert settings.max_requests // settings.max_requests_per_user >= 10
+    assert settings.jwks_max_waiting * 10 <= settings.max_requests

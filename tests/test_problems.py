@@ -19,6 +19,7 @@ EXAMPLES: list[Problem] = [
     problems.IdempotencyLimitReached(1),
     problems.TooManyEventStreams(),
     problems.NotAcceptable(["text/csv"]), problems.TooManyRequests(1), problems.TooManyConcurrentRequests(),
+    problems.TooManyRequestsOfUser(),
     problems.BatchOperationFailed(3, problems.TaskNotFound()),
 ]  # fmt: skip
 

@@ -198,6 +198,7 @@ class Settings(DatabaseSettings):
     jwks_ttl: float = Field(default=300.0, ge=1)
     jwks_cooldown: float = Field(default=30.0, ge=1)
     jwks_timeout: float = Field(default=5.0, gt=0)
+    jwks_max_waiting: int = Field(default=50, ge=1)
     jwks_max_bytes: int = Field(default=256 * 1024, ge=1024)
 
     jwt_issuer: Annotated[str, AfterValidator(_quotable)] | None = None
@@ -219,6 +220,7 @@ class Settings(DatabaseSettings):
     ] = ()
 
     database_pool_size: int = Field(default=10, ge=1)
+    database_connections_per_user: int | None = Field(default=None, ge=1)
     database_pool_timeout: float = Field(default=3.0, gt=0)
     database_connect_timeout: float = Field(default=5.0, gt=0)
     database_statement_timeout: float = Field(default=5.0, ge=0.001)
@@ -234,6 +236,7 @@ class Settings(DatabaseSettings):
     response_cache_bytes: int = Field(default=16 * 1024 * 1024, ge=0)
     response_cache_max_age: float = Field(default=60, ge=0)
     max_requests: int = Field(default=1000, ge=1)
+    max_requests_per_user: int = Field(default=100, ge=1)
     max_batch_bytes: int = Field(default=512 * 1024, ge=1024)
     max_import_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
     max_tasks_per_user: int = Field(default=100_000, ge=1)
@@ -270,6 +273,12 @@ class Settings(DatabaseSettings):
         """The shared secrets, the one that signs first: BETTER_AUTH_SECRETS wins over BETTER_AUTH_SECRET."""
         single = () if self.better_auth_secret is None else (self.better_auth_secret,)
         return tuple(secret.get_secret_value() for secret in self.better_auth_secrets or single)
+
+    @property
+    def connections_per_user(self) -> int:
+        """A third of the pool and at least 2, unless it is set; never more than there are."""
+        share = self.database_connections_per_user or max(2, self.database_pool_size // 3)
+        return min(share, self.database_pool_size)
 
     @property
     def jwks_url(self) -> str | None:

@@ -139,6 +139,7 @@ def _database(url: str, settings: Settings, observer: Observer) -> Database:
     return Database(
         url,
         pool_size=settings.database_pool_size,
+        connections_per_owner=settings.connections_per_user,
         pool_timeout=settings.database_pool_timeout,
         connect_timeout=settings.database_connect_timeout,
         statement_timeout=settings.database_statement_timeout,
@@ -220,6 +221,7 @@ def _remote_keys(settings: Settings, signatures: Signatures, verifier: TokenVeri
         cooldown=settings.jwks_cooldown,
         timeout=settings.jwks_timeout,
         max_bytes=settings.jwks_max_bytes,
+        max_waiting=settings.jwks_max_waiting,
     )
 
 

@@ -118,6 +118,8 @@ async def test_rotation_at_better_auth_needs_no_restart(database_url: str) -> No
         server.publish(new)
         await forget_the_last_look(app)
         assert (await answered(app, SigningKey().token("x", server.url))).status_code == 401
+        assert await status(app, signed, user) == 503  # the keys may have changed once more, nobody looks before
+        await forget_the_last_look(app)
         assert await status(app, signed, user) == 401
         assert await status(app, new.token(user, server.url), user) == 200
 
@@ -145,9 +147,45 @@ async def test_a_thousand_unknown_keys_are_one_fetch(database_url: str) -> None:
             statuses = await asyncio.gather(*(told(text) for text in texts[:900]))
             statuses += [await told(text) for text in texts[900:]]
 
-        assert set(statuses) == {401}
+        assert set(statuses) == {401, 503}
+        assert statuses.count(401) <= 50  # as many wait for the one fetch
         assert server.asked - before == 1
+        await forget_the_last_look(app)
         assert "kid names no key" in (await answered(app, texts[0])).json()["detail"]
+
+
+async def test_a_rotation_beside_an_attack_signs_nobody_out(database_url: str) -> None:
+    """After a made-up kid a really new key is 503 with the time to wait, never 401, and good when it is over."""
+    old, new, user = SigningKey(), SigningKey(), new_user()
+    async with key_server(old) as server, trusting(server, database_url) as app:
+        assert (await answered(app, SigningKey().token("x", server.url))).status_code == 401
+        server.publish(old, new)
+
+        refused = [await answered(app, new.token(user, server.url)) for _ in range(20)]
+        assert {answer.status_code for answer in refused} == {503}
+        assert 1 <= int(refused[0].headers["retry-after"]) <= COOLDOWN
+        assert await status(app, old.token(user, server.url), user) == 200
+        assert server.asked == 2
+
+        await forget_the_last_look(app)
+        assert await status(app, new.token(user, server.url), user) == 200
+
+
+async def test_few_wait_for_a_key_server_that_hangs_and_strangers_are_counted(database_url: str) -> None:
+    """A hundred made-up kids: few wait, the others are answered at once, and their address reaches its limit."""
+    key, user = SigningKey(), new_user()
+    options = {"jwks_timeout": 0.3, "jwks_max_waiting": 2, "rate_limit_per_address": "50/minute"}
+    async with key_server(key) as server, trusting(server, database_url, **options) as app:
+        assert await status(app, key.token(user, server.url), user) == 200
+        server.answer = hang
+
+        strangers = [asyncio.create_task(answered(app, SigningKey().token("x", server.url))) for _ in range(100)]
+        assert await status(app, key.token(user, server.url), user) == 200
+        done, _ = await asyncio.wait(strangers, timeout=0.2)
+        assert len(done) >= 98 - 2
+        statuses = [(await stranger).status_code for stranger in strangers]
+
+    assert (statuses.count(503), statuses.count(429)) == (50, 50)
 
 
 async def test_while_better_auth_is_away_known_keys_go_on(database_url: str) -> None:
@@ -238,6 +276,8 @@ LIES = {
     "500": saying(http(KEYS_OF_EVIL, "500 Internal Server Error")),
     "HTML": saying(http(b"<html></html>")),
     "no keys": saying(http(b"{}")),
+    "an empty list of keys": saying(http(b'{"keys":[]}')),
+    "no usable key": saying(http(b'{"keys":[{"kty":"oct","k":"x","kid":"x"}]}')),
     "too large": saying(http(LARGE)),
     "too large, chunked": saying(
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(LARGE), LARGE)

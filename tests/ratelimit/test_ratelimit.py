@@ -108,6 +108,17 @@ def test_who_is_quiet_is_forgotten(clock: Clock) -> None:
     assert window.hit("99999").remaining == 3
 
 
+def test_there_are_never_more_names_than_there_may_be(clock: Clock) -> None:
+    """Of a million addresses the last are remembered, and the one that was quiet for longest goes first."""
+    window = Window(parse_limit("2/minute"), names_max=1_000)
+    for number in range(1_000_000):
+        window.hit(str(number))
+
+    assert len(window) == 1_000
+    assert window.hit("999999").remaining == 0  # the second
+    assert window.hit("0").remaining == 1  # forgotten
+
+
 def test_who_is_refused_has_no_more_requests_than_the_limit(clock: Clock) -> None:
     """Refused requests do not count: a user is not shut out by asking on."""
     window = Window(parse_limit("2/10 seconds"))

@@ -8,6 +8,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
+from math import ceil
 
 import httpx
 
@@ -36,10 +37,12 @@ class RemoteKeys:
         cooldown: float,
         timeout: float,
         max_bytes: int,
+        max_waiting: int = 50,
     ) -> None:
         """Times in seconds. `ttl`: how often the keys are fetched unasked.
 
-        `cooldown`: how long after a look for an unknown key there is no other.
+        `cooldown`: how long after a look for an unknown key there is no other. `max_waiting`: requests that wait for a
+        look at the same time.
         """
         self._url = url
         self._replace = replace
@@ -47,6 +50,8 @@ class RemoteKeys:
         self._cooldown = cooldown
         self._timeout = timeout
         self._max_bytes = max_bytes
+        self._max_waiting = max_waiting
+        self._waiting = 0
         self._client: httpx.AsyncClient | None = None
         self._document = b""
         self._away = True  # nothing was fetched yet
@@ -90,15 +95,24 @@ class RemoteKeys:
             await self._fetched()
 
     async def look_again(self) -> None:
-        """Called for a key that is not known: when it returns, the keys are as Better Auth last told.
+        """Called for a key that is not known: when it returns, the keys are as Better Auth tells at this moment.
 
-        Raises SigningKeysUnavailable when that is not known: the last fetch failed.
+        Raises SigningKeysUnavailable when that is not known: the fetch failed, too many wait for it, or the last look
+        was less than the cooldown ago. A key may have been published since, and a 401 would sign its users out.
         """
-        if self._fetching is not None:
-            await self._fetched()
-        elif time.monotonic() - self._looked >= self._cooldown:
+        remaining = self._looked + self._cooldown - time.monotonic()
+        if self._fetching is None and remaining > 0:
+            # Where Better Auth is away, it is asked again and again by itself, and long before the cooldown is over.
+            raise problems.SigningKeysUnavailable() if self._away else problems.SigningKeysUnavailable(ceil(remaining))
+        if self._waiting >= self._max_waiting:
+            raise problems.SigningKeysUnavailable(1)
+        if self._fetching is None:
             self._looked = time.monotonic()
+        self._waiting += 1
+        try:
             await self._fetched()
+        finally:
+            self._waiting -= 1
         if self._away:
             raise problems.SigningKeysUnavailable
 
@@ -117,10 +131,7 @@ class RemoteKeys:
             async with asyncio.timeout(self._timeout):
                 document = await self._download()
             if document != self._document:
-                keys, faults = read_published(document)
-                for fault in faults:
-                    log.warning("jwks: a key is skipped", extra={"fields": {"reason": fault}})
-                self._replace(keys)
+                self._replace(_usable(document))
                 self._document = document
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the next try is on its way
             self._away = True
@@ -144,3 +155,13 @@ class RemoteKeys:
                 if len(document) > self._max_bytes:
                     raise Unusable(f"the answer has more than {self._max_bytes} bytes")
             return bytes(document)
+
+
+def _usable(document: bytes) -> PublishedKeys:
+    """The keys of a document. Raises Unusable where there is none: keys that are known are not given up for nothing."""
+    keys, faults = read_published(document)
+    for fault in faults:
+        log.warning("jwks: a key is skipped", extra={"fields": {"reason": fault}})
+    if not keys:
+        raise Unusable("no key in it can be used")
+    return keys

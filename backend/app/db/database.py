@@ -12,13 +12,13 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import psycopg2
-from psycopg2.extensions import make_dsn, parse_dsn
+from psycopg2.extensions import make_dsn
 
 from backend.app import problems
 from backend.app.config import Prepare
 from backend.app.db import row_security
 from backend.app.db.connection import Connection, _close, _established
-from backend.app.db.dsn import _resolved, names_pooler
+from backend.app.db.dsn import _resolved, names_pooler, parsed
 from backend.app.db.pool import Pool
 from backend.app.db.preamble import POSTGRESQL, Opening, Preamble
 from backend.app.db.session import OwnerSession, Transaction
@@ -43,6 +43,9 @@ PREPARED_DOUBTS_MAX = 10
 PREPARED_DOUBTS_SECONDS = 60.0
 NO_EXPECTATIONS = row_security.Expectations()
 
+# How long the answer of one look at the walls serves whoever asks for readiness (seconds).
+READY_SECONDS = 1.0
+
 log = logging.getLogger("tasks")
 
 
@@ -59,6 +62,7 @@ class Database:
         statement_timeout: float,
         on_isolation_failure: Callable[[StartupError], None],
         prepare: Prepare = "auto",
+        connections_per_owner: int | None = None,
         preamble: Preamble = POSTGRESQL,
         expectations: row_security.Expectations = NO_EXPECTATIONS,
         observer: Observer = UNOBSERVED,
@@ -71,11 +75,7 @@ class Database:
 
         Raises StartupError for a URL that libpq cannot read.
         """
-        try:
-            self._dsn = parse_dsn(url)
-        except psycopg2.Error:
-            # Its message quotes the URL, and with it the password.
-            raise StartupError("DATABASE_URL cannot be read. Paste it as your provider shows it.") from None
+        self._dsn = parsed(url)
         self._connect_timeout = connect_timeout
         self._on_missing_wall = on_isolation_failure
         self._observer = observer
@@ -86,11 +86,16 @@ class Database:
             size=pool_size,
             wait_timeout=pool_timeout,
             abandoned_timeout=statement_timeout + ABANDONED_GRACE,
+            size_per_owner=connections_per_owner,
         )
         pooled = names_pooler(self._dsn.get("host", ""), self._dsn.get("port", ""))
         self._preparing = prepare == "on" or (prepare == "auto" and not pooled)
         self._doubts: deque[float] = deque(maxlen=PREPARED_DOUBTS_MAX)
         self._isolation_verified = False
+        self._looked_at = 0.0
+        # The look is bounded twice: by the server as any statement, and here, where its answer is lost on the way.
+        self._look_prelude = f"SET LOCAL statement_timeout = {round(statement_timeout * 1000)}; "
+        self._look_timeout = connect_timeout + pool_timeout + statement_timeout
         self._isolation_check: asyncio.Task[None] | None = None
 
     async def run(self, statement: Statement, owner: str, parameters: Mapping[str, Any]) -> list[Row]:
@@ -102,14 +107,14 @@ class Database:
             await self.check()
         opening = self._preamble.statement
         if opening.messages:
-            async with self._opened(owner, opening) as session:
+            async with self._opened(owner, opening, writes=statement.bumps_revision) as session:
                 return await session.rows(statement, **parameters)
         values = {**parameters, OWNER: owner}
         with self._observer.statement(statement.name):
             if self._preparing and statement.types:
-                rows = await self._execute(opening.prefix, values, statement)
+                rows = await self._execute(opening.prefix, values, statement, writes=statement.bumps_revision)
             else:
-                rows = await self._execute(opening.prefix + statement.text, values)
+                rows = await self._execute(opening.prefix + statement.text, values, writes=statement.bumps_revision)
         if statement.has_bumped_revision(rows):
             self._observer.revision_bumped(statement.name)
         return rows
@@ -129,42 +134,42 @@ class Database:
                 yield session
 
     @contextlib.asynccontextmanager
-    async def _opened(self, owner: str, opening: Opening) -> AsyncIterator["OwnerSession"]:
+    async def _opened(self, owner: str, opening: Opening, *, writes: bool = True) -> AsyncIterator["OwnerSession"]:
         """An explicit transaction, which `opening` begins when its first statement is sent."""
-        connection = await self._pool.acquire()
+        connection = await self._pool.acquire(owner, writes=writes)
         transaction = Transaction(
             connection, opening, self._observer, self._raise_problem, in_steps=self._preamble.in_steps
         )
         try:
             yield OwnerSession(transaction, owner)
         except Exception:
-            await self._roll_back(transaction, connection)
+            await self._roll_back(transaction, connection, owner, writes)
             raise
         except BaseException:
-            self._pool.abandon(connection)
+            self._pool.abandon(connection, owner, writes=writes)
             raise
-        await self._end(transaction, connection, "COMMIT")
+        await self._end(transaction, connection, "COMMIT", owner, writes)
         for name in transaction.revisions_bumped:
             self._observer.revision_bumped(name)
 
-    async def _roll_back(self, transaction: Transaction, connection: Connection) -> None:
+    async def _roll_back(self, transaction: Transaction, connection: Connection, owner: str, writes: bool) -> None:
         """Undo the transaction; a connection whose statement is still under way is abandoned."""
         if connection.is_executing:
             # The connection takes no ROLLBACK before it has answered; closing it rolls back.
-            self._pool.abandon(connection)
+            self._pool.abandon(connection, owner, writes=writes)
         else:
-            await self._end(transaction, connection, "ROLLBACK")
+            await self._end(transaction, connection, "ROLLBACK", owner, writes)
 
-    async def _end(self, transaction: Transaction, connection: Connection, how: str) -> None:
+    async def _end(self, transaction: Transaction, connection: Connection, how: str, owner: str, writes: bool) -> None:
         try:
             await transaction.end(how)
         except Exception:
-            self._pool.release(connection)
+            self._pool.release(connection, owner, writes=writes)
             raise
         except BaseException:
-            self._pool.abandon(connection)
+            self._pool.abandon(connection, owner, writes=writes)
             raise
-        self._pool.release(connection)
+        self._pool.release(connection, owner, writes=writes)
 
     @property
     def in_steps(self) -> bool:
@@ -185,6 +190,11 @@ class Database:
             self._on_missing_wall(refusal)
             raise problems.DatabaseUnavailable from None
 
+    async def check_recently(self) -> None:
+        """As `check`, but a good look of the last READY_SECONDS is enough: strangers may ask as often as they like."""
+        if not self._isolation_verified or time.monotonic() - self._looked_at >= READY_SECONDS:
+            await self.check()
+
     async def verify_isolation(self) -> None:
         """As `check`, but raises StartupError for a missing wall."""
         if self._isolation_check is None:
@@ -199,39 +209,50 @@ class Database:
 
     def _isolation_checked(self, check: asyncio.Task[None]) -> None:
         self._isolation_check = None
-        self._isolation_verified = not check.cancelled() and check.exception() is None
+        if not check.cancelled():
+            check.exception()  # who waits for it is told; asyncio warns where nobody asks
 
     async def _verify_isolation(self) -> None:
         parameters = {**self._preamble.isolation_parameters, **self._expectations.parameters()}
-        found = await self._execute(row_security.FAULTS, parameters)
+        try:
+            async with asyncio.timeout(self._look_timeout):
+                found = await self._execute(self._look_prelude + row_security.FAULTS, parameters)
+        except TimeoutError:
+            raise problems.DatabaseUnavailable from None
+        # Only an answer settles anything: a look without one says nothing about the walls, and what was known holds.
+        self._isolation_verified = False
         role, not_migrated = row_security.verdict(found)
         if role is None:
             fields = {"reason": not_migrated}
             log.warning("database is not migrated: run `alembic upgrade head`", extra={"fields": fields})
             raise problems.DatabaseUnavailable("The database is not migrated to this version yet.")
         self._preamble = self._unnamed_preamble.with_role(role)
+        self._isolation_verified, self._looked_at = True, time.monotonic()
 
-    async def _execute(self, text: str, parameters: Mapping[str, Any], prepared: Statement | None = None) -> list[Row]:
+    async def _execute(
+        self, text: str, parameters: Mapping[str, Any], prepared: Statement | None = None, *, writes: bool = False
+    ) -> list[Row]:
         """The rows of the text, or of the prepared statement after it: in full, if that is not as we left it."""
-        connection = await self._pool.acquire()
+        owner = parameters.get(OWNER)
+        connection = await self._pool.acquire(owner, writes=writes)
         try:
             whole = text if prepared is None else text + connection.text_of(prepared)
             rows = await connection.execute(whole, parameters)
         except psycopg2.Error as error:
             if prepared is not None and error.pgcode in PREPARED_IN_DOUBT:
                 connection.doubt(prepared, error.pgcode)
-                self._pool.release(connection)
+                self._pool.release(connection, owner, writes=writes)
                 self._doubt()
-                return await self._execute(text + prepared.text, parameters)
-            self._pool.release(connection)
+                return await self._execute(text + prepared.text, parameters, writes=writes)
+            self._pool.release(connection, owner, writes=writes)
             self._raise_problem(error)
             raise
         except BaseException:
-            self._pool.abandon(connection)
+            self._pool.abandon(connection, owner, writes=writes)
             raise
         if prepared is not None:
             connection.prepared(prepared)
-        self._pool.release(connection)
+        self._pool.release(connection, owner, writes=writes)
         return rows
 
     def _doubt(self) -> None:

@@ -64,3 +64,22 @@ class LimitsMiddleware:
         if b"transfer-encoding" in names and b"content-length" in names:
             # RFC 9112, section 6.1: a sign of request smuggling.
             raise problems.MalformedRequest("Content-Length and Transfer-Encoding exclude each other.")
+
+
+class UserPlaces:
+    """Raises TooManyRequestsOfUser for a user who has `most` requests under way, so that they never take all places.
+
+    Stands behind authentication. Event streams that wait are not counted here, but by MAX_STREAMS_PER_USER.
+    """
+
+    def __init__(self, app: ASGIApp, *, most: int) -> None:
+        self.app = app
+        self.most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        user_id = scope.get("state", {}).get("user_id")
+        if scope["type"] == "http" and user_id is not None:
+            deadlines: Deadlines = scope[DEADLINES]
+            if not deadlines.enter(user_id, self.most):
+                raise problems.TooManyRequestsOfUser
+        await self.app(scope, receive, send)

@@ -22,6 +22,7 @@ from backend.app.problems.availability import (
     TooManyConcurrentRequests,
     TooManyEventStreams,
     TooManyRequests,
+    TooManyRequestsOfUser,
     Unavailable,
 )
 from backend.app.problems.base import MEDIA_TYPE, Problem, RawHeaders
@@ -80,6 +81,7 @@ __all__ = [
     "TooManyConcurrentRequests",
     "TooManyEventStreams",
     "TooManyRequests",
+    "TooManyRequestsOfUser",
     "Unavailable",
     "UnsupportedMediaType",
     "UserMismatch",

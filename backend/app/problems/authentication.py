@@ -69,4 +69,11 @@ class SigningKeysUnavailable(Unavailable):
     detail = (
         "The token's key is not known yet, and Better Auth, which publishes the keys, cannot be reached. Try again."
     )
-    retry_after = 5
+
+    def __init__(self, retry_after: int = 5) -> None:
+        """In seconds."""
+        self.seconds = retry_after
+        super().__init__()
+
+    def headers(self) -> RawHeaders:
+        return [(b"retry-after", b"%d" % self.seconds)]

@@ -37,6 +37,14 @@ class IdempotencyLimitReached(Problem):
         super().__init__()
 
 
+class TooManyRequestsOfUser(Problem):
+    """429: the caller's own requests have all of the caller's share of something; nobody else is refused for it."""
+
+    status, slug, title = 429, "too-many-requests-of-user", "Too many requests of one user at once"
+    detail = "Wait for answers to your other requests before you send more."
+    retry_after = 1
+
+
 class InternalError(Problem):
     status, slug, title = 500, "internal-error", "Internal error"
     detail = "Report the request id; the log knows more."

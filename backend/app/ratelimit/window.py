@@ -3,8 +3,13 @@
 import math
 import time
 from collections import OrderedDict, deque
+from typing import Final
 
 from backend.app.ratelimit.limit import Limit, RateLimitResult
+
+# Names that are remembered at most. One takes about 1,000 bytes, and 32 for each further request within the limit:
+# 50,000 are 50 MB, enough for 800 networks a second over a minute.
+NAMES_MAX: Final = 50_000
 
 
 class Window:
@@ -14,7 +19,9 @@ class Window:
     second; here a request costs the same however many names there are.
     """
 
-    def __init__(self, limit: Limit) -> None:
+    def __init__(self, limit: Limit, names_max: int = NAMES_MAX) -> None:
+        """Of more than `names_max` names the one whose last request is the oldest is forgotten."""
+        self._names_max = names_max
         self._most, self._seconds = limit
         self._moments: OrderedDict[str, deque[float]] = OrderedDict()
 
@@ -22,6 +29,8 @@ class Window:
         now = time.monotonic()
         since = now - self._seconds
         moments = self._moments.get(name)
+        if moments is None and len(self._moments) >= self._names_max:
+            self._moments.popitem(last=False)
         if moments is None:
             moments = self._moments[name] = deque()
         while moments and moments[0] <= since:

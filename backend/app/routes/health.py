@@ -31,5 +31,5 @@ async def health() -> ApiResponse:
     responses=documented(problems.DatabaseUnavailable),
 )
 async def ready(database: Annotated[Database, Depends(database_of_app)]) -> ApiResponse:
-    await database.check()
+    await database.check_recently()
     return ApiResponse(200, b'{"status":"ready"}', cache_control="no-store")

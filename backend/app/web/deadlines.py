@@ -16,12 +16,23 @@ class Deadlines:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._ends: dict[asyncio.Task[Any], float] = {}
+        self._owners: dict[asyncio.Task[Any], str] = {}
+        self._per_owner: dict[str, int] = {}
         self._cancelled: set[asyncio.Task[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         """How many tasks have a time that passes; those that pause are not among them."""
         return len(self._ends)
+
+    def enter(self, owner: str, most: int) -> bool:
+        """Count the running task as this owner's until it pauses or ends; False if they have `most` already."""
+        if self._per_owner.get(owner, 0) >= most:
+            return False
+        task: asyncio.Task[Any] = asyncio.current_task()  # type: ignore[assignment] # as below
+        self._owners[task] = owner
+        self._per_owner[owner] = self._per_owner.get(owner, 0) + 1
+        return True
 
     def start(self) -> asyncio.Task[Any]:
         """The running task, which has `seconds` from now on."""
@@ -38,16 +49,29 @@ class Deadlines:
 
     def restart(self) -> None:
         """The running task has all of its time again."""
-        self.pause()
+        self._ends.pop(asyncio.current_task(), None)  # type: ignore[arg-type] # as below
         self.start()
 
     def pause(self) -> None:
-        """No time passes for the running task until it restarts."""
-        self._ends.pop(asyncio.current_task(), None)  # type: ignore[arg-type] # as above
+        """No time passes for the running task until it restarts, and it is none of its owner's requests any more."""
+        task: asyncio.Task[Any] = asyncio.current_task()  # type: ignore[assignment] # as above
+        self._ends.pop(task, None)
+        self._leave(task)
 
     def end(self, task: asyncio.Task[Any]) -> None:
         self._ends.pop(task, None)
+        self._leave(task)
         self._cancelled.discard(task)
+
+    def _leave(self, task: asyncio.Task[Any]) -> None:
+        owner = self._owners.pop(task, None)
+        if owner is None:
+            return
+        left = self._per_owner[owner] - 1
+        if left:
+            self._per_owner[owner] = left
+        else:
+            del self._per_owner[owner]
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()

@@ -23,6 +23,7 @@ BEHIND_TOKEN = problems.documented(
     problems.UserMismatch,
     problems.CrossSiteRequest,
     problems.TooManyRequests,
+    problems.TooManyRequestsOfUser,
     problems.SigningKeysUnavailable,
     problems.DatabaseUnavailable,
     problems.DatabaseOverloaded,

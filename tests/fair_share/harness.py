@@ -1,0 +1,132 @@
+"""An attack of one user beside a probe of another: what the probe waited, was answered, and what it cost the server."""
+
+import asyncio
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import httpx
+import psutil
+
+from backend.app.config import PROJECT_ROOT
+from tests.fair_share.documented import Request
+from tests.support.tokens import new_user, token
+
+ATTACK_TIMEOUT_SECONDS: Final = 60.0
+# Requests that are under way so long after the end of an attack are cut off (seconds).
+CUT_SECONDS: Final = 2.0
+MEBIBYTE: Final = 2**20
+MEMORY_LOOK_SECONDS: Final = 0.05
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server under attack: where it listens, its process, and the secret that its tokens are signed with."""
+
+    port: int
+    pid: int
+    secret: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """Times in seconds, memory in MiB that was added; `answers` are the attacker's, `probed` the bystander's."""
+
+    slowest: float
+    slowest_health: float
+    probed: dict[str, int]
+    answers: dict[str, int]
+    memory: float
+
+
+class Attacker:
+    """One signed-in user who sends as much as they like."""
+
+    def __init__(self, served: Served, seconds: float) -> None:
+        self.user_id = new_user()
+        self.seconds = seconds
+        self.answers: Counter[str] = Counter()
+        self._until = time.monotonic() + ATTACK_TIMEOUT_SECONDS
+        self._client = httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{served.port}",
+            headers={"Authorization": f"Bearer {token(self.user_id, secret=served.secret)}"},
+            limits=httpx.Limits(max_connections=None),
+            timeout=ATTACK_TIMEOUT_SECONDS,
+        )
+
+    async def send(self, request: Request) -> None:
+        """Send one request, to its answer or its end."""
+        try:
+            async with self._client.stream(
+                request.method, request.path, content=request.body, headers=list(request.headers)
+            ) as answer:
+                self.answers[str(answer.status_code)] += 1
+                async for _ in answer.aiter_raw():
+                    if time.monotonic() >= self._until:
+                        return
+        except httpx.HTTPError as error:
+            self.answers[type(error).__name__] += 1
+
+    async def flood(self, request: Request, *, at_once: int) -> None:
+        """Send the same request again and again, so many at once, for as long as an attack is."""
+        self._until = time.monotonic() + self.seconds
+
+        async def one() -> None:
+            while True:
+                await self.send(request)
+                if time.monotonic() >= self._until:
+                    return
+
+        with contextlib.suppress(TimeoutError):  # streams go on for ever
+            async with asyncio.timeout(self.seconds + CUT_SECONDS):
+                await asyncio.gather(*(one() for _ in range(at_once)))
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+
+Attack = Callable[[Attacker], Awaitable[None]]
+
+
+async def beside_probe(served: Served, attack: Attack, *, seconds: float) -> Result:
+    """Run one attack for about so many seconds."""
+    bystander = new_user()
+    arguments = [str(served.port), bystander, token(bystander, secret=served.secret)]
+    process = subprocess.Popen(  # noqa: ASYNC220 - it starts at once
+        [sys.executable, "-m", "tests.fair_share.probe", *arguments],
+        cwd=PROJECT_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    attacker = Attacker(served, seconds)
+    with process:
+        assert process.stdout is not None
+        assert await asyncio.to_thread(process.stdout.readline) == "ready\n"
+        watching = asyncio.create_task(_memory_added(served.pid))
+        try:
+            async with asyncio.timeout(ATTACK_TIMEOUT_SECONDS):
+                await attack(attacker)
+        finally:
+            watching.cancel()
+            await attacker.close()
+            told, _ = await asyncio.to_thread(process.communicate, "\n")
+    probed = json.loads(told)
+    return Result(
+        probed["slowest"], probed["slowest_health"], probed["answers"], dict(attacker.answers), _added[served.pid]
+    )
+
+
+_added: dict[int, float] = {}
+
+
+async def _memory_added(pid: int) -> None:
+    process = psutil.Process(pid)
+    before = process.memory_info().rss
+    _added[pid] = 0.0
+    while True:
+        _added[pid] = max(_added[pid], (process.memory_info().rss - before) / MEBIBYTE)
+        await asyncio.sleep(MEMORY_LOOK_SECONDS)
