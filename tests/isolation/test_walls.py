@@ -16,6 +16,7 @@ from backend.app.middleware.path_guard import PathGuardMiddleware
 from backend.app.repositories.queries import TaskQueries
 from backend.app.schemas.queries import TaskPageQuery
 from backend.app.schemas.task import TaskCreate
+from tests.support import cluster
 from tests.support.applications import client_for, database_for, running, settings_for
 from tests.support.postgres import Server
 from tests.support.repositories import repository
@@ -91,6 +92,10 @@ async def test_row_security_alone_confines_a_forgotten_filter(database_url: str,
         assert (await repository(database, victim).restore(gone["id"]))["id"] == gone["id"]
 
 
+# Citus itself refuses some before the node that has the rows is asked.
+REFUSED = (psycopg2.errors.InsufficientPrivilege, *((psycopg2.errors.FeatureNotSupported,) if cluster.URL else ()))
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -106,7 +111,7 @@ async def test_row_security_alone_lets_nobody_write_for_another(database_url: st
         for user in (victim, thief):
             await repository(database, user).create(TaskCreate(title="mine"))
 
-        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        with pytest.raises(REFUSED):
             await OwnerSession(database, thief).run(Statement("planted", text, ()), victim=victim)
 
         page = await found(database, victim).page(TaskPageQuery(), None)
@@ -150,7 +155,7 @@ def test_psql_sees_only_who_is_named(server: Server) -> None:
             server.execute(
                 f"INSERT INTO tasks (user_id, id, title, revision) VALUES ('{user}', 1, 't', 1)", database=name
             )
-        connection = psycopg2.connect(server.database_url(name, "tasks_login"))
+        connection = psycopg2.connect(server.database_url(name, server.login))
         connection.autocommit = True
         with contextlib.closing(connection), connection.cursor() as cursor:
 

@@ -18,10 +18,12 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from backend.app.config import PROJECT_ROOT
 from backend.app.db.statement import OWNER, Statement
 from backend.app.models import metadata
+from backend.app.repositories.deletion import BRING_BACK, REMOVE
 from backend.app.repositories.mapping import LISTS, TASKS, owner, task_id
 from backend.app.repositories.scoping import UnscopedStatement, compile_scoped
+from backend.app.repositories.tasks import CREATE, DELETE
 from tests.support.postgres import Server
-from tests.support.statements import named, prepared, sample
+from tests.support.statements import named, on_cluster, prepared, sample
 
 STATEMENTS = prepared()
 
@@ -141,9 +143,12 @@ class Volatility:
 
     def unsteady_in_conflict(self, text: str) -> list[str]:
         """What a cluster refuses in DO UPDATE: whatever depends on when it is asked."""
-        parts = " ".join(found[0] for found in CONFLICT.finditer(text))
-        timely = [name for name in CALL.findall(parts) if self._kinds.get(name, "i") != "i"]
-        return timely + [found[0] for found in MOMENT.finditer(parts)]
+        return self.timely(" ".join(found[0] for found in CONFLICT.finditer(text)))
+
+    def timely(self, text: str) -> list[str]:
+        """Whatever depends on when it is asked: functions that are not immutable, and keywords for the moment."""
+        timely = [name for name in CALL.findall(text) if self._kinds.get(name.lower(), "i").strip("i")]
+        return timely + [found[0] for found in MOMENT.finditer(text)]
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +182,76 @@ def test_what_depends_on_the_moment_is_noticed(volatility: Volatility) -> None:
     assert volatility.unsteady("UPDATE tasks SET updated_at = now()") == []
 
 
+# Citus evaluates these on the coordinator for the nodes, and refuses what is not immutable within them ...
+EVALUATED = re.compile(r"\bCASE\b|\bcoalesce\s*\(", re.IGNORECASE)
+CASE_WORD = re.compile(r"\b(CASE|END)\b", re.IGNORECASE)
+UPDATE = re.compile(r"\bUPDATE (?!SET\b)", re.IGNORECASE)
+# ... and a subscript of an array with a moment in it crashes its server.
+SUBSCRIPT = re.compile(r"\bARRAY\s*\[[^]]*\]\s*\)*\s*\[|\)\s*\[", re.IGNORECASE)
+
+
+def evaluated_parts(text: str) -> Iterator[str]:
+    """Each CASE ... END and coalesce(...) of a statement."""
+    for found in EVALUATED.finditer(text):
+        depth, pattern = 0, CASE_WORD if found[0].upper() == "CASE" else re.compile(r"[()]")
+        for piece in pattern.finditer(text, found.start()):
+            depth += 1 if piece[0].upper() in ("CASE", "(") else -1
+            if depth == 0:
+                yield text[found.start() : piece.end()]
+                break
+
+
+def timely_in_evaluated(volatility: Volatility, text: str) -> list[str]:
+    """What an UPDATE calls within CASE or COALESCE, and Citus refuses there."""
+    if not UPDATE.search(text):
+        return []
+    return volatility.timely(" ".join(evaluated_parts(text)))
+
+
+@pytest.mark.parametrize("statement", on_cluster(), ids=named)
+def test_no_update_asks_for_the_moment_within_a_case(volatility: Volatility, statement: Statement) -> None:
+    """Nor within COALESCE; `completion` in mapping.py says how it is written."""
+    assert timely_in_evaluated(volatility, statement.text) == []
+    assert SUBSCRIPT.search(statement.text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("UPDATE tasks SET completed_at = CASE WHEN completed THEN now() END", ["now"]),
+        ("UPDATE tasks SET a = CASE WHEN b THEN CASE WHEN c THEN 1 END ELSE now() END", ["now"]),
+        (
+            "WITH w AS (UPDATE tasks SET a = 1 + coalesce(b, nullif(c, 2), now()) RETURNING id) SELECT id FROM w",
+            ["now"],
+        ),
+        ("UPDATE tasks SET a = COALESCE (b, CURRENT_TIMESTAMP)", ["CURRENT_TIMESTAMP"]),
+        ("UPDATE tasks SET a = case when b then clock_timestamp() end", ["clock_timestamp"]),
+        ("UPDATE tasks SET a = coalesce(b, lower(c)), updated_at = now()", []),
+        ("UPDATE tasks SET a = CASE WHEN b THEN 1 END, updated_at = now(), c = coalesce(d, 1)", []),
+        ("UPDATE tasks SET a = nullif(greatest(b, least(b, now())), 'infinity')", []),
+        ("SELECT CASE WHEN a THEN now() END FROM tasks", []),
+        ("INSERT INTO tasks SELECT CASE WHEN a THEN now() END ON CONFLICT (a) DO UPDATE SET b = 1", []),
+    ],
+)
+def test_a_moment_within_a_case_is_noticed(volatility: Volatility, text: str, found: list[str]) -> None:
+    """The samples, nested and in other spellings; elsewhere in an UPDATE, and in no UPDATE, now() may be."""
+    assert timely_in_evaluated(volatility, text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("UPDATE tasks SET a = (ARRAY[now(), b])[1]", True),
+        ("UPDATE tasks SET a = (array [b])[c]", True),
+        ("UPDATE tasks SET a = (string_to_array(b, ','))[1]", True),
+        ("UPDATE tasks SET a = %(tags)s::TEXT[], b = ARRAY[c]", False),
+    ],
+)
+def test_a_subscript_is_noticed(text: str, found: bool) -> None:
+    """The samples."""
+    assert (SUBSCRIPT.search(text) is not None) is found
+
+
 class Plans:
     """How PostgreSQL reads the tables for a statement whose values it does not know, without row-level security."""
 
@@ -190,14 +265,22 @@ class Plans:
     def unpinned(self, statement: Statement) -> list[str]:
         """The tables that are read without `user_id = :owner`: on a cluster, from every node."""
         pin = re.compile(rf"(\w+\.)?user_id = \${list(statement.types).index(OWNER) + 1}")
+        scans = [node for node in self._nodes(statement) if "Relation Name" in node and "Scan" in node["Node Type"]]
+        return [node["Relation Name"] for node in scans if not any(pin.fullmatch(found) for found in conditions(node))]
+
+    def inserts_in_ctes(self, statement: Statement) -> list[str]:
+        """The tables that a CTE inserts into: on a cluster its intermediate result is copied to every node."""
+        inserts = [node for node in self._nodes(statement) if node.get("Operation") == "Insert"]
+        return [node["Relation Name"] for node in inserts if node.get("Subplan Name", "").startswith("CTE ")]
+
+    def _nodes(self, statement: Statement) -> list[dict[str, Any]]:
         with self._connection.cursor() as cursor:
             cursor.execute("SET plan_cache_mode = force_generic_plan")
             explain = f"{statement.preparation} EXPLAIN (FORMAT JSON) {statement.execution}"
             cursor.execute(explain, {**sample(statement), OWNER: "somebody"})
             [[[explained]]] = cursor.fetchall()
             cursor.execute("DEALLOCATE ALL")
-        scans = [node for node in nodes(explained["Plan"]) if "Relation Name" in node and "Scan" in node["Node Type"]]
-        return [node["Relation Name"] for node in scans if not any(pin.fullmatch(found) for found in conditions(node))]
+        return list(nodes(explained["Plan"]))
 
 
 def conditions(node: dict[str, Any]) -> list[str]:
@@ -268,3 +351,34 @@ def test_wall_3_prepares_no_statement_for_many_users() -> None:
     for statement in of_many:
         with pytest.raises(UnscopedStatement):
             compile_scoped("for many", statement)
+
+
+@pytest.mark.parametrize("statement", on_cluster(), ids=named)
+def test_no_cte_inserts(plans: Plans, statement: Statement) -> None:
+    """Such a write has steps for a cluster, or a lost node takes the users of the others along."""
+    assert plans.inserts_in_ctes(statement) == []
+
+
+WITH = "WITH list AS (UPDATE task_lists SET revision = revision + 1 WHERE user_id = %(owner)s RETURNING revision)"
+ROW = "(user_id, id, title, revision) SELECT %(owner)s, 1, 'x', revision FROM list"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (f"{WITH}, created AS (INSERT INTO tasks {ROW} RETURNING id) SELECT id FROM created", ["tasks"]),
+        (f"{WITH}, created AS (INSERT INTO tasks {ROW}) SELECT revision FROM list", ["tasks"]),
+        (f"{WITH} INSERT INTO tasks {ROW}", []),
+        ("INSERT INTO task_lists VALUES (%(owner)s, 1, 1, 1)", []),
+        (CREATE.text, ["task_lists", "tasks"]),
+        (DELETE.plain.text, ["deleted_tasks"]),
+        (REMOVE.text, ["deleted_tasks"]),
+        (BRING_BACK.text, ["tasks"]),
+    ],
+)
+def test_an_insert_in_a_cte_is_noticed(plans: Plans, text: str, found: list[str]) -> None:
+    """By the plan's tree, with and without RETURNING; what one PostgreSQL is sent at once is among the samples."""
+    known = {statement.text: statement.types for statement in STATEMENTS}
+    statement = Statement("planted", text, (), known.get(text, {OWNER: "TEXT"}))
+
+    assert sorted(plans.inserts_in_ctes(statement)) == found

@@ -9,7 +9,7 @@ import pytest
 
 from backend.app.db.statement import OWNER, Statement
 from backend.app.domain.enums import Sort, Status
-from backend.app.repositories import changes, imports, queries, subtasks, tasks
+from backend.app.repositories import changes, deletion, imports, queries, subtasks, tasks
 from backend.app.repositories.mapping import TASKS
 from backend.app.repositories.sorting import ORDERS
 from tests.support.postgres import Server
@@ -75,10 +75,9 @@ STATEMENTS += [
     subtasks.MARK,
     subtasks.WRITE,
     subtasks.SETTLE,
-    subtasks.REMOVE,
-    subtasks.TRASHED,
 ]
-STATEMENTS += [subtasks.TRASHED_PARTS, subtasks.BRING_BACK]
+STATEMENTS += [deletion.REMOVE, deletion.TRASHED, deletion.TRASHED_PARTS, deletion.BRING_BACK]
+STATEMENTS += [tasks.CREATE.steps[0], *deletion.REMOVE.steps, *deletion.BRING_BACK.steps[:3]]
 STATEMENTS += [imports.START, imports.KNOWN, imports.UNTRASH, imports.MARK, imports.MISPLACED, imports.CROWDED]
 STATEMENTS += [imports.FINISH]
 # With filters that a request leaves out: a place in the middle, as a second page has it.

@@ -9,10 +9,9 @@ left out.
 
 import contextlib
 import os
-import re
 import secrets
 from collections.abc import Iterator
-from typing import Any, Never
+from typing import Never
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -58,8 +57,3 @@ class ClusterServer(Server):
 
     def new_database(self, *, migrated: bool = True) -> Never:  # noqa: ARG002 - none is made
         pytest.skip("needs a database of its own, and the cluster has one")
-
-
-def task_counts(plan: list[tuple[Any, ...]]) -> list[int]:
-    """How many shards each distributed part of a plan is sent to, from the lines of EXPLAIN."""
-    return [int(found) for [line] in plan for found in re.findall(r"Task Count: (\d+)", line)]

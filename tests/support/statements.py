@@ -8,6 +8,7 @@ from typing import Any
 
 from backend.app import repositories
 from backend.app.db.statement import Statement
+from backend.app.repositories.tasks import DELETE
 
 # A value for each SQL type, with which a statement can be explained.
 SAMPLES: Mapping[str, Any] = {
@@ -34,6 +35,12 @@ def prepared() -> list[Statement]:
     return sorted(found.values(), key=lambda statement: (statement.name, statement.text))
 
 
+def on_cluster() -> list[Statement]:
+    """What a cluster is asked: a write that has steps runs as those, and one task is deleted as several are."""
+    never = {DELETE.plain.name, DELETE.conditional.name}
+    return [statement for statement in prepared() if not statement.steps and statement.name not in never]
+
+
 def named(statement: Statement) -> str:
     """A name that no other has, as PostgreSQL knows the prepared statement."""
     return f"{statement.name} {statement.execution.split()[1][1:5]}"
@@ -43,6 +50,7 @@ def within(value: Any) -> Iterator[Statement]:
     match value:
         case Statement():
             yield value
+            yield from within(value.steps)
         case dict():
             for item in value.values():
                 yield from within(item)

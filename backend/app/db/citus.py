@@ -2,8 +2,9 @@
 
 Citus hands `SET LOCAL` on to the nodes that hold the rows only where it is a message of its own inside a transaction
 (of several statements in one message it would hand on all the text), and `SET LOCAL ROLE` not at all: the user of the
-URL must be the role that the tables are confined to. A statement that was sent alone may have been committed when
-Unavailable is raised.
+URL must be the role that the tables are confined to. A statement that inserts within a CTE is not routed to one node:
+its intermediate result is copied to every node, so such a write runs in steps. A statement that was sent alone may have
+been committed when Unavailable is raised.
 """
 
 from backend.app.db import row_security
@@ -24,4 +25,5 @@ CITUS = Preamble(
     statement=Opening(messages=_OPENING),
     transaction=Opening(messages=(*_OPENING, LOCK_LIST)),
     isolation_parameters=row_security.PARAMETERS_OF_A_CLUSTER,
+    in_steps=True,
 )

@@ -137,7 +137,9 @@ class Database:
     async def _opened(self, owner: str, opening: Opening, *, writes: bool = True) -> AsyncIterator["OwnerSession"]:
         """An explicit transaction, which `opening` begins when its first statement is sent."""
         connection = await self._pool.acquire(owner, writes=writes)
-        transaction = Transaction(connection, opening, self._observer, self._raise_problem)
+        transaction = Transaction(
+            connection, opening, self._observer, self._raise_problem, in_steps=self._preamble.in_steps
+        )
         try:
             yield OwnerSession(transaction, owner)
         except Exception:
@@ -168,6 +170,10 @@ class Database:
             self._pool.abandon(connection, owner, writes=writes)
             raise
         self._pool.release(connection, owner, writes=writes)
+
+    @property
+    def in_steps(self) -> bool:
+        return self._preamble.in_steps
 
     @property
     def pool(self) -> Pool:

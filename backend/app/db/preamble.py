@@ -38,12 +38,14 @@ class Preamble:
     """How `Database` opens the session of an owner. Whatever is set ends with the transaction (SET LOCAL).
 
     `statement` opens a statement that runs alone: where that takes messages, in an explicit transaction.
-    `isolation_parameters` are what `row_security.FAULTS` asks about the login.
+    `isolation_parameters` are what `row_security.FAULTS` asks about the login. `in_steps`: a write that has steps runs
+    as those.
     """
 
     statement: Opening
     transaction: Opening
     isolation_parameters: Mapping[str, Any] = field(repr=False)
+    in_steps: bool = False
 
     def with_timeout(self, seconds: float) -> "Preamble":
         """The same with a statement timeout."""

@@ -16,6 +16,9 @@ from backend.app.observability.observer import Observer
 class StatementRunner(Protocol):
     """What runs statements for an owner: the database itself, or a transaction on one of its connections."""
 
+    @property
+    def in_steps(self) -> bool: ...
+
     async def run(self, statement: Statement, owner: str, parameters: Mapping[str, Any]) -> list[Row]: ...
 
     def transaction(self, owner: str) -> contextlib.AbstractAsyncContextManager["OwnerSession"]: ...
@@ -30,12 +33,15 @@ class Transaction:
         opening: Opening,
         observer: Observer,
         raise_problem: Callable[[psycopg2.Error], None],
+        *,
+        in_steps: bool,
     ) -> None:
         self._connection = connection
         self._opening = opening
         self._observer = observer
         self._raise_problem = raise_problem
         self._begun = False
+        self.in_steps = in_steps
         # The names of the statements that gave the list a new revision.
         self.revisions_bumped: list[str] = []
 
@@ -43,12 +49,25 @@ class Transaction:
         """As `Database.run`, in this transaction."""
         # What a transaction begins a list with that is not there yet.
         values = {"first_revision": first_revision(), **parameters, OWNER: owner}
-        with self._observer.statement(statement.name):
-            text = statement.text if self._begun else await self._begin(values) + statement.text
-            rows = await self._execute(text, values)
+        rows = await (self._run_steps if self.in_steps and statement.steps else self._run_one)(statement, values)
         if statement.has_bumped_revision(rows):
             self.revisions_bumped.append(statement.name)
         return rows
+
+    async def _run_one(self, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
+        with self._observer.statement(statement.name):
+            text = statement.text if self._begun else await self._begin(values) + statement.text
+            return await self._execute(text, values)
+
+    async def _run_steps(self, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
+        """The row that the statement as a whole would answer, made of what its steps answered."""
+        found = dict(values)
+        for step in statement.steps:
+            rows = await self._run_one(step, found)
+            if step.columns and not rows:
+                return []
+            found.update(zip(step.columns, rows[0] if rows else (), strict=True))
+        return [tuple(found[column] for column in statement.columns)]
 
     async def _begin(self, values: Mapping[str, Any]) -> str:
         """Send what goes ahead in messages of its own; the text that precedes the first statement."""
@@ -83,6 +102,11 @@ class OwnerSession:
     def __init__(self, database: StatementRunner, owner: str) -> None:
         self._database = database
         self.owner = owner
+
+    @property
+    def in_steps(self) -> bool:
+        """Whether a write of several tables runs as several statements: on a cluster."""
+        return self._database.in_steps
 
     async def run(self, statement: Statement, **parameters: Any) -> list[dict[str, Any]]:
         """The rows as dicts, in the statement's order. Raises Unavailable."""

@@ -4,7 +4,10 @@ QUERY_CANCELED = "57014"
 # SQLSTATE classes and codes that say "not now" (PostgreSQL's manual, appendix A): connection, resources, operator,
 # system; read-only server, idle in a transaction for too long, serialization failure, deadlock, lock not available.
 NOT_NOW_CLASSES = frozenset({"08", "53", "57", "58"})
-NOT_NOW = frozenset({"25006", "25P03", "40001", "40P01", "55P03"})
+# A node of a Citus cluster was lost in a transaction that had written there: "failure on connection marked as
+# essential" comes as an internal error.
+NODE_LOST = "XX000"
+NOT_NOW = frozenset({"25006", "25P03", "40001", "40P01", "55P03", NODE_LOST})
 # Of these, those after which nothing was done and the same may succeed: serialization failure, deadlock.
 UNDONE = frozenset({"40001", "40P01"})
 # The server ended the connection, so that nobody knows whether a commit was made: administrator, crash, not yet up.

@@ -21,6 +21,10 @@ class Statement:
     `preparation` and `execution` are the text as PREPARE and EXECUTE. `types` has the SQL type of every parameter;
     without it the statement is always sent in full. `shape` makes of a row what the repository hands out; by default a
     dict by columns. `bumps_revision` says that it gives the list a new revision where it writes anything.
+
+    `steps` are the same write as statements that run one after the other in one transaction, for a database that does
+    not run it as one (see `Preamble.in_steps`). Each step takes the columns of the steps before it as parameters. A
+    step that should answer a row and does not is the last one, and nothing was written.
     """
 
     name: str
@@ -29,6 +33,7 @@ class Statement:
     types: Mapping[str, str] = field(default_factory=dict)
     shape: Callable[[Row], dict[str, Any]] | None = None
     bumps_revision: bool = False
+    steps: tuple["Statement", ...] = ()
     preparation: str = field(init=False)
     execution: str = field(init=False)
 

@@ -31,16 +31,15 @@ def distribute(connection: Connection, tables: Sequence[str]) -> None:
     The API does not start meanwhile: row-level security is not forced on the owner while a table's rows are copied,
     for COPY takes none where it is.
     """
-    moved = []
     for table in sorted(tables, key=lambda name: name != FIRST):
         if not connection.execute(DISTRIBUTED, {"name": table}).scalar():
             for statement in statements(table):
                 connection.execute(text(statement))
-            moved.append(table)
         # Also where a run before this one was cut short.
         connection.execute(text(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY"))
-    for table in moved:
-        # The rows that were there stay behind where they were, out of sight.
+    for table in tables:
+        # The rows that were there stay behind where they were, out of sight: of every table, for a run before this one
+        # may have been cut short after it distributed some.
         connection.execute(text(f"SELECT truncate_local_data_after_distributing_table('{table}')"))
 
 

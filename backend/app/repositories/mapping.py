@@ -3,8 +3,23 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, DateTime, Table, Text, Update, and_, bindparam, case, func, update
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Table,
+    Text,
+    Update,
+    bindparam,
+    case,
+    cast,
+    func,
+    literal,
+    not_,
+    select,
+    update,
+)
 from sqlalchemy.sql.elements import BindParameter, ColumnElement
+from sqlalchemy.sql.selectable import CTE
 from sqlalchemy.types import TypeEngine
 
 from backend.app.db.statement import OWNER, Row
@@ -139,7 +154,19 @@ def bump_revision(by: Any = 1, **values: Any) -> Update:
 
 def completion(done: ColumnElement[bool]) -> ColumnElement[Any]:
     """What becomes of a task's `completed_at` when `completed` becomes this."""
-    return case((and_(done, TASKS.c.completed), TASKS.c.completed_at), (done, func.now()))
+    never = cast(literal("infinity", Text), DateTime(timezone=True))
+    kept = case((not_(done), never), (TASKS.c.completed, TASKS.c.completed_at))
+    # COALESCE(kept, now()), and null for `never`. Citus takes now() in an UPDATE, but not within CASE or COALESCE.
+    return func.nullif(func.greatest(kept, func.least(kept, func.now())), never)
+
+
+def numbered(rows: CTE) -> CTE:
+    """The rows with places from 1 on: each gets a revision of its own, so that no page of changes splits a write."""
+    return select(*rows.c, func.row_number().over(order_by=rows.c.id).label("place")).cte("numbered")
+
+
+def how_many(rows: CTE) -> ColumnElement[int]:
+    return select(func.count()).select_from(rows).scalar_subquery()
 
 
 def rfc3339(timestamp: str) -> str:

@@ -30,6 +30,7 @@ FUNCTIONS = frozenset(
         "max",
         "min",
         "now",
+        "nullif",
         "octet_length",
         "row_number",
         "string_to_array",
@@ -57,6 +58,7 @@ def compile_scoped(
     shape: Shape | None = None,
     *,
     bumps_revision: bool = False,
+    steps: tuple[Statement, ...] = (),
 ) -> Statement:
     """Check and compile a statement on user-owned tables; `shape` makes of a row what the repository hands out.
 
@@ -74,7 +76,7 @@ def compile_scoped(
     # str(): a label is a subclass of str, which orjson takes for a key only as itself.
     columns = tuple(str(column.keyname) for column in compiled._result_columns)  # noqa: SLF001 - no public list of them
     text, types = compiled.text_with_constants(), compiled.parameter_types()
-    return Statement(name, text, columns, types, shape, bumps_revision)
+    return Statement(name, text, columns, types, shape, bumps_revision, steps)
 
 
 class ScopedCompiler(PGCompiler):

@@ -13,20 +13,13 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
-    case,
-    delete,
-    false,
     func,
-    insert,
     not_,
     or_,
     select,
     true,
-    union_all,
     update,
 )
-from sqlalchemy.sql.elements import ColumnElement
-from sqlalchemy.sql.selectable import CTE
 
 from backend.app import problems
 from backend.app.db.session import OwnerSession
@@ -35,14 +28,16 @@ from backend.app.domain.enums import RecurrenceFrom
 from backend.app.domain.errors import InvalidField
 from backend.app.domain.plan import check_plan
 from backend.app.domain.preconditions import Precondition
+from backend.app.repositories.deletion import BRING_BACK, REMOVE, TRASHED, TRASHED_PARTS
 from backend.app.repositories.mapping import (
-    DELETED,
     LISTS,
     TASKS,
     VALUES,
     Task,
     bump_revision,
     completion,
+    how_many,
+    numbered,
     owner,
     row_to_task,
     shown,
@@ -71,14 +66,6 @@ MARK = compile_scoped(
     "mark a task as a parent",
     update(TASKS).values(compound=true()).where(_mine, TASKS.c.id == task_id, not_(TASKS.c.compound)),
 )
-# As a plain condition: one that an index of kept tasks has may lead the planner to read all of that.
-_kept = not_(func.coalesce(DELETED.c.purged, false()))
-
-TRASHED = compile_scoped(
-    "get a deleted task",
-    select(*shown(DELETED)).where(DELETED.c.user_id == owner, DELETED.c.id == task_id, _kept),
-    row_to_task,
-)
 
 
 def _write() -> Any:
@@ -93,21 +80,12 @@ def _write() -> Any:
     return update(TASKS).values(values).where(_mine, TASKS.c.id == task_id).returning(*shown(TASKS))
 
 
-def _numbered(rows: CTE) -> CTE:
-    """The rows with places from 1 on: each gets a revision of its own, so that no page of changes splits a write."""
-    return select(*rows.c, func.row_number().over(order_by=rows.c.id).label("place")).cte("numbered")
-
-
-def _how_many(rows: CTE) -> ColumnElement[int]:
-    return select(func.count()).select_from(rows).scalar_subquery()
-
-
 def _settle() -> Select[Any]:
     """Complete a task and its subtasks, or open them again; only what is not so yet among the subtasks."""
     itself = and_(bindparam("with_itself", type_=Boolean), TASKS.c.id == task_id)
     parts = and_(bindparam("with_parts", type_=Boolean), TASKS.c.parent_id == task_id, TASKS.c.completed != _completed)
-    changing = _numbered(select(TASKS.c.id).where(_mine, or_(itself, parts)).cte("changing"))
-    counted = bump_revision(_how_many(changing)).returning(LISTS.c.revision).cte("counted")
+    changing = numbered(select(TASKS.c.id).where(_mine, or_(itself, parts)).cte("changing"))
+    counted = bump_revision(how_many(changing)).returning(LISTS.c.revision).cte("counted")
     written = (
         update(TASKS)
         .values(
@@ -123,62 +101,8 @@ def _settle() -> Select[Any]:
     return select(*written.c).where(written.c.id == task_id)
 
 
-def _remove() -> Select[Any]:
-    """Move a task and its subtasks to the trash."""
-    leaving = delete(TASKS).where(_mine, or_(TASKS.c.id == task_id, TASKS.c.parent_id == task_id))
-    gone = _numbered(leaving.returning(*TASKS.c).cte("gone"))
-    fewer = bump_revision(
-        _how_many(gone),
-        task_count=LISTS.c.task_count - _how_many(gone),
-        trash_count=LISTS.c.trash_count + _how_many(gone),
-    )
-    counted = fewer.returning(LISTS.c.revision, LISTS.c.trash_count).cte("counted")
-    kept: dict[str, ColumnElement[Any]] = {column.name: gone.c[column.name] for column in TASKS.c}
-    kept |= {
-        "user_id": owner,
-        "revision": counted.c.revision - gone.c.place + 1,
-        "deleted_at": func.now(),
-        "deleted_with": case((gone.c.id != task_id, task_id)),
-    }
-    trashed = insert(DELETED).from_select(list(kept), select(*kept.values())).cte("trashed")
-    return select(counted.c.revision, counted.c.trash_count).add_cte(trashed)
-
-
-def _bring_back() -> Select[Any]:
-    """Move a task and what was deleted with it out of the trash."""
-    # Two statements, for each has an index of its own.
-    leaving = delete(DELETED).where(DELETED.c.user_id == owner, _kept)
-    content = [DELETED.c[column.name] for column in TASKS.c]
-    itself = leaving.where(DELETED.c.id == task_id).returning(*content).cte("itself")
-    parts = leaving.where(DELETED.c.deleted_with == task_id).returning(*content).cte("parts")
-    back = _numbered(union_all(select(*itself.c), select(*parts.c)).cte("back"))
-    more = bump_revision(
-        _how_many(back),
-        task_count=LISTS.c.task_count + _how_many(back),
-        trash_count=LISTS.c.trash_count - _how_many(back),
-    )
-    counted = more.returning(LISTS.c.revision).cte("counted")
-    kept: dict[str, ColumnElement[Any]] = {column.name: back.c[column.name] for column in TASKS.c}
-    kept |= {
-        "user_id": owner,
-        "parent_id": case((back.c.id == task_id, VALUES["parent_id"]), else_=back.c.parent_id),
-        "revision": counted.c.revision - back.c.place + 1,
-        "updated_at": func.now(),
-    }
-    living = insert(TASKS).from_select(list(kept), select(*kept.values())).returning(*shown(TASKS)).cte("living")
-    return select(*living.c).where(living.c.id == task_id)
-
-
-TRASHED_PARTS = compile_scoped(
-    "count what was deleted with a task",
-    select(func.count().label("parts"))
-    .select_from(DELETED)
-    .where(DELETED.c.user_id == owner, DELETED.c.deleted_with == task_id, _kept),
-)
 WRITE = compile_scoped("write a task", _write(), row_to_task, bumps_revision=True)
 SETTLE = compile_scoped("complete a task with its subtasks", _settle(), row_to_task, bumps_revision=True)
-REMOVE = compile_scoped("delete a task with its subtasks", _remove(), bumps_revision=True)
-BRING_BACK = compile_scoped("restore a task with its subtasks", _bring_back(), row_to_task, bumps_revision=True)
 
 
 class TaskTree:

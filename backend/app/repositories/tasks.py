@@ -33,6 +33,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.sql.elements import BindParameter, ColumnElement
 from sqlalchemy.sql.selectable import CTE
 
@@ -73,10 +74,10 @@ _replace = bindparam("replace", type_=Boolean)
 _fits = or_(_replace, not_(_reschedule), TASKS.c.time_zone.is_(None))
 
 
-def _create() -> Select[Any]:
-    """Number the new task from the caller's row, which is made on their first write; no row comes back at the cap."""
+def _number() -> ReturningInsert[Any]:
+    """Number a new task from the caller's row, which is made on their first write; no row comes back at the cap."""
     begins = bindparam("first_revision", type_=BigInteger)
-    numbered = (
+    return (
         upsert(LISTS)
         .values(user_id=owner, last_task_id=1, task_count=1, revision=begins, horizon=begins, **NO_COUNTS)
         .on_conflict_do_update(
@@ -90,20 +91,34 @@ def _create() -> Select[Any]:
             where=LISTS.c.task_count < bindparam("max_tasks", type_=BigInteger),
         )
         .returning(LISTS.c.last_task_id, LISTS.c.revision)
-        .cte("numbered")
     )
-    brought: dict[str, ColumnElement[Any]] = {
+
+
+def _numbered_as(last_task_id: ColumnElement[int], revision: ColumnElement[int]) -> dict[str, ColumnElement[Any]]:
+    return {
         "user_id": owner,
-        "id": numbered.c.last_task_id,
-        "revision": numbered.c.revision,
+        "id": last_task_id,
+        "revision": revision,
         "completed_at": case((VALUES["completed"], func.now())),
         "compound": VALUES["recurrence"].is_not(None),
         **VALUES,
     }
-    created = (
-        insert(TASKS).from_select(list(brought), select(*brought.values())).returning(*shown(TASKS)).cte("created")
+
+
+def _create() -> Select[Any]:
+    numbered = _number().cte("numbered")
+    values = _numbered_as(numbered.c.last_task_id, numbered.c.revision)
+    created = insert(TASKS).from_select(list(values), select(*values.values())).returning(*shown(TASKS))
+    return select(*created.cte("created").c)
+
+
+def _create_in_steps(name: str) -> tuple[Statement, ...]:
+    last_task_id, revision = (bindparam(column, type_=BigInteger) for column in ("last_task_id", "revision"))
+    created = insert(TASKS).values(_numbered_as(last_task_id, revision)).returning(*shown(TASKS))
+    return (
+        compile_scoped(f"{name}: number it", _number(), bumps_revision=True),
+        compile_scoped(f"{name}: write it", created),
     )
-    return select(*created.c)
 
 
 def _locked() -> CTE:
@@ -183,7 +198,8 @@ def _deleted(name: str) -> _Write:
 
 _done = func.coalesce(VALUES["completed"], not_(TASKS.c.completed))
 
-CREATE = compile_scoped("create a task", _create(), row_to_task, bumps_revision=True)
+_CREATE = "create a task"
+CREATE = compile_scoped(_CREATE, _create(), row_to_task, bumps_revision=True, steps=_create_in_steps(_CREATE))
 UPDATE = _changed(
     "update a task",
     _alone,
@@ -299,7 +315,8 @@ class TaskRepository:
 
         The oldest of the trash is purged where there is more in it than a user may have tasks.
         """
-        deleted = await self._written(DELETE, expected, task_id=task_id)
+        # On a cluster in steps, as a task with subtasks.
+        deleted = None if self.session.in_steps else await self._written(DELETE, expected, task_id=task_id)
         if deleted is None:
             async with self._family() as family:
                 deleted = await family.delete(task_id, expected)
