@@ -20,6 +20,8 @@ export interface paths {
         /**
          * List your tasks
          * @description Newest first, unless `sort` says otherwise. `Prefer: count=exact` also counts them.
+         *
+         *     While others write, the pages show no task twice, and skip none that fits the filters all the time: in the orders other than `created`, a task that was changed since the first page comes at the end, where it was not shown before. A page may therefore have fewer tasks than `limit`, or none: go on while `Link` names a next one. Where more tasks were shown than a cursor can remember, `Link` also names `/changes` since the first page, and what was changed since then is found only there.
          */
         get: operations["list_tasks"];
         put?: never;
@@ -231,7 +233,7 @@ export interface paths {
         };
         /**
          * Download your tasks
-         * @description All that are not in the trash, oldest first. JSON can be imported again.
+         * @description All that are not in the trash, oldest first. JSON can be imported again. CSV begins with a byte order mark, as Excel needs it, unless `bom=false`; a text that begins like a formula has an apostrophe before it. iCalendar has each task as a VTODO (RFC 5545); one that repeats has its due date as DTSTART.
          */
         get: operations["export"];
         put?: never;
@@ -2820,7 +2822,10 @@ export interface operations {
     };
     export: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Whether CSV begins with a byte order mark, which Excel needs to read UTF-8. */
+                bom?: "true" | "false";
+            };
             header?: {
                 /** @description `application/json` (the default), `text/csv` or `text/calendar`. */
                 Accept?: string | null;
