@@ -29,6 +29,8 @@ class AuthenticationRequired(Problem):
     """401 for a request without a token: RFC 6750, section 3.1 asks for a challenge without an error code."""
 
     status, slug, title = 401, "authentication-required", "Authentication required"
+    cause = "The request has no bearer token and no session cookie that is accepted."
+    remedy = "Sign in with Better Auth and send its JWT as `Authorization: Bearer <token>`."
     detail = "Send `Authorization: Bearer <token>` with a token from Better Auth."
     fault: TokenFault = "missing"
 
@@ -40,6 +42,13 @@ class InvalidToken(AuthenticationRequired):
     """401 for a token that was sent and is not good; `detail` must be quotable in a header (RFC 6750, section 3)."""
 
     slug, title = "invalid-token", "Invalid token"
+    cause = (
+        "A token was sent, but it has expired, its signature or a claim is wrong, or it is not a JWT for this service."
+    )
+    remedy = (
+        "Read `detail`, which names the fault. Take a new token from Better Auth; if that one is refused too, compare"
+        " the settings of both sides."
+    )
     detail = "The token is not valid."
 
     def __init__(self, detail: str | None = None, fault: TokenFault = "malformed") -> None:
@@ -53,11 +62,15 @@ class InvalidToken(AuthenticationRequired):
 
 class UserMismatch(Problem):
     status, slug, title = 403, "user-mismatch", "The path belongs to another user"
+    cause = "The token is good, but the user id in the path is not the one in the token."
+    remedy = "Use the token's `sub` as the user id in the path."
     detail = "The user id in the path must be the one in the token."
 
 
 class CrossSiteRequest(Problem):
     status, slug, title = 403, "cross-site-request", "Cross-site request refused"
+    cause = "A browser sent the session cookie with a request from a page whose origin is not allowed."
+    remedy = "Add the page's origin to `CORS_ORIGINS`, or send a bearer token instead of the cookie."
     detail = (
         "A request with the session cookie must come from a page of an allowed origin (CORS_ORIGINS). "
         "Other programs send a bearer token."
@@ -66,6 +79,13 @@ class CrossSiteRequest(Problem):
 
 class SigningKeysUnavailable(Unavailable):
     slug, title = "signing-keys-unavailable", "Signing keys unavailable"
+    cause = (
+        "The token names a signing key that the server has not seen yet, and Better Auth's keys could not be fetched."
+    )
+    remedy = (
+        "Wait for the seconds in `Retry-After` and repeat the request. An operator checks that the server reaches "
+        "`BETTER_AUTH_URL`."
+    )
     detail = (
         "The token's key is not known yet, and Better Auth, which publishes the keys, cannot be reached. Try again."
     )

@@ -16,12 +16,18 @@ class Retry(Enum):
 
 class TooManyEventStreams(Problem):
     status, slug, title = 429, "too-many-event-streams", "Too many event streams"
+    cause = "The user has as many open event streams as the server allows, or the server has no place for another one."
+    remedy = "Close a stream that is not needed, or connect again after the seconds in `Retry-After`."
     detail = "Close a stream of yours, or try again in a moment."
     retry_after = 10
 
 
 class TooManyRequests(Problem):
     status, slug, title = 429, "too-many-requests", "Too many requests"
+    cause = "The user, or the address without a valid token, has used up its requests for now."
+    remedy = (
+        "Wait for the seconds in `Retry-After`. Clients read `RateLimit` and slow down before the limit is reached."
+    )
     detail = "Ask less often; `Retry-After` says when the next request is answered."
 
     def __init__(self, retry_after: int = 1, counted_by: Literal["user", "address"] = "user") -> None:
@@ -56,6 +62,11 @@ class TooManyRequestsOfUser(Problem):
 
 class InternalError(Problem):
     status, slug, title = 500, "internal-error", "Internal error"
+    cause = "The server has a bug, or met something that it does not expect."
+    remedy = (
+        "Report the request id: the server's log has the details under it. Repeat a write only after you have read "
+        "whether it was made."
+    )
     detail = "Report the request id; the log knows more."
 
 
@@ -63,6 +74,8 @@ class Unavailable(Problem):
     """503: the same request may succeed a little later, and Retry-After says when to try (seconds)."""
 
     status, slug, title = 503, "unavailable", "Service unavailable"
+    cause = "The server cannot answer right now, for a reason that will pass."
+    remedy = "Wait for the seconds in `Retry-After` and repeat the request."
     detail = "Try again in a moment."
     retry_after = 1
 
@@ -71,6 +84,11 @@ class DatabaseUnavailable(Unavailable):
     """503. `retry` says whether the program itself may try again at once."""
 
     slug, title = "database-unavailable", "Database unavailable"
+    cause = "The database cannot be reached, is being migrated, or does not confine users as it must."
+    remedy = (
+        "Wait for the seconds in `Retry-After` and repeat the request, a write with an `Idempotency-Key`. An operator"
+        " reads the log and `GET /health/ready`."
+    )
     detail = "The database is away or still being set up. Try again in a moment."
     retry_after = 2
     retry: Retry = Retry.NEVER
@@ -78,16 +96,30 @@ class DatabaseUnavailable(Unavailable):
 
 class DatabaseOverloaded(Unavailable):
     slug, title = "database-overloaded", "Database overloaded"
+    cause = "No database connection became free in time."
+    remedy = (
+        "Wait for the seconds in `Retry-After` and repeat the request. An operator who sees this often gives the pool"
+        " more connections."
+    )
     detail = "Every database connection is in use. Try again in a moment."
 
 
 class TooManyConcurrentRequests(Unavailable):
     slug, title = "too-many-concurrent-requests", "Too many concurrent requests"
+    cause = "The server works on as many requests at once as it is allowed to."
+    remedy = (
+        "Wait for the seconds in `Retry-After` and repeat the request. An operator who sees this often adds a process."
+    )
     detail = "The service answers as many requests at once as it may. Try again in a moment."
 
 
 class RequestTimeout(Unavailable):
     slug, title = "request-timeout", "Request timeout"
+    cause = "The request took longer than the server allows, and was given up."
+    remedy = (
+        "Read whether the change was made before you repeat it, or repeat it with the same `Idempotency-Key`. Ask for"
+        " smaller pages."
+    )
     detail = (
         "The request was given up. A change that it asked for may or may not have been made: read before you repeat it."
     )

@@ -20,6 +20,9 @@ class Problem(Exception):
     status: ClassVar[int]
     slug: ClassVar[str]
     title: ClassVar[str]
+    # For docs/errors.md: why this is answered, and what whoever gets it does about it. Plain sentences.
+    cause: ClassVar[str]
+    remedy: ClassVar[str]
     detail: str
     # When the same request may succeed (seconds), where that is known: Retry-After (RFC 9110, section 10.2.3).
     retry_after: int | None = None

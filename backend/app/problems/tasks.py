@@ -7,6 +7,8 @@ from backend.app.problems.base import Problem
 
 class TaskNotFound(Problem):
     status, slug, title = 404, "task-not-found", "Task not found"
+    cause = "The user has no task with this id: it never existed, was deleted, or belongs to somebody else."
+    remedy = "List the tasks to see their ids. A deleted task is in the trash (`status=deleted`) and can be restored."
     detail = "You have no task with this id."
 
 
@@ -14,11 +16,19 @@ class SyncTokenExpired(Problem):
     """410: what was deleted since then is not all known any more (RFC 9110, section 15.5.11)."""
 
     status, slug, title = 410, "sync-token-expired", "Sync token expired"
+    cause = "The server no longer knows all deletions since this revision, or the revision is not one of this user."
+    remedy = "Delete the local copy and synchronise again with `since=0`."
     detail = "This revision is too old, or not one of yours. Forget your copy and start again from 0."
 
 
 class BatchOperationFailed(Problem):
     """What an operation of a batch was refused with, and which one it was; nothing of the batch was made."""
+
+    cause = (
+        "An operation of a batch was refused. The answer has the type of the problem that the operation's own request"
+        " would get, and `operation` has its number, counted from 0."
+    )
+    remedy = "Correct the operation and send the whole batch again: nothing of it was made."
 
     def __init__(self, operation: int, problem: Problem) -> None:
         self.operation = operation
@@ -34,6 +44,8 @@ class BatchOperationFailed(Problem):
 
 class TaskLimitReached(Problem):
     status, slug, title = 422, "task-limit-reached", "Task limit reached"
+    cause = "The user already has as many tasks as the server allows."
+    remedy = "Delete tasks first. An operator can raise `MAX_TASKS_PER_USER`."
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"A user may have {limit} tasks. Delete some first.")

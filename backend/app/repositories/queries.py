@@ -49,6 +49,7 @@ from backend.app.repositories.mapping import (
     shown,
     task_id,
 )
+from backend.app.repositories.positions import Position
 from backend.app.repositories.scoping import compile_scoped
 from backend.app.repositories.sorting import ORDERS, Order
 from backend.app.schemas.queries import TaskPageQuery
@@ -56,6 +57,7 @@ from backend.app.schemas.queries import TaskPageQuery
 _limit = bindparam("limit", type_=Integer)
 _my_list = LISTS.c.user_id == owner
 _SHOWN = len(shown(TASKS))
+_ID, _REVISION = ([column.key for column in shown(TASKS)].index(name) for name in ("id", "revision"))
 
 REVISION = compile_scoped("get the list's revision", select(LISTS.c.revision).where(_my_list))
 REVISION_OF = compile_scoped(
@@ -167,11 +169,15 @@ TAGS = compile_scoped("list tags", _tags())
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What was found, where the next page starts if there is one, and the list's revision at that moment."""
+    """What was found, where the next page starts if there is one, and the list's revision at that moment.
+
+    `changed_since` is the revision of the first page where the pages that follow leave out all that was changed since.
+    """
 
     found: list[dict[str, Any]]
     following: tuple[Any, ...] | None
     revision: int
+    changed_since: int | None = None
 
 
 class TaskQueries:
@@ -203,24 +209,14 @@ class TaskQueries:
 
     async def page(self, query: TaskPageQuery, place: tuple[Any, ...] | None) -> Page:
         """The tasks that the query asks for from this place on, or from the beginning. Raises InvalidCursor."""
-        order = ORDERS[query.sort]
-        if place is None:
-            place = order.first_position()
-        elif not order.is_position(place):
-            raise problems.InvalidCursor
+        start = Position.first(query.sort) if place is None else Position.read(query.sort, place)
         if query.is_usual:
-            return await self._newest(query, before=place[0])
+            return await self._newest(query, before=start.key[0])
         table = DELETED if query.status is Status.DELETED else TASKS
-        starts = {f"after_{name}": part for name, part in zip(order.names, place, strict=True)}
-        rows = await self._session.rows(FIND[table, query.sort], **_parameters(query), **starts, limit=query.limit + 1)
-        revision = rows[0][0] if rows else 0
-        rows = [row[1:] for row in rows if row[1] is not None]
-        found = [row_to_task(row[:_SHOWN]) for row in rows[: query.limit]]
-        if table is DELETED:
-            for task, row in zip(found, rows, strict=False):
-                task["deleted_at"] = rfc3339(row[-1])
-        more = len(rows) > query.limit
-        return Page(found, _place(order, rows[query.limit - 1]) if more else None, revision)
+        order = ORDERS[start.order]
+        starts = {f"after_{name}": part for name, part in zip(order.names, start.key, strict=True)}
+        rows = await self._session.rows(FIND[table, start.order], **_parameters(query), **starts, limit=query.limit + 1)
+        return _page(query, start, rows)
 
     async def count(self, query: TaskPageQuery) -> int:
         """How many tasks the query finds on all of its pages."""
@@ -245,6 +241,28 @@ class TaskQueries:
         found = [row_to_task(row[1:]) for row in rows[: query.limit] if row[1] is not None]
         more = len(rows) > query.limit
         return Page(found, (found[-1]["id"],) if more else None, rows[0][0] if rows else 0)
+
+
+def _page(query: TaskPageQuery, start: Position, rows: list[Row]) -> Page:
+    """The page that these rows make: one more than its limit were asked for, each beside the list's revision."""
+    revision = rows[0][0] if rows else 0
+    rows = [row[1:] for row in rows if row[1] is not None]
+    kept = [row for row in rows if not start.passes_over(row[_ID], row[_REVISION])]
+    listed = kept[: query.limit]
+    found = [row_to_task(row[:_SHOWN]) for row in listed]
+    if query.status is Status.DELETED:
+        for task, row in zip(found, listed, strict=True):
+            task["deleted_at"] = rfc3339(row[-1])
+    ids = [task["id"] for task in found]
+    if len(rows) <= query.limit:
+        following = start.after_end(ids, revision)
+    else:
+        # Where tasks were passed over the page is shorter, and the next one starts after all that was read.
+        last = listed[-1] if len(kept) > query.limit else rows[-1]
+        following = start.after(_place(ORDERS[start.order], last), ids, revision)
+    if following is None:
+        return Page(found, None, revision)
+    return Page(found, following.parts(), revision, following.moment if following.forgets else None)
 
 
 def _place(order: Order, row: Row) -> tuple[Any, ...]:

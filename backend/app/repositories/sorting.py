@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from sqlalchemy import Table, bindparam, tuple_
@@ -15,7 +16,8 @@ from backend.app.repositories.mapping import NUMBERS, plain
 
 # The least and the greatest of a column, for where a first page starts: no page begins with another statement.
 _LONGEST_KEY = chr(0x10FFFF) * (TITLE_KEY_MAX + 1)
-_MOMENT = re.compile(r"-?infinity|[0-9]{4,6}-[0-9]{2}-[0-9]{2} [0-9:.]{8,15}\+00( BC)?")
+# As PostgreSQL writes a moment in UTC.
+_MOMENT = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}) ([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?\+00")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +37,8 @@ class Order:
     def is_position(self, place: Sequence[Any]) -> bool:
         """Whether a page can start there, wherever that was taken from."""
         return len(place) == len(self.names) and all(
-            isinstance(part, int) and not isinstance(part, bool) and -1 <= part <= ID_MAX
-            if isinstance(end, int)
-            else isinstance(part, str) and "\0" not in part and (name != "due_at" or bool(_MOMENT.fullmatch(part)))
-            for name, part, end in zip(self.names, place, self.ends[0], strict=True)
+            _is_value(name, part, least, greatest)
+            for name, part, least, greatest in zip(self.names, place, *self.ends, strict=True)
         )
 
     def after(self, table: Table) -> ColumnElement[bool]:
@@ -54,6 +54,25 @@ class Order:
 
     def reversed(self) -> "Order":
         return Order(self.names, self.ends, not self.descending)
+
+
+def _is_value(name: str, part: Any, least: Any, greatest: Any) -> bool:
+    """Whether PostgreSQL can compare this with the column: it has the column's type and lies in its range."""
+    if isinstance(least, int):
+        return isinstance(part, int) and not isinstance(part, bool) and least <= part <= greatest
+    if not isinstance(part, str):
+        return False
+    if name == "due_at":
+        return part in (least, greatest) or _is_moment(part)
+    return len(part) <= len(greatest) and "\0" not in part
+
+
+def _is_moment(text: str) -> bool:
+    found = _MOMENT.fullmatch(text)
+    try:
+        return found is not None and bool(date.fromisoformat(found[1]))
+    except ValueError:
+        return False
 
 
 _ORDERS = {

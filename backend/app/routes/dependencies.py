@@ -60,6 +60,9 @@ class Links:
     def tags(self) -> str:
         return f"{self._own}/tags"
 
+    def changes(self, since: int) -> str:
+        return f"{self._own}/changes?since={since}"
+
     def task(self, task: dict[str, Any]) -> str:
         return f"{self._tasks}/{task['id']}"
 

@@ -31,6 +31,9 @@ from backend.app.web.prefer import COUNT, Prefer, prefers
 from backend.app.web.responses import ApiResponse
 from backend.app.web.route import StrictRoute
 
+# Where a list's pages leave out what was changed since the first of them: the changes since then (RFC 8288, 2.1.2).
+CHANGES_RELATION = "urn:tasks:relation:changes"
+
 router = APIRouter(prefix="/api/{user_id}/tasks", tags=["tasks"], route_class=StrictRoute)
 
 
@@ -38,7 +41,12 @@ router = APIRouter(prefix="/api/{user_id}/tasks", tags=["tasks"], route_class=St
     "",
     operation_id="list_tasks",
     summary="List your tasks",
-    description="Newest first, unless `sort` says otherwise. `Prefer: count=exact` also counts them.",
+    description="Newest first, unless `sort` says otherwise. `Prefer: count=exact` also counts them.\n\n"
+    "While others write, the pages show no task twice, and skip none that fits the filters all the time: in the orders "
+    "other than `created`, a task that was changed since the first page comes at the end, where it was not shown "
+    "before. A page may therefore have fewer tasks than `limit`, or none: go on while `Link` names a next one. Where "
+    "more tasks were shown than a cursor can remember, `Link` also names `/changes` since the first page, and what was "
+    "changed since then is found only there.",
     response_model=list[ListedTask],
     response_model_exclude_unset=True,
     responses={
@@ -65,6 +73,8 @@ async def list_tasks(
         headers = {"etag": etag(page.revision)} if query.follows_revision else {}
         if page.following is not None:
             headers["link"] = f'<{links.page(query, page.following)}>; rel="next"'
+        if page.changed_since is not None:
+            headers["link"] += f', <{links.changes(page.changed_since)}>; rel="{CHANGES_RELATION}"'
         if prefers(prefer, COUNT):
             headers |= {"x_total_count": str(await tasks.count(query)), "preference_applied": COUNT}
         return ApiResponse(200, orjson.dumps(page.found), **headers)

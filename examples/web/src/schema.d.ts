@@ -20,6 +20,8 @@ export interface paths {
         /**
          * List your tasks
          * @description Newest first, unless `sort` says otherwise. `Prefer: count=exact` also counts them.
+         *
+         *     While others write, the pages show no task twice, and skip none that fits the filters all the time: in the orders other than `created`, a task that was changed since the first page comes at the end, where it was not shown before. A page may therefore have fewer tasks than `limit`, or none: go on while `Link` names a next one. Where more tasks were shown than a cursor can remember, `Link` also names `/changes` since the first page, and what was changed since then is found only there.
          */
         get: operations["list_tasks"];
         put?: never;
