@@ -12,6 +12,7 @@ from backend.app.db.database import Database
 from backend.app.db.session import OwnerSession
 from backend.app.db.statement import OWNER, Statement
 from backend.app.domain.enums import Status
+from backend.app.domain.errors import InvalidField
 from backend.app.repositories.queries import TaskQueries
 from backend.app.repositories.tasks import TaskRepository
 from backend.app.schemas.queries import TaskPageQuery
@@ -79,7 +80,7 @@ async def test_a_part_that_comes_while_its_parent_is_deleted(database: Database)
         )  # fmt: skip
 
         assert deleted is None
-        assert isinstance(part, dict | problems.ValidationFailed)
+        assert isinstance(part, dict | InvalidField)
         with pytest.raises(problems.TaskNotFound):
             await TaskQueries(mine.session).get(parent["id"])
     await consistent(database, user_id)
@@ -97,7 +98,7 @@ async def test_two_tasks_do_not_become_each_others_part(database: Database) -> N
             return_exceptions=True,
         )  # fmt: skip
 
-        assert sorted(type(answer).__name__ for answer in answers) == ["ValidationFailed", "dict"]
+        assert sorted(type(answer).__name__ for answer in answers) == ["InvalidField", "dict"]
     await consistent(database, user_id)
 
 
@@ -147,9 +148,7 @@ async def test_a_storm_leaves_everything_in_order(database: Database) -> None:
     answers = await asyncio.gather(*(some_write() for _ in range(200)), return_exceptions=True)
 
     unexpected = [
-        a
-        for a in answers
-        if isinstance(a, BaseException) and not isinstance(a, problems.TaskNotFound | problems.ValidationFailed)
+        a for a in answers if isinstance(a, BaseException) and not isinstance(a, problems.TaskNotFound | InvalidField)
     ]
     assert unexpected == []
     await consistent(database, user_id)
