@@ -36,7 +36,7 @@ def joined(data: Path = DATA, *, migrate: bool = False) -> Iterator[str]:
     """The URL of a running server, which is shared with every other process that has joined it.
 
     With `migrate` the schema is brought up to date first. Two locks keep this safe whatever order processes come and
-    go in, also when they are killed: whoever uses the server holds `users` shared, and only the holder of `door`
+    go in, also when they are killed: whoever uses the server holds `users` shared, and only the holder of the start lock
     starts or stops it. Raises StartupError.
     """
     _refuse_blanks(data)
@@ -44,14 +44,14 @@ def joined(data: Path = DATA, *, migrate: bool = False) -> Iterator[str]:
     pgdata = data / "postgres"
     with (data / "users.lock").open("w") as users:
         try:
-            with _door(data):
+            with _start_lock(data):
                 fcntl.flock(users, fcntl.LOCK_SH)
                 url = _start(pgdata)
                 if migrate:
                     bring_up_to_date(url)
             yield url
         finally:
-            with _door(data):
+            with _start_lock(data):
                 if _last(users):
                     _stop(pgdata)
 
@@ -65,9 +65,9 @@ def _refuse_blanks(data: Path) -> None:
 
 
 @contextlib.contextmanager
-def _door(data: Path) -> Iterator[None]:
-    with (data / "door.lock").open("w") as door:
-        fcntl.flock(door, fcntl.LOCK_EX)
+def _start_lock(data: Path) -> Iterator[None]:
+    with (data / "start.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 

@@ -257,9 +257,9 @@ class TaskRepository:
         """Raises TaskLimitReached, or InvalidField for a parent that cannot be one."""
         if new.parent_id is None:
             return await self._create(self.session, new)
-        async with self._family() as family:
-            await family.attach_child(new.parent_id)
-            return await self._create(family.session, new)
+        async with self._locked_tree() as tree:
+            await tree.attach_child(new.parent_id)
+            return await self._create(tree.session, new)
 
     async def _create(self, session: OwnerSession, new: TaskCreate) -> Task:
         created = await session.run(
@@ -295,8 +295,8 @@ class TaskRepository:
             )
             if written is not None:
                 return written
-        async with self._family() as family:
-            return await family.update(task_id, changes, expected)
+        async with self._locked_tree() as tree:
+            return await tree.update(task_id, changes, expected)
 
     async def complete(self, task_id: int, completed: bool | None, expected: Expected = None) -> Task:
         """Set `completed`, or turn it over where it is None; raises TaskNotFound or PreconditionFailed.
@@ -307,8 +307,8 @@ class TaskRepository:
         written = await self._written(COMPLETE, expected, task_id=task_id, completed=completed)
         if written is not None:
             return written
-        async with self._family() as family:
-            return await family.complete(task_id, completed, expected)
+        async with self._locked_tree() as tree:
+            return await tree.complete(task_id, completed, expected)
 
     async def delete(self, task_id: int, expected: Expected = None) -> None:
         """Move the task to the trash, and its subtasks with it. Raises TaskNotFound or PreconditionFailed.
@@ -318,8 +318,8 @@ class TaskRepository:
         # On a cluster in steps, as a task with subtasks.
         deleted = None if self.session.in_steps else await self._written(DELETE, expected, task_id=task_id)
         if deleted is None:
-            async with self._family() as family:
-                deleted = await family.delete(task_id, expected)
+            async with self._locked_tree() as tree:
+                deleted = await tree.delete(task_id, expected)
         await trim_trash(self.session, deleted["trash_count"], max_trash=self._max_tasks)
 
     async def restore(self, task_id: int, expected: Expected = None) -> Task:
@@ -328,10 +328,10 @@ class TaskRepository:
         Comes back as a task of its own where its parent is none any more. Raises TaskNotFound where it is not in the
         trash, PreconditionFailed, or TaskLimitReached.
         """
-        async with self._family() as family:
-            return await family.restore(task_id, expected, max_tasks=self._max_tasks)
+        async with self._locked_tree() as tree:
+            return await tree.restore(task_id, expected, max_tasks=self._max_tasks)
 
-    def _family(self) -> AbstractAsyncContextManager[TaskTree]:
+    def _locked_tree(self) -> AbstractAsyncContextManager[TaskTree]:
         return TaskTree.locked(self.session, max_subtasks=self._max_subtasks)
 
     async def _written(self, write: _Write, expected: Expected, **parameters: Any) -> Task | None:

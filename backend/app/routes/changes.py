@@ -25,5 +25,5 @@ router = APIRouter(prefix="/api/{user_id}/changes", tags=["tasks"], route_class=
 )
 async def list_changes(query: Annotated[ChangesQuery, Query()], changes: Changes) -> ApiResponse:
     found = await changes.since(query.since, query.limit)
-    told = {"tasks": found.tasks, "deleted": found.deleted, "revision": found.revision, "has_more": found.has_more}
-    return ApiResponse(200, orjson.dumps(told))
+    body = {"tasks": found.tasks, "deleted": found.deleted, "revision": found.revision, "has_more": found.has_more}
+    return ApiResponse(200, orjson.dumps(body))

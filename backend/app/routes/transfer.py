@@ -79,8 +79,8 @@ async def import_tasks(
     archives: Imports,
 ) -> ApiResponse:
     count = await archives.import_tasks(body.tasks)
-    told = {"created": count.created, "changed": count.changed, "unchanged": count.unchanged}
-    return ApiResponse(200, orjson.dumps(told))
+    answer = {"created": count.created, "changed": count.changed, "unchanged": count.unchanged}
+    return ApiResponse(200, orjson.dumps(answer))
 
 
 async def _pieces(tasks: TaskQueries, file: Format, page: Page) -> AsyncIterator[bytes]:

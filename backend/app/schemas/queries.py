@@ -93,8 +93,8 @@ class TaskPageQuery(PageQuery):
     @cached_property
     def fingerprint(self) -> str:
         """The same for all pages of one list, and for no other list."""
-        told = self.model_dump_json(exclude={"limit", "cursor"}).encode()
-        return hashlib.sha256(told).hexdigest()[:12]
+        filters = self.model_dump_json(exclude={"limit", "cursor"}).encode()
+        return hashlib.sha256(filters).hexdigest()[:12]
 
 
 class ExportQuery(BaseModel):
