@@ -36,8 +36,8 @@ def joined(data: Path = DATA, *, migrate: bool = False) -> Iterator[str]:
     """The URL of a running server, which is shared with every other process that has joined it.
 
     With `migrate` the schema is brought up to date first. Two locks keep this safe whatever order processes come and
-    go in, also when they are killed: whoever uses the server holds `users` shared, and only the holder of the start lock
-    starts or stops it. Raises StartupError.
+    go in, also when they are killed: whoever uses the server holds `users` shared, and only the holder of the start
+    lock starts or stops it. Raises StartupError.
     """
     _refuse_blanks(data)
     data.mkdir(parents=True, exist_ok=True)
