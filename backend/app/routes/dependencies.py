@@ -14,6 +14,12 @@ from backend.app.web.route import owner_session
 from backend.app.web.services import services_of
 
 
+def current_user(request: Request) -> str:
+    """The caller's id, as the token has it."""
+    user_id: str = request.state.principal.user_id
+    return user_id
+
+
 def task_repository(request: Request) -> TaskRepository:
     settings = services_of(request.scope).settings
     return TaskRepository(
@@ -55,6 +61,7 @@ def _own_path(root_path: str, user_id: str) -> str:
     return f"{quote(root_path)}/api/{quote(user_id, safe='')}"
 
 
+CurrentUser = Annotated[str, Depends(current_user)]
 Tasks = Annotated[TaskRepository, Depends(task_repository)]
 Finder = Annotated[TaskQueries, Depends(task_queries)]
 CallerLinks = Annotated[Links, Depends(Links)]
