@@ -21,8 +21,17 @@ from tests.support.servers import pgbouncer
 
 pytest_plugins = ["tests.support.leak_check", "tests.support.ways"]
 
-# Tests of one folder that share what cannot be had twice at a time: a browser, Node's packages, nginx, clones.
-ONE_AT_A_TIME = ("browser", "deploy", "examples", "faults", "interop", "scripts")
+# Folders whose tests share what cannot be had twice at a time (a browser, Node's packages, nginx, clones), by the group
+# that one worker runs.
+ONE_AT_A_TIME = {
+    "browser": "web page",
+    "examples": "web page",
+    "deploy": "deploy",
+    "fair_share": "fair share",
+    "faults": "faults",
+    "interop": "interop",
+    "scripts": "scripts",
+}
 # A run through PgBouncer that sent it fewer statements went past it.
 POOLER_QUERIES_MIN = 1000
 
@@ -53,9 +62,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep together what runs one at a time, and begin with it, for it takes longest."""
     for item in items:
-        folder = item.path.parent.name
-        if folder in ONE_AT_A_TIME:
-            item.add_marker(pytest.mark.xdist_group(folder))
+        if group := ONE_AT_A_TIME.get(item.path.parent.name):
+            item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: item.path.parent.name not in ONE_AT_A_TIME)
 
 

@@ -1,9 +1,11 @@
 """A real Better Auth in Node, in every configuration, and people who have signed up there."""
 
 import contextlib
+import fcntl
 import json
 import shutil
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,11 +46,13 @@ def node() -> str:
 
 
 def install(folder: Path) -> None:
-    """`npm ci`, unless what is installed is what the lock says."""
+    """`npm ci`, unless what is installed is what the lock says; one process at a time."""
     installed, wanted = folder / "node_modules" / ".package-lock.json", folder / "package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < wanted.stat().st_mtime:
-        subprocess.run(["npm", "ci", "--silent", "--no-audit", "--no-fund"], cwd=folder, check=True)
-        installed.touch()
+    with (Path(tempfile.gettempdir()) / "tests-of-tasks-npm.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not installed.exists() or installed.stat().st_mtime < wanted.stat().st_mtime:
+            subprocess.run(["npm", "ci", "--silent", "--no-audit", "--no-fund"], cwd=folder, check=True)
+            installed.touch()
 
 
 @pytest.fixture(scope="session")

@@ -41,6 +41,10 @@ class IdempotencyLimitReached(Problem):
     """429: `Retry-After` says when the oldest key is forgotten (seconds)."""
 
     status, slug, title = 429, "idempotency-limit-reached", "Idempotency limit reached"
+    cause = (
+        "As many answers of yours are kept as MAX_IDEMPOTENCY_KEYS_PER_USER and MAX_IDEMPOTENCY_BYTES_PER_USER allow."
+    )
+    remedy = "Wait until the oldest answer is forgotten, or send the write without a key."
     detail = (
         "As many answers to your writes with an Idempotency-Key are kept as may be. Nothing was changed. Try again "
         "when `Retry-After` says, or send the write without a key."
@@ -56,6 +60,8 @@ class TooManyRequestsOfUser(Problem):
     """429: the caller's own requests have all of the caller's share of something; nobody else is refused for it."""
 
     status, slug, title = 429, "too-many-requests-of-user", "Too many requests of one user at once"
+    cause = "Your requests have all of your share: places (MAX_REQUESTS_PER_USER), connections or room for bodies."
+    remedy = "Wait for answers to your other requests, then repeat this one."
     detail = "Wait for answers to your other requests before you send more."
     retry_after = 1
 

@@ -144,7 +144,9 @@ class HeadersTooLarge(Problem):
 class HTTPError(Problem):
     """A FastAPI HTTPException that a handler or a guard raised, with the same status, sentence and headers."""
 
-    slug, title = "http-error", "The request was refused"
+    status, slug, title = 400, "http-error", "The request was refused"
+    cause = "A handler or a guard raised an HTTPException. Its status is the answer's, so it may be another than 400."
+    remedy = "`detail` is the sentence that was raised."
 
     def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)

@@ -19,6 +19,12 @@ from backend.app.web.response_cache import CachedResponses
 from backend.app.web.services import services_of
 
 
+def current_user(request: Request) -> str:
+    """The caller's id, as the token has it."""
+    user_id: str = request.state.principal.user_id
+    return user_id
+
+
 def task_repository(request: Request, session: Session) -> TaskRepository:
     return TaskRepository(session, **_limits(request))
 
@@ -78,6 +84,7 @@ def _own_path(root_path: str, user_id: str) -> str:
     return f"{quote(root_path)}/api/{quote(user_id, safe='')}"
 
 
+CurrentUser = Annotated[str, Depends(current_user)]
 Tasks = Annotated[TaskRepository, Depends(task_repository)]
 Queries = Annotated[TaskQueries, Depends(task_queries)]
 Batches = Annotated[BatchRepository, Depends(batch_repository)]

@@ -18,7 +18,13 @@ def database_of_app(request: Request) -> Database:
     return services_of(request.scope).database
 
 
-@router.get("", operation_id="health", summary="The process lives", response_model=dict[str, str])
+@router.get(
+    "",
+    operation_id="health",
+    summary="The process lives",
+    description="Answered without the database, for who decides whether to restart the process.",
+    response_model=dict[str, str],
+)
 async def health() -> ApiResponse:
     return ApiResponse(200, b'{"status":"ok"}', cache_control="no-store")
 
@@ -27,6 +33,7 @@ async def health() -> ApiResponse:
     "/ready",
     operation_id="ready",
     summary="The database is there, migrated, and confines every user to their own rows",
+    description="For who decides whether requests are sent here.",
     response_model=dict[str, str],
     responses=documented(problems.DatabaseUnavailable),
 )

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Query
 
-from backend.app.routes.dependencies import Cached, CallerLinks, Queries, Tasks
+from backend.app.routes.dependencies import Cached, CallerLinks, CurrentUser, Queries, Tasks
 from backend.app.schemas.queries import TaskPageQuery
 from backend.app.schemas.task import CompletedTask, Completion, ListedTask, Task, TaskCreate, TaskPatch, TaskReplace
 from backend.app.web import pagination
@@ -89,6 +89,7 @@ async def list_tasks(
     "",
     operation_id="create_task",
     summary="Create a task",
+    description="It gets the next id of the caller, and `Location` names it.",
     status_code=201,
     response_model=Task,
     responses={201: {"headers": _LOCATION | _ETAG}, **BODY, **CAPPED},
@@ -102,6 +103,7 @@ async def create_task(body: TaskCreate, tasks: Tasks, links: CallerLinks) -> Api
     "/{task_id}",
     operation_id="get_task",
     summary="Get a task",
+    description="A task in the trash is not found here; the list with `status=deleted` has it.",
     response_model=Task,
     responses={
         200: {"headers": _ETAG},
@@ -123,20 +125,29 @@ async def get_task(
     "/{task_id}",
     operation_id="replace_task",
     summary="Replace a task",
-    description="What is left out is cleared, except `completed`, which stays.",
+    description="What is left out is cleared, except `completed`, which stays. A task can be sent as it was answered: "
+    "what only the server sets is ignored, and `id` and `user_id` must be those of the path.",
     response_model=Task,
     responses={200: {"headers": _ETAG}, **BODY, **CONDITIONAL, **INVALID},
 )
 async def replace_task(
-    task_id: TaskId, body: TaskReplace, tasks: Tasks, if_match: IfMatch = None, if_none_match: IfNoneMatchOfWrite = None
+    *,
+    task_id: TaskId,
+    body: TaskReplace,
+    tasks: Tasks,
+    user_id: CurrentUser,
+    if_match: IfMatch = None,
+    if_none_match: IfNoneMatchOfWrite = None,
 ) -> ApiResponse:
-    return one(await tasks.update(task_id, body.changes(), precondition(if_match, if_none_match), whole=True))
+    changes = body.changes(task_id, user_id)
+    return one(await tasks.update(task_id, changes, precondition(if_match, if_none_match), whole=True))
 
 
 @router.patch(
     "/{task_id}",
     operation_id="update_task",
     summary="Change some of a task",
+    description="A JSON merge patch (RFC 7396): what is left out stays, and null clears.",
     response_model=Task,
     responses={200: {"headers": _ETAG}, **BODY, **CONDITIONAL, **INVALID},
 )

@@ -2,11 +2,12 @@
 
 import unicodedata
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Self, TypedDict, cast
+from typing import Annotated, Any, ClassVar, Final, Self, TypedDict, cast
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -14,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from backend.app import problems
 from backend.app.domain import due_dates, recurrence
 from backend.app.domain.enums import Priority, RecurrenceFrom
 from backend.app.domain.keys import tag_key
@@ -127,6 +129,23 @@ ParentId = Annotated[
 ]
 
 
+def _moment(text: Any) -> datetime:
+    """With whatever offset a client's library writes: the moment is what counts."""
+    if not isinstance(text, str):
+        raise ValueError("must be a text such as 2026-01-01T00:00:00.000000Z")  # noqa: TRY004 - pydantic's
+    return due_dates.moment(text)
+
+
+# What is answered comes back in bodies, too: a moment, and the null of a task that does not repeat.
+Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
+AnsweredRecurrenceFrom = Annotated[
+    RecurrenceFrom,
+    Field(strict=False, description="What the next due date is counted from; null is `due_date`."),
+    BeforeValidator(lambda start: RecurrenceFrom.DUE_DATE if start is None else start),
+    WithJsonSchema({"enum": [*RecurrenceFrom, None]}),
+]
+
+
 class Body(BaseModel):
     """JSON as it is: a string is not a number, and a member that is not known is a mistake."""
 
@@ -187,15 +206,36 @@ def _without_default(schema: dict[str, Any]) -> None:
     del schema["default"]
 
 
+_SET_BY_SERVER: Final = {"id", "user_id", "revision", "completed_at", "created_at", "updated_at"}
+_IGNORED: Final = Field(description="Ignored: taken as a task is answered.")
+
+
 class TaskReplace(Planned):
-    """All of a task that can be written. What is left out is cleared; an omitted `completed` stays as it is."""
+    """All of a task that can be written. What is left out is cleared; an omitted `completed` stays as it is.
+
+    A task as it was answered can be sent back: what only the server sets is ignored.
+    """
 
     completed: Completed = _absent()
+    recurrence_from: AnsweredRecurrenceFrom = RecurrenceFrom.DUE_DATE
+    id: Annotated[int, Field(ge=1, le=ID_MAX, description="Must be the path's.", examples=[1])] = _absent()
+    user_id: Annotated[str, Field(description="Must be the path's.", examples=["u1"])] = _absent()
+    revision: Annotated[int | None, _IGNORED] = None
+    completed_at: Annotated[Moment | None, _IGNORED] = None
+    created_at: Annotated[Moment | None, _IGNORED] = None
+    updated_at: Annotated[Moment | None, _IGNORED] = None
 
-    def changes(self) -> Changes:
-        return cast(
-            "Changes", self.model_dump(exclude=set() if "completed" in self.model_fields_set else {"completed"})
-        )
+    def changes(self, task_id: int, user_id: str) -> Changes:
+        """What it changes of this task of this user. Raises ValidationFailed where it was sent for another one."""
+        errors = [
+            {"pointer": f"#/{name}", "detail": "must be the one in the path, or be left out"}
+            for name, value in (("id", task_id), ("user_id", user_id))
+            if name in self.model_fields_set and getattr(self, name) != value
+        ]
+        if errors:
+            raise problems.ValidationFailed(errors)
+        unwritten = _SET_BY_SERVER if "completed" in self.model_fields_set else {*_SET_BY_SERVER, "completed"}
+        return cast("Changes", self.model_dump(exclude=unwritten))
 
 
 class TaskPatch(Body):

@@ -1,29 +1,17 @@
 """What an export holds and an import takes: tasks with their ids and times."""
 
-from datetime import datetime
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BaseModel, Field, model_validator
 
-from backend.app.domain import due_dates
 from backend.app.domain.enums import RecurrenceFrom
-from backend.app.schemas.task import Body, Completed, Planned
+from backend.app.schemas.task import AnsweredRecurrenceFrom, Body, Completed, Moment, Planned
 
 FORMAT = "tasks-backend"
 VERSION = 1
 # What a JavaScript number holds exactly.
 ID_MAX = 2**53 - 1
 ARCHIVE_MAX = 100_000
-
-
-def _moment(text: Any) -> datetime:
-    """With whatever offset a client's library writes: the moment is what counts."""
-    if not isinstance(text, str):
-        raise ValueError("must be a text such as 2026-01-01T00:00:00.000000Z")  # noqa: TRY004 - pydantic's
-    return due_dates.moment(text)
-
-
-Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 
 
 class ArchivedTask(Planned):
@@ -37,14 +25,9 @@ class ArchivedTask(Planned):
     completed_at: Moment | None = None
     created_at: Moment
     updated_at: Moment
-    recurrence_from: Annotated[
-        RecurrenceFrom,
-        Field(strict=False),
-        BeforeValidator(lambda start: RecurrenceFrom.DUE_DATE if start is None else start),
-        WithJsonSchema({"enum": [*RecurrenceFrom, None]}),
-    ] = RecurrenceFrom.DUE_DATE
+    recurrence_from: AnsweredRecurrenceFrom = RecurrenceFrom.DUE_DATE
     user_id: str | None = None
-    revision: int | None = None
+    revision: Annotated[int, Field(ge=0, le=ID_MAX)] | None = None
 
     @model_validator(mode="after")
     def _times(self) -> Self:

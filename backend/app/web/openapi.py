@@ -1,12 +1,30 @@
 """The OpenAPI 3.1 document: what FastAPI knows of the routes, and what the middleware around them adds to every one."""
 
-from typing import Any
+from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 
 from backend.app import problems
+from backend.app.web.body import MediaTypes
 from backend.app.web.idempotency import UNSAFE_METHODS
+from backend.app.web.openapi_responses import SHARED_HEADERS, add_headers
+
+LICENSE: Final = {"name": "MIT", "identifier": "MIT"}
+# Wherever the document itself is served; behind a prefix FastAPI puts the prefix before it.
+SERVERS: Final = [{"url": "/", "description": "The server that this document comes from"}]
+DESCRIPTION: Final = (
+    "Every path of a user lies below `/api/{user_id}`, and only the user whose token it is gets anything there. "
+    "Errors are problem documents (RFC 9457)."
+)
+TAGS: Final = [
+    {"name": "tasks", "description": "The caller's tasks: one by one, in lists, in batches, and what has changed."},
+    {"name": "account", "description": "All of the caller's tasks at once: as a file, from a file, and erased."},
+    {"name": "health", "description": "For whoever runs the service. Needs no token."},
+]
+# A reader ignores header parameters of these names: media types and security say the same (OpenAPI 3.1, 4.8.12.2).
+IGNORED_HEADERS: Final = frozenset({"accept", "content-type", "authorization"})
 
 # What a request can meet on its way to any route, and on its way to a route that is not public.
 ANYWHERE = problems.documented(
@@ -72,7 +90,10 @@ def describe(app: FastAPI, public_paths: frozenset[str]) -> dict[str, Any]:
         title=app.title,
         version=app.version,
         summary=app.summary,
-        description=app.description,
+        description=DESCRIPTION,
+        license_info=LICENSE,
+        servers=SERVERS,
+        tags=TAGS,
         routes=app.routes,
     )
     schemas = document["components"]["schemas"]
@@ -83,6 +104,8 @@ def describe(app: FastAPI, public_paths: frozenset[str]) -> dict[str, Any]:
         schemas.pop(unused, None)
     schemas["Problem"] = problems.SCHEMA
     document["components"]["securitySchemes"] = {"bearer": BEARER}
+    document["components"]["headers"] = SHARED_HEADERS
+    _add_media_types(document["paths"], app)
     for path, item in document["paths"].items():
         public = path in public_paths
         for method in METHODS:
@@ -91,6 +114,7 @@ def describe(app: FastAPI, public_paths: frozenset[str]) -> dict[str, Any]:
                 if method.upper() in UNSAFE_METHODS:
                     item[method].setdefault("parameters", []).append(IDEMPOTENCY_KEY)
                     _add(item[method]["responses"], KEYED)
+                add_headers(item[method]["responses"], is_public=public, is_keyed=method.upper() in UNSAFE_METHODS)
         if not public:
             item["parameters"] = [USER_ID]
     return document
@@ -98,11 +122,38 @@ def describe(app: FastAPI, public_paths: frozenset[str]) -> dict[str, Any]:
 
 def _describe_operation(operation: dict[str, Any], public: bool) -> None:
     operation["security"] = [] if public else [{"bearer": []}]
+    _drop_ignored_headers(operation)
     _drop_null(operation.get("requestBody", {}))
     responses = operation["responses"]
     _drop_fastapis(responses)
     for added in (ANYWHERE,) if public else (ANYWHERE, BEHIND_TOKEN):
         _add(responses, added)
+
+
+def _add_media_types(paths: dict[str, Any], app: FastAPI) -> None:
+    """Each media type that a body may have. FastAPI knows of one."""
+    for route in (route for route in app.routes if isinstance(route, APIRoute)):
+        for method in route.methods or ():
+            content = paths[route.path_format].get(method.lower(), {}).get("requestBody", {}).get("content", {})
+            for media_type in _accepted(route):
+                content.setdefault(media_type, next(iter(content.values())))
+
+
+def _accepted(route: APIRoute) -> tuple[str, ...]:
+    for annotation in get_type_hints(route.endpoint, include_extras=True).values():
+        if get_origin(annotation) is Annotated:
+            for mark in get_args(annotation):
+                if isinstance(mark, MediaTypes):
+                    return tuple(mark.accepted)
+    return ()
+
+
+def _drop_ignored_headers(operation: dict[str, Any]) -> None:
+    operation["parameters"] = [
+        parameter
+        for parameter in operation.get("parameters", [])
+        if parameter["in"] != "header" or parameter["name"].lower() not in IGNORED_HEADERS
+    ]
 
 
 def _add(responses: dict[str, Any], added: dict[int | str, dict[str, Any]]) -> None:

@@ -1,5 +1,7 @@
 """Responses and their headers as several routes describe them in the OpenAPI document."""
 
+from typing import Any, Final
+
 from backend.app import problems
 from backend.app.problems import documented
 
@@ -30,3 +32,51 @@ RESTORED = documented(
 )
 BODY = documented(problems.MalformedJSON, problems.BodyTooLarge, problems.UnsupportedMediaType)
 CAPPED = documented(problems.ValidationFailed, problems.TaskLimitReached)
+
+# Headers that the middleware sends, whatever the route.
+SHARED_HEADERS: Final[dict[str, Any]] = {
+    "X-Request-ID": {
+        "description": "Names the request in the server's log; the one that was sent, where it was well-formed.",
+        "schema": {"type": "string"},
+    },
+    "RateLimit": {
+        "description": "How many more requests are allowed, and for how many seconds (a draft of the IETF).",
+        "schema": {"type": "string"},
+    },
+    "RateLimit-Policy": {
+        "description": "How many requests are allowed in how many seconds (a draft of the IETF).",
+        "schema": {"type": "string"},
+    },
+    "Idempotency-Replayed": {
+        "description": "`true` where this is the stored answer of the first write with the same `Idempotency-Key`.",
+        "schema": {"type": "string", "enum": ["true"]},
+    },
+    "Retry-After": {
+        "description": "In how many seconds the same request may succeed (RFC 9110, section 10.2.3).",
+        "schema": {"type": "integer"},
+    },
+    "WWW-Authenticate": {
+        "description": "What kind of token is asked for, and what is wrong with the one that was sent (RFC 6750).",
+        "schema": {"type": "string"},
+    },
+}
+# By status: what HTTP asks for beside a problem.
+_OF_PROBLEMS: Final = {
+    "401": ("WWW-Authenticate",),
+    "409": ("Retry-After",),
+    "429": ("Retry-After",),
+    "503": ("Retry-After",),
+}
+_FIRST_ERROR: Final = 400
+
+
+def add_headers(responses: dict[str, Any], *, is_public: bool, is_keyed: bool) -> None:
+    """Name the middleware's headers in each response of an operation."""
+    for status, response in responses.items():
+        names = ["X-Request-ID", *_OF_PROBLEMS.get(status, ())]
+        if not is_public and (int(status) < _FIRST_ERROR or status == "429"):
+            names += ["RateLimit", "RateLimit-Policy"]
+        if is_keyed and int(status) < _FIRST_ERROR:
+            names.append("Idempotency-Replayed")
+        headers = response.setdefault("headers", {})
+        headers |= {name: {"$ref": f"#/components/headers/{name}"} for name in names}
