@@ -6,6 +6,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from backend.app import problems
+from backend.app.auth.principal import Principal
 from backend.app.middleware.limits import UserPlaces
 from backend.app.web.deadlines import DEADLINES, Deadlines
 
@@ -25,7 +26,7 @@ class Place:
 
     async def request(self, user_id: str | None, *, pauses: bool = False) -> None:
         task = self.deadlines.start()
-        state = {} if user_id is None else {"user_id": user_id}
+        state = {} if user_id is None else {"principal": Principal(user_id)}
         scope = {"type": "http", "state": state, DEADLINES: self.deadlines, "pauses": pauses}
         try:
             await self.middleware(scope, _receive, _send)

@@ -77,9 +77,9 @@ class UserPlaces:
         self.most = most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        user_id = scope.get("state", {}).get("user_id")
-        if scope["type"] == "http" and user_id is not None:
+        principal = scope.get("state", {}).get("principal")
+        if scope["type"] == "http" and principal is not None:
             deadlines: Deadlines = scope[DEADLINES]
-            if not deadlines.enter(user_id, self.most):
+            if not deadlines.enter(principal.user_id, self.most):
                 raise problems.TooManyRequestsOfUser
         await self.app(scope, receive, send)

@@ -145,8 +145,10 @@ class HTTPError(Problem):
     """A FastAPI HTTPException that a handler or a guard raised, with the same status, sentence and headers."""
 
     status, slug, title = 400, "http-error", "The request was refused"
-    cause = "A handler or a guard raised an HTTPException. Its status is the answer's, so it may be another than 400."
-    remedy = "`detail` is the sentence that was raised."
+    cause = (
+        "A handler or a guard has raised an HTTPException. Its status is the answer's, so it may be another than 400."
+    )
+    remedy = "Read `detail`, which is the sentence that was raised."
 
     def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
