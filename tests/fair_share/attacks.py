@@ -17,6 +17,8 @@ from typing import Final
 from tests.fair_share.documented import Request
 from tests.fair_share.harness import Attack, Attacker
 
+# When an import of 20,000 tasks has been read, and has its list.
+IMPORT_BEGINS_SECONDS: Final = 0.5
 JSON: Final = ("Content-Type", "application/json")
 
 
@@ -24,15 +26,30 @@ def task(title: str = "x") -> bytes:
     return json.dumps({"title": title}).encode()
 
 
+def archive(tasks: int) -> bytes:
+    """What an import takes, with so many tasks."""
+    moment = "2026-01-01T00:00:00Z"
+    members = [
+        {"id": number, "title": "x" * 150, "tags": ["a", f"t{number}"], "created_at": moment, "updated_at": moment}
+        for number in range(1, tasks + 1)
+    ]
+    return json.dumps({"format": "tasks-backend", "version": 1, "tasks": members}).encode()
+
+
 async def keyed_writes(attacker: Attacker) -> None:
-    """More than MAX_REQUESTS, each with a key of its own: they wait for each other."""
+    """More than MAX_REQUESTS, each with a key of its own, while an import has the list."""
+    importing = asyncio.create_task(
+        attacker.send_plainly(Request("POST", f"/api/{attacker.user_id}/import", archive(20_000), (JSON,)))
+    )
+    await asyncio.sleep(IMPORT_BEGINS_SECONDS)
     numbers = itertools.count()
     path = f"/api/{attacker.user_id}/tasks"
     await asyncio.gather(
         *(
             attacker.send_plainly(Request("POST", path, task(), (JSON, ("Idempotency-Key", f"k{next(numbers)}"))))
             for _ in range(1_100)
-        )
+        ),
+        importing,
     )
 
 
@@ -42,7 +59,8 @@ async def plain_writes(attacker: Attacker) -> None:
 
 
 async def reads(attacker: Attacker) -> None:
-    """Lists, more at a time than there are connections."""
+    """The tags of 20,000 tasks, more at a time than there are connections."""
+    await attacker.send(Request("POST", f"/api/{attacker.user_id}/import", archive(20_000), (JSON,)))
     await attacker.flood(Request("GET", f"/api/{attacker.user_id}/tags"), at_once=200)
 
 
@@ -147,7 +165,7 @@ async def unread_answers(attacker: Attacker) -> None:
 
 
 ATTACKS: Final[dict[str, Attack]] = {
-    "1,100 writes with keys": keyed_writes,
+    "1,100 writes with keys beside an import": keyed_writes,
     "200 writes at a time": plain_writes,
     "200 reads at a time": reads,
     "tags that are 32,000 numbers": numbers_as_tags,

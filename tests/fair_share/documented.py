@@ -60,7 +60,7 @@ def value_at_limit(document: dict[str, Any], schema: dict[str, Any], depth: int 
             return values[0] if isinstance(values[0], dict) else max(values, key=lambda value: len(json.dumps(value)))
     if "const" in schema or schema.get("enum"):
         return schema["const"] if "const" in schema else schema.get("default", schema["enum"][-1])
-    if "maxLength" not in schema and schema.get("examples") and schema.get("type") != "array":
+    if "maxLength" not in schema and schema.get("examples") and schema.get("type") not in ("array", "boolean"):
         return schema["examples"][0]
     match schema.get("type"):
         case "array":

@@ -54,7 +54,7 @@ def table() -> Iterator[list[str]]:
     if TABLE is not None:
         with contextlib.suppress(FileNotFoundError):
             kept = Path(TABLE).read_text().partition("Measured on ")[0]
-            told = f"Measured on {datetime.datetime.now(datetime.UTC):%Y-%m-%d} with version {VERSION}.\n\n"
+            told = f"Measured on {datetime.datetime.now(datetime.UTC):%Y-%m-%d} with version {VERSION}, each attack for {SECONDS:g} s.\n\n"
             Path(TABLE).write_text(kept + told + HEAD + "".join(rows))
 
 
@@ -92,4 +92,5 @@ async def test_an_operation_at_its_limits_is_not_noticed_by_others(
     result = await beside_probe(served, attack, seconds=SECONDS)
 
     check(f"`{operation}` at its limits", result, table)
-    assert {"200", "201", "204"} & set(result.answers), result  # what is refused at once costs nothing
+    # What is refused at once costs nothing; what takes longer than the attack has no answer.
+    assert {"200", "201", "204"} & set(result.answers) or not result.answers, result
