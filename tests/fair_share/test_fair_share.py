@@ -54,7 +54,8 @@ def table() -> Iterator[list[str]]:
     if TABLE is not None:
         with contextlib.suppress(FileNotFoundError):
             kept = Path(TABLE).read_text().partition("Measured on ")[0]
-            told = f"Measured on {datetime.datetime.now(datetime.UTC):%Y-%m-%d} with version {VERSION}, each attack for {SECONDS:g} s.\n\n"
+            today = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
+            told = f"Measured on {today} with version {VERSION}, each attack for {SECONDS:g} s.\n\n"
             Path(TABLE).write_text(kept + told + HEAD + "".join(rows))
 
 
