@@ -46,17 +46,17 @@ async def settled() -> None:
 
 
 async def test_a_user_has_room_for_one_largest_body() -> None:
-    """The second waits until the first is answered; another user's does not."""
+    """The second is refused at once until the first is answered; another user's is not."""
     here = room()
-    first, second, other = Request(here, "a"), Request(here, "a"), Request(here, "b")
+    first, other = Request(here, "a"), Request(here, "b")
     await settled()
-    assert [one.has_room.is_set() for one in (first, second, other)] == [True, False, True]
+    assert [one.has_room.is_set() for one in (first, other)] == [True, True]
+
+    with pytest.raises(problems.TooManyRequestsOfUser):
+        await Request(here, "a").task
 
     await first.end()
-    await settled()
-
-    assert second.has_room.is_set()
-    for one in (second, other):
+    for one in (Request(here, "a"), other):
         await one.end()
     assert here.held_bytes == 0
 

@@ -1,7 +1,7 @@
 """Room for large bodies: how many bytes of them a process holds at once, how many it works on, and whose they are.
 
-A request waits for room before its body is read. Who has their own share already is refused with 429, everybody else
-with 503 where none becomes free in time.
+A request waits for room before its body is read, and is refused with 503 where none becomes free in time. Who holds
+their own share already is refused with 429.
 """
 
 import asyncio
@@ -53,6 +53,8 @@ class BodyRoom:
         def fits_own_share() -> bool:
             return self._bytes[user_id] + size <= self._max_bytes_per_user
 
+        if not fits_own_share():  # at once: a client that is kept waiting goes on sending
+            raise problems.TooManyRequestsOfUser
         await self._until(lambda: fits_own_share() and self.held_bytes + size <= self._max_bytes, fits_own_share)
         self._bytes[user_id] += size
 
