@@ -248,6 +248,7 @@ class Settings(DatabaseSettings):
 
     rate_limit_per_user: Annotated[str, AfterValidator(_rate)] = "1200/minute"
     rate_limit_per_address: Annotated[str, AfterValidator(_rate)] = "300/minute"
+    rate_limit_max_names: int = Field(default=50_000, ge=1)
     rate_limit_storage: Annotated[SecretStr, AfterValidator(_redis_url)] | None = None
 
     events_interval: float = Field(default=1.0, gt=0)

@@ -56,13 +56,14 @@ def components(settings: Settings, *, version: str, untraced: frozenset[str]) ->
     signatures = Signatures(settings.secrets, published=settings.jwks_url is not None)
     verifier = _verifier(settings, signatures)
     storage = None if settings.rate_limit_storage is None else settings.rate_limit_storage.get_secret_value()
+    names = settings.rate_limit_max_names
     return Components(
         observer=_observer(settings, version, untraced),
         verifier=verifier,
         remote_keys=_remote_keys(settings, signatures, verifier),
         session_cookies=_session_cookies(settings) if settings.auth_cookie else None,
-        user_rate_limit=RateLimit(settings.rate_limit_per_user, storage),
-        address_rate_limit=RateLimit(settings.rate_limit_per_address, storage),
+        user_rate_limit=RateLimit(settings.rate_limit_per_user, storage, max_names=names),
+        address_rate_limit=RateLimit(settings.rate_limit_per_address, storage, max_names=names),
     )
 
 

@@ -7,8 +7,11 @@ attacked besides, without being listed here (documented.py).
 """
 
 import asyncio
+import base64
+import contextlib
 import itertools
 import json
+import zoneinfo
 from typing import Final
 
 from tests.fair_share.documented import Request
@@ -27,7 +30,7 @@ async def keyed_writes(attacker: Attacker) -> None:
     path = f"/api/{attacker.user_id}/tasks"
     await asyncio.gather(
         *(
-            attacker.send(Request("POST", path, task(), (JSON, ("Idempotency-Key", f"k{next(numbers)}"))))
+            attacker.send_plainly(Request("POST", path, task(), (JSON, ("Idempotency-Key", f"k{next(numbers)}"))))
             for _ in range(1_100)
         )
     )
@@ -43,8 +46,118 @@ async def reads(attacker: Attacker) -> None:
     await attacker.flood(Request("GET", f"/api/{attacker.user_id}/tags"), at_once=200)
 
 
+async def numbers_as_tags(attacker: Attacker) -> None:
+    """A list of 32,000 members, none of which is a text."""
+    body = b'{"title":"x","tags":[' + b"1," * 32_000 + b"1]}"
+    await attacker.flood(Request("POST", f"/api/{attacker.user_id}/tasks", body, (JSON,)), at_once=20)
+
+
+async def impossible_rules(attacker: Attacker) -> None:
+    """Rules of which no day ever comes, a hundred in each batch."""
+    rule = "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30;BYSETPOS=" + ",".join(str(number) for number in range(1, 32))
+    task = {"title": "x", "due_date": "2027-01-01", "recurrence": rule}
+    body = json.dumps({"operations": [{"op": "create", "task": task}] * 100}).encode()
+    await attacker.flood(Request("POST", f"/api/{attacker.user_id}/batch", body, (JSON,)), at_once=20)
+
+
+async def calendar_of_many_zones(attacker: Attacker) -> None:
+    """500 tasks that repeat, each in a zone of its own, exported as a calendar."""
+    zones = sorted(zone for zone in zoneinfo.available_timezones() if "/" in zone)[:500]
+    for start in range(0, len(zones), 100):
+        operations = [
+            {
+                "op": "create",
+                "task": {"title": "x", "due_date": "2027-01-01", "time_zone": zone, "recurrence": "FREQ=DAILY"},
+            }
+            for zone in zones[start : start + 100]
+        ]
+        body = json.dumps({"operations": operations}).encode()
+        await attacker.send(Request("POST", f"/api/{attacker.user_id}/batch", body, (JSON,)))
+    export = Request("GET", f"/api/{attacker.user_id}/export", headers=(("Accept", "text/calendar"),))
+    await attacker.flood(export, at_once=10)
+
+
+async def trash(attacker: Attacker) -> None:
+    """Tasks that are made and deleted in the same batch."""
+    operations = [
+        operation
+        for number in range(50)
+        for operation in (
+            {"op": "create", "ref": f"r{number}", "task": {"title": "x" * 200, "description": "d" * 1_000}},
+            {"op": "delete", "ref": f"r{number}"},
+        )
+    ]
+    body = json.dumps({"operations": operations}).encode()
+    await attacker.flood(Request("POST", f"/api/{attacker.user_id}/batch", body, (JSON,)), at_once=20)
+
+
+async def kept_answers(attacker: Attacker) -> None:
+    """Batches whose answers are kept, each under a key of its own."""
+    body = json.dumps({"operations": [{"op": "create", "task": {"title": "x" * 200}}] * 100}).encode()
+    path = f"/api/{attacker.user_id}/batch"
+    for number in range(40):
+        await attacker.send(Request("POST", path, body, (JSON, ("Idempotency-Key", f"k{number}"))))
+
+
+async def streams(attacker: Attacker) -> None:
+    """More than a user may have."""
+    await attacker.flood(Request("GET", f"/api/{attacker.user_id}/events"), at_once=200)
+
+
+async def forged_cursors(attacker: Attacker) -> None:
+    """Places that no page ever named."""
+    forged = base64.urlsafe_b64encode(b'["2026-02-30T00:00:00Z",40000]').rstrip(b"=").decode()
+    await attacker.flood(Request("GET", f"/api/{attacker.user_id}/tasks?cursor={forged}"), at_once=60)
+
+
+async def made_up_kids(attacker: Attacker) -> None:
+    """Tokens of keys that nobody has, from somebody who has none."""
+    header = base64.urlsafe_b64encode(b'{"alg":"EdDSA","typ":"JWT","kid":"made-up"}').rstrip(b"=").decode()
+    refused = Request("GET", "/api/somebody/tasks", headers=(("Authorization", f"Bearer {header}.e30.AAAA"),))
+    await attacker.flood(refused, at_once=60)
+
+
+async def pipelined(attacker: Attacker) -> None:
+    """Requests without an end on one connection, whose answers are read by nobody."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", attacker.port)
+    with contextlib.suppress(TimeoutError, OSError):
+        async with asyncio.timeout(attacker.seconds):
+            while True:
+                writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * 1_000)
+                await writer.drain()
+    writer.transport.abort()
+    attacker.answers["read" if reader.at_eof() else "unread"] += 1
+
+
+async def unread_answers(attacker: Attacker) -> None:
+    """60 connections that ask for a long answer and never read it."""
+    long = {"title": "x" * 200, "description": "d" * 1_000}
+    tasks = json.dumps({"operations": [{"op": "create", "task": long}] * 100})
+    for _ in range(5):
+        await attacker.send(Request("POST", f"/api/{attacker.user_id}/batch", tasks.encode(), (JSON,)))
+    line = f"GET /api/{attacker.user_id}/tasks?limit=500 HTTP/1.1"
+    asked = f"{line}\r\nHost: x\r\nAuthorization: {attacker.bearer}\r\n\r\n"
+    opened = [await asyncio.open_connection("127.0.0.1", attacker.port, limit=1) for _ in range(60)]
+    for _, writer in opened:
+        writer.write(asked.encode() * 8)
+    await asyncio.sleep(attacker.seconds)
+    for _, writer in opened:
+        writer.transport.abort()
+    attacker.answers["unread"] += len(opened)
+
+
 ATTACKS: Final[dict[str, Attack]] = {
     "1,100 writes with keys": keyed_writes,
     "200 writes at a time": plain_writes,
     "200 reads at a time": reads,
+    "tags that are 32,000 numbers": numbers_as_tags,
+    "batches of 100 impossible rules": impossible_rules,
+    "calendars of 500 zones": calendar_of_many_zones,
+    "batches that fill the trash": trash,
+    "batches whose answers are kept": kept_answers,
+    "200 event streams": streams,
+    "forged cursors": forged_cursors,
+    "tokens of made-up keys": made_up_kids,
+    "pipelined requests": pipelined,
+    "60 connections that read nothing": unread_answers,
 }

@@ -5,10 +5,17 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlencode
 
 METHODS: Final = frozenset({"get", "put", "post", "patch", "delete"})
+# What JSON numbers are exact to; the document has larger ones as floats.
+INTEGER_MAX: Final = 2**53 - 1
 # Where the document sets no bound.
 STRING_LENGTH: Final = 200
 # The longest list, by how deep it stands: what is sent must be made and encoded here first.
 LIST_LENGTHS: Final = (1_000, 1_000, 20, 20, 1)
+# What names another thing, which is not there: a request with it would be refused before it costs anything.
+REFERENCES: Final = frozenset({"cursor", "parent_id", "parent_ref", "if_match", "user_id"})
+# What must be another one in each member of a list.
+COUNTED: Final = frozenset({"id", "ref"})
+FORMATS: Final = {"date": "2027-12-24", "date-time": "2027-12-24T10:00:00+01:00"}
 
 
 class Request(NamedTuple):
@@ -34,7 +41,7 @@ def _heaviest(document: dict[str, Any], user_id: str, path: str, method: str, op
     query: dict[str, Any] = {}
     for parameter in (_resolved(document, told) for told in operation.get("parameters", ())):
         value = value_at_limit(document, parameter.get("schema", {}))
-        if parameter["in"] == "query" and parameter["name"] != "cursor":
+        if parameter["in"] == "query" and parameter["name"] not in REFERENCES:
             query[parameter["name"]] = value
     own = path.replace("{user_id}", quote(user_id, safe="")).replace("{task_id}", "1")
     content = operation.get("requestBody", {}).get("content", {}).get("application/json")
@@ -44,28 +51,46 @@ def _heaviest(document: dict[str, Any], user_id: str, path: str, method: str, op
 
 
 def value_at_limit(document: dict[str, Any], schema: dict[str, Any], depth: int = 0) -> Any:  # noqa: PLR0911 - a kind of schema each
-    """The largest value of a schema; where there are several kinds, of the last one, which is seldom null."""
+    """The largest value of a schema that is accepted; of several kinds of objects the first, of others the longest."""
     schema = _resolved(document, schema)
     for several in ("anyOf", "oneOf"):
         if several in schema:
             kinds = [kind for kind in schema[several] if kind.get("type") != "null"]
-            return value_at_limit(document, kinds[-1], depth)
+            values = [value_at_limit(document, kind, depth) for kind in kinds]
+            return values[0] if isinstance(values[0], dict) else max(values, key=lambda value: len(json.dumps(value)))
     if "const" in schema or schema.get("enum"):
-        return schema["const"] if "const" in schema else schema["enum"][-1]
+        return schema["const"] if "const" in schema else schema.get("default", schema["enum"][-1])
+    if "maxLength" not in schema and schema.get("examples") and schema.get("type") != "array":
+        return schema["examples"][0]
     match schema.get("type"):
         case "array":
             most = LIST_LENGTHS[min(depth, len(LIST_LENGTHS) - 1)]
             length = min(schema.get("maxItems", most), most)
-            return [value_at_limit(document, schema.get("items", {}), depth + 1) for _ in range(length)]
+            members = _resolved(document, schema.get("items", {}))
+            if "enum" in members:
+                return members["enum"][:length]
+            member = value_at_limit(document, members, depth + 1)
+            return [_different(member, number) for number in range(1, length + 1)]
         case "object":
-            members = schema.get("properties", {})
-            return {name: value_at_limit(document, member, depth + 1) for name, member in members.items()}
+            own = schema.get("properties", {})
+            taken = {name: member for name, member in own.items() if name not in REFERENCES}
+            return {name: value_at_limit(document, member, depth + 1) for name, member in taken.items()}
         case "integer" | "number":
-            return schema.get("maximum", 1)
+            return min(int(schema.get("maximum", 1)), INTEGER_MAX)
         case "boolean":
             return True
         case _:
-            return "x" * schema.get("maxLength", STRING_LENGTH)
+            return FORMATS.get(schema.get("format", ""), "x" * schema.get("maxLength", STRING_LENGTH))
+
+
+def _different(member: Any, number: int) -> Any:
+    """The member of a list with this number: no two may have the same text, id or name."""
+    if isinstance(member, str):
+        return member[: -len(str(number))] + str(number)
+    if not isinstance(member, dict):
+        return member
+    counted = {name: number if name == "id" else f"{name}{number}" for name in COUNTED & set(member)}
+    return {**member, **counted}
 
 
 def _resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
@@ -74,4 +99,4 @@ def _resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any
     found: Any = document
     for name in schema["$ref"].removeprefix("#/").split("/"):
         found = found[name]
-    return dict(found)
+    return {**found, **{name: value for name, value in schema.items() if name != "$ref"}}

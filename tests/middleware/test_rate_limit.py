@@ -68,12 +68,23 @@ async def test_strangers_are_counted_by_address(database_url: str) -> None:
     assert health == [200] * 5
 
 
+async def test_so_many_users_are_remembered_as_the_setting_says(database_url: str) -> None:
+    """With a place for one, the second user takes the first one's."""
+    settings = settings_for(database_url, rate_limit_per_user="3/minute", rate_limit_max_names=1)
+    async with running(create_app(settings)) as app, client_for(app) as client, client_for(app) as other:
+        asked = [await each.get(f"/api/{each.user_id}/tasks") for each in (client, client, other, client)]
+
+    assert [answer.headers["ratelimit"].partition(";t=")[0] for answer in asked] == [
+        f'"user";r={left}' for left in (2, 1, 2, 2)
+    ]
+
+
 @pytest.mark.parametrize(
     ("client", "name"), [(("192.0.2.1", 5), "address:192.0.2.1"), (None, "address:"), (("", 0), "address:")]
 )
 async def test_whoever_has_no_address_is_counted_too(client: Any, name: str) -> None:
     """A server on a unix socket may know none."""
-    limit = RateLimit("1/minute", None)
+    limit = RateLimit("1/minute", None, max_names=100)
 
     async def refuses(scope: Any, receive: Any, send: Any) -> None:
         raise problems.AuthenticationRequired
@@ -93,7 +104,7 @@ async def test_public_paths_have_no_user_to_count() -> None:
     async def answers(scope: Any, receive: Any, send: Any) -> None:
         reached.append(scope)
 
-    users = UserRateLimit(answers, limit=RateLimit("1/minute", None))
+    users = UserRateLimit(answers, limit=RateLimit("1/minute", None, max_names=100))
     for _ in range(3):
         await users({"type": "http", "state": {}}, None, None)  # type: ignore[arg-type] # not used
     await users({"type": "lifespan"}, None, None)  # type: ignore[arg-type] # not used

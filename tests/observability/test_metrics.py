@@ -188,6 +188,46 @@ async def test_who_asks_too_often_is_counted(database_url: str) -> None:
         assert await measured.counted("tasks_rate_limited_total") == {("user",): 3, ("address",): 2}
 
 
+async def test_bounds_that_are_met_are_counted(database_url: str) -> None:
+    """Each under its own name, also where an operation of a batch meets it."""
+    bounds = {"max_tasks_per_user": 2, "max_streams": 0, "max_idempotency_keys_per_user": 1}
+    async with measured_on(database_url, **bounds) as measured, client_for(measured.app) as client:
+        user = f"/api/{client.user_id}"
+        created = [
+            await client.post(f"{user}/tasks", json={"title": "x"}, headers={"Idempotency-Key": key})
+            for key in ("first", "second")
+        ]
+        await create(client)
+        batch = {"operations": [{"op": "create", "task": {"title": "x"}}]}
+        refused = [
+            await client.get(f"{user}/events"),
+            await client.post(f"{user}/tasks", json={"title": "x"}),
+            await client.post(f"{user}/batch", json=batch),
+        ]
+
+        assert [answer.status_code for answer in (*created, *refused)] == [201, 429, 429, 422, 422]
+        assert await measured.counted("tasks_limits_met_total") == {
+            ("idempotency",): 1,
+            ("streams",): 1,
+            ("tasks_of_user",): 2,
+        }
+
+
+def test_each_bound_is_named_by_a_problem() -> None:
+    """No series is there that nothing can move."""
+    raised = [
+        problems.TooManyConcurrentRequests(),
+        problems.TooManyRequestsOfUser(),
+        problems.TooManyRequestsOfUser("connections_of_user"),
+        problems.DatabaseOverloaded(),
+        problems.TooManyEventStreams(),
+        problems.IdempotencyLimitReached(),
+        problems.TaskLimitReached(1),
+    ]
+
+    assert {problem.bound for problem in raised} == set(get_args(problems.Bound))
+
+
 @pytest.fixture
 async def wired(database_url: str) -> AsyncIterator[tuple[Measured, Client, Wire]]:
     """A measured application with two connections, whose wire to the database can be cut and held up."""

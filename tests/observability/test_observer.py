@@ -26,6 +26,7 @@ REPORTS: dict[str, tuple[Any, ...]] = {
     "answer_started": (SCOPE,),
     "request_answered": (SCOPE, 200, 0.1),
     "problem_answered": (problems.RouteNotFound(),),
+    "limit_met": ("requests",),
     "database_failed": ("57014",),
     "request_retried": ("lost",),
     "revision_bumped": ("create a task",),

@@ -63,7 +63,7 @@ def test_what_is_no_limit_is_refused(text: str) -> None:
 
 def test_a_window_moves(clock: Clock) -> None:
     """A place is free again as soon as the request that had it is older than the window, and not before."""
-    window = Window(parse_limit("3/10 seconds"))
+    window = Window(parse_limit("3/10 seconds"), 200_000)
     taken = []
     for moment in (0, 4, 5, 9, 9.9, 10, 13.9, 14, 14, 15, 60):
         clock.now = 1000.0 + moment
@@ -88,14 +88,14 @@ def test_a_window_moves(clock: Clock) -> None:
 
 def test_names_have_windows_of_their_own(clock: Clock) -> None:
     """What one has used up is not the other's."""
-    window = Window(parse_limit("1/minute"))
+    window = Window(parse_limit("1/minute"), 200_000)
 
     assert [window.hit(name).allowed for name in ("a", "b", "a", "b", "c")] == [True, True, False, False, True]
 
 
 def test_who_is_quiet_is_forgotten(clock: Clock) -> None:
     """A hundred thousand names leave nothing behind; who asks is remembered."""
-    window = Window(parse_limit("5/minute"))
+    window = Window(parse_limit("5/minute"), 200_000)
     for number in range(100_000):
         window.hit(str(number))
     clock.now += 30
@@ -121,7 +121,7 @@ def test_there_are_never_more_names_than_there_may_be(clock: Clock) -> None:
 
 def test_who_is_refused_has_no_more_requests_than_the_limit(clock: Clock) -> None:
     """Refused requests do not count: a user is not shut out by asking on."""
-    window = Window(parse_limit("2/10 seconds"))
+    window = Window(parse_limit("2/10 seconds"), 200_000)
     for _ in range(50):
         clock.now += 1
         window.hit("u1")
@@ -188,7 +188,7 @@ def redis(tmp_path: Path) -> Iterator[Redis]:
 @pytest.fixture
 async def processes(redis: Redis) -> AsyncIterator[tuple[RateLimit, RateLimit]]:
     """The same limit in two processes."""
-    both = (RateLimit("5/minute", redis.url), RateLimit("5/minute", redis.url))
+    both = (RateLimit("5/minute", redis.url, max_names=100), RateLimit("5/minute", redis.url, max_names=100))
     yield both
     for limit in both:
         await limit.close()
@@ -234,7 +234,7 @@ async def test_a_redis_that_hangs_holds_nobody_up() -> None:
 
     async with await asyncio.start_server(hang, "127.0.0.1", 0) as silent:
         port = silent.sockets[0].getsockname()[1]
-        limit = RateLimit("5/minute", f"redis://127.0.0.1:{port}/0")
+        limit = RateLimit("5/minute", f"redis://127.0.0.1:{port}/0", max_names=100)
         async with asyncio.timeout(10 * shared_window.REDIS_TIMEOUT):
             standings = [await limit.hit("user:u1") for _ in range(3)]
         await limit.close()

@@ -154,7 +154,7 @@ class Pool:
             is_alone = not self._places and self._size_per_owner == self.size
             is_own_fault = not self._has_room(share, turn.writes) and not is_alone
             turn.future.set_exception(
-                problems.TooManyRequestsOfUser() if is_own_fault else problems.DatabaseOverloaded()
+                problems.TooManyRequestsOfUser("connections_of_user") if is_own_fault else problems.DatabaseOverloaded()
             )
 
     def _give_place(self, owner: str | None, writes: bool) -> None:

@@ -75,6 +75,8 @@ class ErrorsMiddleware:
             await self.app(scope, receive, send_with_headers)
         except problems.Problem as problem:
             self.observer.problem_answered(problem)
+            if problem.bound is not None:
+                self.observer.limit_met(problem.bound)
             if not has_begun:
                 await _answer(problem, request_id, scope, send_with_headers)
         except Exception as error:  # noqa: BLE001 - the last resort

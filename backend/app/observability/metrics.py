@@ -27,7 +27,7 @@ from prometheus_client.registry import Collector
 from starlette.types import Scope
 
 from backend.app.observability.observer import Gauges, Observer, RetryReason, route_of
-from backend.app.problems import AuthenticationRequired, Problem, StartupError, TooManyRequests
+from backend.app.problems import AuthenticationRequired, Bound, Problem, StartupError, TooManyRequests
 
 # Upper bounds of the buckets (seconds).
 DURATIONS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)
@@ -53,6 +53,7 @@ class Metrics(Observer):
         self._problems = counter("tasks_problems", "Errors that were answered.", ("problem",))
         self._rejected = counter("tasks_rejected_tokens", "Requests without a good token.", ("reason",))
         self._limited = counter("tasks_rate_limited", "Requests over a rate limit.", ("limit",))
+        self._limits_met = counter("tasks_limits_met", "Requests refused because a bound is met.", ("limit",))
         self._errors = counter("tasks_database_errors", "Errors of the database, by class of SQLSTATE.", ("class",))
         self._retries = counter("tasks_retries", "Requests that were tried again.", ("after",))
         self._revisions = counter("tasks_revision_writes", "Writes that gave a list a new revision.", ("statement",))
@@ -90,6 +91,9 @@ class Metrics(Observer):
             self._rejected.labels(problem.fault).inc()
         elif isinstance(problem, TooManyRequests):
             self._limited.labels(problem.counted_by).inc()
+
+    def limit_met(self, bound: Bound) -> None:
+        self._limits_met.labels(bound).inc()
 
     def database_failed(self, sqlstate: str | None) -> None:
         """By the class of the SQLSTATE (PostgreSQL's manual, appendix A)."""

@@ -12,7 +12,7 @@ from typing import Final, Literal
 from fastapi.telemetry import TelemetryConfig
 from starlette.types import Scope
 
-from backend.app.problems import Problem
+from backend.app.problems import Bound, Problem
 
 NO_TELEMETRY: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 _NOTHING: Final = contextlib.nullcontext()
@@ -53,6 +53,9 @@ class Observer:
 
     def problem_answered(self, problem: Problem) -> None:
         """A request was refused, or failed."""
+
+    def limit_met(self, bound: Bound) -> None:
+        """A request was refused because a bound of what is shared is met."""
 
     def database_failed(self, sqlstate: str | None) -> None:
         """An error of the database; None where the server said no SQLSTATE."""
@@ -102,6 +105,10 @@ class Observers(Observer):
     def problem_answered(self, problem: Problem) -> None:
         for observer in self._observers:
             observer.problem_answered(problem)
+
+    def limit_met(self, bound: Bound) -> None:
+        for observer in self._observers:
+            observer.limit_met(bound)
 
     def database_failed(self, sqlstate: str | None) -> None:
         for observer in self._observers:

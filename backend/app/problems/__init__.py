@@ -26,7 +26,7 @@ from backend.app.problems.availability import (
     TooManyRequestsOfUser,
     Unavailable,
 )
-from backend.app.problems.base import MEDIA_TYPE, Problem, RawHeaders
+from backend.app.problems.base import MEDIA_TYPE, Bound, Problem, RawHeaders
 from backend.app.problems.openapi import SCHEMA, documented
 from backend.app.problems.requests import (
     BodyTooLarge,
@@ -55,6 +55,7 @@ __all__ = [
     "AuthenticationRequired",
     "BatchOperationFailed",
     "BodyTooLarge",
+    "Bound",
     "CrossSiteRequest",
     "DatabaseOverloaded",
     "DatabaseUnavailable",

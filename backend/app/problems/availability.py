@@ -3,7 +3,7 @@
 from enum import Enum, auto
 from typing import Literal
 
-from backend.app.problems.base import Problem
+from backend.app.problems.base import Bound, Problem
 
 
 class Retry(Enum):
@@ -20,6 +20,7 @@ class TooManyEventStreams(Problem):
     remedy = "Close a stream that is not needed, or connect again after the seconds in `Retry-After`."
     detail = "Close a stream of yours, or try again in a moment."
     retry_after = 10
+    bound = "streams"
 
 
 class TooManyRequests(Problem):
@@ -50,6 +51,8 @@ class IdempotencyLimitReached(Problem):
         "when `Retry-After` says, or send the write without a key."
     )
 
+    bound = "idempotency"
+
     def __init__(self, retry_after: int = 1) -> None:
         """In seconds."""
         self.retry_after = retry_after
@@ -64,6 +67,11 @@ class TooManyRequestsOfUser(Problem):
     remedy = "Wait for answers to your other requests, then repeat this one."
     detail = "Wait for answers to your other requests before you send more."
     retry_after = 1
+
+    def __init__(self, bound: Bound = "requests_of_user") -> None:
+        """`bound` says which share it is."""
+        self.bound = bound
+        super().__init__()
 
 
 class InternalError(Problem):
@@ -108,6 +116,7 @@ class DatabaseOverloaded(Unavailable):
         " more connections."
     )
     detail = "Every database connection is in use. Try again in a moment."
+    bound = "connections"
 
 
 class TooManyConcurrentRequests(Unavailable):
@@ -117,6 +126,7 @@ class TooManyConcurrentRequests(Unavailable):
         "Wait for the seconds in `Retry-After` and repeat the request. An operator who sees this often adds a process."
     )
     detail = "The service answers as many requests at once as it may. Try again in a moment."
+    bound = "requests"
 
 
 class RequestTimeout(Unavailable):

@@ -1,10 +1,15 @@
 """What every error of this API has in common (RFC 9457)."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import orjson
 
 MEDIA_TYPE = "application/problem+json"
+
+# Bounds of what is shared; a problem that is raised because one is met names it, for whoever counts.
+Bound = Literal[
+    "requests", "requests_of_user", "connections", "connections_of_user", "streams", "idempotency", "tasks_of_user"
+]
 
 # As ASGI has them: lower-case names, and values.
 RawHeaders = list[tuple[bytes, bytes]]
@@ -26,6 +31,8 @@ class Problem(Exception):
     detail: str
     # When the same request may succeed (seconds), where that is known: Retry-After (RFC 9110, section 10.2.3).
     retry_after: int | None = None
+    # The bound that is met, if that is why the request was refused.
+    bound: Bound | None = None
 
     def __init__(self, detail: str | None = None) -> None:
         if detail is not None:

@@ -33,6 +33,7 @@ class BatchOperationFailed(Problem):
     def __init__(self, operation: int, problem: Problem) -> None:
         self.operation = operation
         self.problem = problem
+        self.bound = problem.bound
         # So that it is answered as the operation's own request would have been.
         self.status, self.slug = problem.status, problem.slug  # type: ignore[misc] # the instance's, not the class's
         self.title = problem.title  # type: ignore[misc] # as above
@@ -46,6 +47,7 @@ class TaskLimitReached(Problem):
     status, slug, title = 422, "task-limit-reached", "Task limit reached"
     cause = "The user already has as many tasks as the server allows."
     remedy = "Delete tasks first. An operator can raise `MAX_TASKS_PER_USER`."
+    bound = "tasks_of_user"
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"A user may have {limit} tasks. Delete some first.")

@@ -24,10 +24,11 @@ class RateLimit:
     While Redis is away each process counts for itself: rather a limit that is less exact than a service that is away.
     """
 
-    def __init__(self, text: str, storage: str | None) -> None:
+    def __init__(self, text: str, storage: str | None, *, max_names: int) -> None:
+        """`max_names` are remembered in this process; beyond them the one that was quiet for longest is forgotten."""
         limit = parse_limit(text)
         self.most, self.seconds = limit
-        self._here = Window(limit)
+        self._here = Window(limit, max_names)
         self._redis = None if storage is None else _shared(limit, storage)
 
     async def hit(self, name: str) -> RateLimitResult:

@@ -3,13 +3,8 @@
 import math
 import time
 from collections import OrderedDict, deque
-from typing import Final
 
 from backend.app.ratelimit.limit import Limit, RateLimitResult
-
-# Names that are remembered at most. One takes about 1,000 bytes, and 32 for each further request within the limit:
-# 50,000 are 50 MB, enough for 800 networks a second over a minute.
-NAMES_MAX: Final = 50_000
 
 
 class Window:
@@ -19,7 +14,7 @@ class Window:
     second; here a request costs the same however many names there are.
     """
 
-    def __init__(self, limit: Limit, names_max: int = NAMES_MAX) -> None:
+    def __init__(self, limit: Limit, names_max: int) -> None:
         """Of more than `names_max` names the one whose last request is the oldest is forgotten."""
         self._names_max = names_max
         self._most, self._seconds = limit
