@@ -239,6 +239,8 @@ class Settings(DatabaseSettings):
     max_requests_per_user: int = Field(default=100, ge=1)
     max_batch_bytes: int = Field(default=512 * 1024, ge=1024)
     max_import_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
+    max_body_memory_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
+    max_concurrent_imports: int = Field(default=2, ge=1)
     max_tasks_per_user: int = Field(default=100_000, ge=1)
     max_subtasks: int = Field(default=200, ge=1)
     max_idempotency_keys_per_user: int = Field(default=10_000, ge=1)

@@ -27,6 +27,7 @@ from backend.app.ratelimit.limiter import RateLimit
 from backend.app.repositories.idempotency import KeyLimits
 from backend.app.server import process, shutdown
 from backend.app.server.protocol import CONNECTION_LIMITS, ConnectionLimits
+from backend.app.web.body_room import BodyRoom
 from backend.app.web.idempotency import BEFORE_DEADLINE, IdempotentWrites
 from backend.app.web.response_cache import ResponseCache
 from backend.app.web.services import Services
@@ -119,6 +120,11 @@ def _services(settings: Settings, components: Components, database: Database) ->
         response_cache=ResponseCache(max_bytes=settings.response_cache_bytes, max_age=settings.response_cache_max_age),
         subscriptions=Subscriptions(
             interval=settings.events_interval, most=settings.max_streams, most_per_user=settings.max_streams_per_user
+        ),
+        body_room=BodyRoom(
+            max_bytes=settings.max_body_memory_bytes,
+            max_bytes_per_user=settings.max_import_bytes,
+            max_at_once=settings.max_concurrent_imports,
         ),
         user_rate_limit=components.user_rate_limit,
         address_rate_limit=components.address_rate_limit,

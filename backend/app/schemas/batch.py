@@ -6,7 +6,7 @@ from pydantic import BaseModel, Discriminator, Field, StringConstraints, model_v
 
 from backend.app.domain.limits import ID_MAX
 from backend.app.domain.preconditions import Precondition
-from backend.app.schemas.task import Body, Completed, CompletedTask, TaskCreate, TaskPatch
+from backend.app.schemas.task import Body, Completed, CompletedTask, TaskCreate, TaskPatch, at_most
 
 OPERATIONS_MAX = 100
 REF_MAX_CHARACTERS = 100
@@ -87,7 +87,7 @@ Operation = Annotated[Create | Update | Complete | Delete | Restore, Discriminat
 class Batch(Body):
     """Operations that are made in this order, all or none."""
 
-    operations: list[Operation] = Field(min_length=1, max_length=OPERATIONS_MAX)
+    operations: Annotated[list[Operation], at_most(OPERATIONS_MAX)] = Field(min_length=1, max_length=OPERATIONS_MAX)
 
 
 class Result(BaseModel):

@@ -8,10 +8,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from backend.app.domain.enums import DELETED_SORTS, Sort, Status
 from backend.app.domain.limits import ID_MAX, TAGS_MAX
-from backend.app.schemas.task import DAY_OR_MOMENT, Tag, due_date, without_nul
+from backend.app.schemas.task import DAY_OR_MOMENT, Tag, at_most, due_date, without_nul
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 500
+# One of each.
+PRIORITIES_MAX = 4
 SEARCH_MAX_CHARACTERS = 200
 # Where a date-time's hours begin.
 _TIME_AT = len("2026-12-24T")
@@ -56,10 +58,10 @@ class TaskPageQuery(PageQuery):
         description="`created` and `updated` newest first, `title` A to Z, `due_date` soonest first and none last, "
         "`priority` highest first; a leading `-` reverses. The trash knows `created` and `updated` only.",
     )
-    priority: tuple[Literal["low", "medium", "high", "none"], ...] = Field(
-        default=(), max_length=4, description="Any of these; may be repeated."
+    priority: Annotated[tuple[Literal["low", "medium", "high", "none"], ...], at_most(PRIORITIES_MAX)] = Field(
+        default=(), max_length=PRIORITIES_MAX, description="Any of these; may be repeated."
     )
-    tag: tuple[Tag, ...] = Field(
+    tag: Annotated[tuple[Tag, ...], at_most(TAGS_MAX)] = Field(
         default=(), max_length=TAGS_MAX, description="All of these, regardless of case; may be repeated."
     )
     due_before: Moment | None = Field(default=None, description="Due before this moment, or before this day (UTC).")

@@ -2,6 +2,7 @@
 
 import unicodedata
 from datetime import datetime
+from itertools import islice
 from typing import Annotated, Any, ClassVar, Final, Self, TypedDict, cast
 
 from pydantic import (
@@ -22,6 +23,20 @@ from backend.app.domain.keys import tag_key
 from backend.app.domain.limits import ID_MAX, TAG_MAX_CHARACTERS, TAGS_MAX
 from backend.app.domain.plan import check_plan
 from backend.app.models import DESCRIPTION_MAX_CHARACTERS, TITLE_MAX_CHARACTERS
+
+# How many unknown members of an object are judged: as many as there are errors in an answer.
+UNKNOWN_MEMBERS_JUDGED: Final = 20
+
+
+def at_most(count: int) -> BeforeValidator:
+    """Counts a list before any of its members is judged; `max_length` alone counts those that have passed."""
+
+    def counted(members: Any) -> Any:
+        if isinstance(members, list) and len(members) > count:
+            raise ValueError(f"must have at most {count} members")
+        return members
+
+    return BeforeValidator(counted)
 
 
 def without_nul(text: str) -> str:
@@ -99,6 +114,7 @@ Tag = Annotated[
 Tags = Annotated[
     list[Tag],
     AfterValidator(_each_once),
+    at_most(TAGS_MAX),
     Field(max_length=TAGS_MAX, description="Each once, also regardless of case.", examples=[["home"]]),
 ]
 DueDate = Annotated[
@@ -150,6 +166,16 @@ class Body(BaseModel):
     """JSON as it is: a string is not a number, and a member that is not known is a mistake."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_unknown(cls, members: Any) -> Any:
+        """An object with more members than there can be is refused for the first unknown ones alone."""
+        known = cls.model_fields
+        if not isinstance(members, dict) or len(members) <= len(known) + UNKNOWN_MEMBERS_JUDGED:
+            return members
+        unknown = islice((name for name in members if name not in known), UNKNOWN_MEMBERS_JUDGED)
+        return {name: members[name] for name in (*(name for name in known if name in members), *unknown)}
 
 
 class Planned(Body):

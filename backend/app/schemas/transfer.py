@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import BaseModel, Field, model_validator
 
 from backend.app.domain.enums import RecurrenceFrom
-from backend.app.schemas.task import AnsweredRecurrenceFrom, Body, Completed, Moment, Planned
+from backend.app.schemas.task import AnsweredRecurrenceFrom, Body, Completed, Moment, Planned, at_most
 
 FORMAT = "tasks-backend"
 VERSION = 1
@@ -43,7 +43,7 @@ class Archive(Body):
 
     format: Literal["tasks-backend"]
     version: Literal[1]
-    tasks: list[ArchivedTask] = Field(max_length=ARCHIVE_MAX)
+    tasks: Annotated[list[ArchivedTask], at_most(ARCHIVE_MAX)] = Field(max_length=ARCHIVE_MAX)
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:

@@ -10,7 +10,9 @@ from starlette.requests import Request
 from starlette.types import Receive
 
 from backend.app import problems
+from backend.app.web.body_room import BodyPlace
 from backend.app.web.headers import is_media_type
+from backend.app.web.long_body import LongBody, parse
 from backend.app.web.services import services_of
 from backend.app.web.validation import _errors
 
@@ -32,54 +34,78 @@ class MediaTypes:
 class BodyLimit:
     """Annotates a body with a size limit of its own: the name of the setting.
 
-    Such a body may take long to look through, which is done beside the event loop.
+    Such a body has one list of many items. It needs room (body_room.py) and is judged in steps (long_body.py).
     """
 
     setting: str
 
 
-@dataclass(frozen=True, slots=True)
 class _Body:
-    name: str
-    model: type[BaseModel]
-    optional: bool
-    accepted: tuple[str, ...]
-    limit: str
+    def __init__(
+        self, name: str, model: type[BaseModel], *, optional: bool, accepted: tuple[str, ...], limit: str
+    ) -> None:
+        """`limit` is the name of the setting that bounds the body's size."""
+        self.name = name
+        self.model = model
+        self.optional = optional
+        self.accepted = accepted
+        self.limit = limit
+        self.is_long = limit != BODY_LIMIT
+        self._long = LongBody(model) if self.is_long else None
 
-    @property
-    def is_long(self) -> bool:
-        return self.limit != BODY_LIMIT
+    def size_at_most(self, request: Request) -> int:
+        """How many bytes the body may have: those announced, or else as many as the setting allows.
 
-    async def read(self, request: Request) -> Any:
-        """The JSON document, or NO_BODY: 413 as soon as it is too large, 415 unread where the headers say so."""
-        headers = request.scope["headers"]
-        limit: int = getattr(services_of(request.scope).settings, self.limit)
-        if _announced_length(headers) > limit:
+        Raises BodyTooLarge and UnsupportedMediaType, as far as the headers tell.
+        """
+        headers, limit = request.scope["headers"], self._limit_of(request)
+        announced = _announced_length(headers)
+        if (announced or 0) > limit:
             raise problems.BodyTooLarge(limit)
-        acceptable = _is_json(headers, self.accepted)
-        if not acceptable and not self.optional:
+        if not self.optional and not _is_json(headers, self.accepted):
             raise problems.UnsupportedMediaType(self.accepted)
-        body = await _read(request.receive, limit)
+        return limit if announced is None else announced
+
+    async def read(self, request: Request, place: BodyPlace | None = None) -> Any:
+        """The JSON document, or NO_BODY: 413 as soon as it is too large, 415 unread where the headers say so.
+
+        A body that has a `place` waits for its turn before it is parsed.
+        """
+        self.size_at_most(request)
+        body = await _read(request.receive, self._limit_of(request))
         if not body and self.optional:
             return NO_BODY
-        if not acceptable:
+        if self.optional and not _is_json(request.scope["headers"], self.accepted):
             raise problems.UnsupportedMediaType(self.accepted)
+        if place is not None:
+            await place.start()
+        if self.is_long:
+            return await parse(body)
         try:
             return orjson.loads(body)
         except orjson.JSONDecodeError:
             raise problems.MalformedJSON from None
 
-    def validate(self, document: Any) -> BaseModel | None:
+    async def validate(self, document: Any) -> BaseModel | None:
+        """Raises ValidationFailed."""
         if document is NO_BODY:
             return None
+        if self._long is not None:
+            return await self._long.validate(document)
         try:
             return self.model.model_validate(document)
         except ValidationError as error:
             raise problems.ValidationFailed(_errors(error, "#/", document)) from None
 
+    def _limit_of(self, request: Request) -> int:
+        limit: int = getattr(services_of(request.scope).settings, self.limit)
+        return limit
 
-def _announced_length(headers: list[tuple[bytes, bytes]]) -> int:
-    announced = next((value for name, value in headers if name == b"content-length"), b"0")
+
+def _announced_length(headers: list[tuple[bytes, bytes]]) -> int | None:
+    announced = next((value for name, value in headers if name == b"content-length"), None)
+    if announced is None:
+        return None
     if not announced.isdigit() or len(announced) > LENGTH_MAX_DIGITS:
         raise problems.MalformedRequest("Content-Length must be a number of bytes.")
     return int(announced)

@@ -5,7 +5,6 @@ stricter than FastAPI's defaults (bodies that are not JSON are 400, ids are plai
 are 422).
 """
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -18,11 +17,14 @@ from starlette.types import Receive, Scope, Send
 from backend.app import problems
 from backend.app.db.session import OwnerSession
 from backend.app.domain.errors import InvalidField, OperationFailed
+from backend.app.web.body import _Body
+from backend.app.web.body_room import BodyPlace
 from backend.app.web.forms import Solver, UnsupportedForm, refuse_unsupported_handler
 from backend.app.web.owner_session import owner_session
 from backend.app.web.parameters import _refuse_query
 from backend.app.web.pipeline import respond
 from backend.app.web.responses import ApiResponse
+from backend.app.web.services import services_of
 from backend.app.web.signature import ONE_QUERY, Signature
 from backend.app.web.validation import as_problem
 
@@ -74,16 +76,14 @@ class StrictRoute(APIRoute):
         if takes_query and known_query:
             raise UnsupportedForm(self.endpoint, ONE_QUERY)
 
-        async def handle(request: Request) -> ApiResponse:
-            document = None if body is None else await body.read(request)
+        async def handle(request: Request, place: BodyPlace | None = None) -> ApiResponse:
+            document = None if body is None else await body.read(request, place)
             solved = {} if solver is None else await solver.solve(request, self.dependency_overrides_provider)
             if request.scope["query_string"] and not takes_query:
                 _refuse_query(request, known_query)
             arguments = {name: read(request) for name, read in readers.items()}
             if body is not None:
-                arguments[body.name] = (
-                    await asyncio.to_thread(body.validate, document) if body.is_long else body.validate(document)
-                )
+                arguments[body.name] = await body.validate(document)
 
             async def make(transaction: OwnerSession | None) -> ApiResponse:
                 session = owner_session(request) if transaction is None and takes_session else transaction
@@ -93,12 +93,31 @@ class StrictRoute(APIRoute):
 
             return await respond(request, document, make)
 
-        async def handle_with_problems(request: Request) -> ApiResponse:
-            try:
-                return await handle(request)
-            except (InvalidField, OperationFailed) as error:
-                raise as_problem(error) from None
-            except HTTPException as error:
-                raise problems.HTTPError(error.status_code, str(error.detail), error.headers) from error
+        return _with_problems(_in_room(body, handle))
 
-        return handle_with_problems
+
+def _in_room(body: _Body | None, handle: Callable[..., Coroutine[Any, Any, ApiResponse]]) -> Handler:
+    """A large body waits for room before it is read."""
+    if body is None or not body.is_long:
+        return handle
+
+    async def handle_in_room(request: Request) -> ApiResponse:
+        room, user_id = services_of(request.scope).body_room, request.state.principal.user_id
+        async with room.entered(user_id, body.size_at_most(request)) as place:
+            return await handle(request, place)
+
+    return handle_in_room
+
+
+def _with_problems(handle: Handler) -> Handler:
+    """What a repository finds, and an HTTPException, are answered as problem documents."""
+
+    async def handle_with_problems(request: Request) -> ApiResponse:
+        try:
+            return await handle(request)
+        except (InvalidField, OperationFailed) as error:
+            raise as_problem(error) from None
+        except HTTPException as error:
+            raise problems.HTTPError(error.status_code, str(error.detail), error.headers) from error
+
+    return handle_with_problems

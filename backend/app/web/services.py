@@ -12,6 +12,7 @@ from backend.app.ratelimit.limiter import RateLimit
 
 if TYPE_CHECKING:
     from backend.app.auth.jwks import RemoteKeys
+    from backend.app.web.body_room import BodyRoom
     from backend.app.web.idempotency import IdempotentWrites
     from backend.app.web.response_cache import ResponseCache
     from backend.app.web.subscriptions import Subscriptions
@@ -27,6 +28,7 @@ class Services:
     idempotent_writes: "IdempotentWrites"
     response_cache: "ResponseCache"
     subscriptions: "Subscriptions"
+    body_room: "BodyRoom"
     user_rate_limit: RateLimit
     address_rate_limit: RateLimit
     # The keys that Better Auth publishes, where the settings name it.

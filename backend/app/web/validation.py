@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from backend.app import problems
 from backend.app.domain.errors import InvalidField, OperationFailed
@@ -12,9 +13,16 @@ ERRORS_MAX: Final = 20
 
 def _errors(error: ValidationError, prefix: str, document: Any) -> list[dict[str, str]]:
     """pydantic's findings without what was sent."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return _described(_findings(error), prefix, document)
+
+
+def _findings(error: ValidationError) -> list[ErrorDetails]:
+    return error.errors(include_url=False, include_context=False, include_input=False)
+
+
+def _described(findings: list[ErrorDetails], prefix: str, document: Any) -> list[dict[str, str]]:
     errors = []
-    for e in found[:ERRORS_MAX]:
+    for e in findings[:ERRORS_MAX]:
         location = _within(document, e["loc"], absent=e["type"] == "missing")
         pointer = prefix + _json_pointer(location) if location else prefix.rstrip("/")
         errors.append({"pointer": pointer, "detail": _sentence(e["msg"])})
