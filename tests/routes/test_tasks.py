@@ -450,3 +450,28 @@ async def test_head_is_among_the_allowed_methods(client: Client) -> None:
 
     assert "HEAD" in allowed.split(", ")
     assert "HEAD" not in without.split(", ")
+
+
+@pytest.mark.parametrize(
+    ("method", "suffix", "body", "pointer", "meant"),
+    [
+        ("GET", "?completed=true", None, "?completed", "`status=completed`"),
+        ("GET", "?dueBefore=2026-01-01", None, "?dueBefore", "`due_before`"),
+        ("GET", "?zzzzzzzzzz=1", None, "?zzzzzzzzzz", None),
+        ("POST", "", {"title": "t", "dueDate": "2026-01-01"}, "#/dueDate", "`due_date`"),
+        ("POST", "", {"title": "t", "qqqqqqqq": 1}, "#/qqqqqqqq", None),
+        ("PUT", "/1", {"title": "t", "desciption": "x"}, "#/desciption", "`description`"),
+    ],
+)
+async def test_an_unknown_name_is_told_the_nearest_known_one(  # noqa: PLR0917 - a row of the table
+    client: Client, method: str, suffix: str, body: Any, pointer: str, meant: str | None
+) -> None:
+    """422 with the name that was meant, where one is near."""
+    await create(client)
+
+    answer = await client.request(method, path(client) + suffix, json=body)
+
+    [error] = answer.json()["errors"]
+    assert (answer.status_code, error["pointer"]) == (422, pointer)
+    assert meant is None or meant in error["detail"]
+    assert ("did you mean" in error["detail"]) is (meant is not None)

@@ -8,9 +8,10 @@ import re
 import time
 from typing import Final
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backend.app import problems
+from backend.app.middleware.errors import STATUS
 from backend.app.observability.logging import log_request
 from backend.app.observability.observer import UNOBSERVED, Observer, route_of
 
@@ -36,23 +37,17 @@ class AccessLogMiddleware:
         started = time.perf_counter()
         status: int | None = None
         reason: str | None = None
-
-        async def send_and_note(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
         try:
-            await self.app(scope, receive, send_and_note)
+            await self.app(scope, receive, send)
         except problems.Problem as problem:
-            status, reason = status or problem.status, problem.detail
+            status, reason = problem.status, problem.detail
             raise
         except Exception:
-            status = status or problems.InternalError.status
+            status = problems.InternalError.status
             raise
         finally:
-            self.report(scope, status, time.perf_counter() - started, reason)
+            # What was sent has been noted by ErrorsMiddleware; a refusal is answered there, after this.
+            self.report(scope, scope["state"].get(STATUS, status), time.perf_counter() - started, reason)
 
     def report(self, scope: Scope, status: int | None, seconds: float, reason: str | None) -> None:
         self.observer.request_answered(scope, status or CLIENT_CLOSED_REQUEST, seconds)

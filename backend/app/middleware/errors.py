@@ -28,6 +28,8 @@ PROBLEM_HEADERS: Final = ((b"content-type", problems.MEDIA_TYPE.encode()), (b"ca
 # Request ids are names and no secrets: the operating system's random numbers cost a system call each.
 _ids = random.Random()  # noqa: S311 - as said
 os.register_at_fork(after_in_child=_ids.seed)
+# Where the access log finds in the state which status was sent.
+STATUS: Final = "status"
 
 log = logging.getLogger("tasks")
 
@@ -62,6 +64,7 @@ class ErrorsMiddleware:
             nonlocal has_begun
             if message["type"] == "http.response.start":
                 has_begun = True
+                state[STATUS] = message["status"]
                 self.observer.answer_started(scope)
                 message["headers"] = [
                     *message.get("headers", ()),

@@ -1,31 +1,52 @@
 """pydantic's findings as the errors of a problem, without what was sent."""
 
-from typing import Any, Final
+from collections.abc import Collection, Iterator
+from typing import Any, Final, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from backend.app import problems
 from backend.app.domain.errors import InvalidField, OperationFailed
+from backend.app.web.suggestions import suggest
 
 ERRORS_MAX: Final = 20
 
 
-def _errors(error: ValidationError, prefix: str, document: Any) -> list[dict[str, str]]:
-    """pydantic's findings without what was sent."""
-    return _described(_findings(error), prefix, document)
+def _errors(error: ValidationError, prefix: str, document: Any, known: Collection[str] = ()) -> list[dict[str, str]]:
+    """pydantic's findings without what was sent; `known` are the names that an unknown one may have meant."""
+    return _described(_findings(error), prefix, document, known)
+
+
+def names_within(model: type[BaseModel]) -> frozenset[str]:
+    """The names of a model's members, and of those inside them."""
+    names = set(model.model_fields)
+    for field in model.model_fields.values():
+        for inner in _models_in(field.annotation):
+            names |= names_within(inner)
+    return frozenset(names)
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models_in(inner)
 
 
 def _findings(error: ValidationError) -> list[ErrorDetails]:
     return error.errors(include_url=False, include_context=False, include_input=False)
 
 
-def _described(findings: list[ErrorDetails], prefix: str, document: Any) -> list[dict[str, str]]:
+def _described(
+    findings: list[ErrorDetails], prefix: str, document: Any, known: Collection[str] = ()
+) -> list[dict[str, str]]:
     errors = []
     for e in findings[:ERRORS_MAX]:
         location = _within(document, e["loc"], absent=e["type"] == "missing")
         pointer = prefix + _json_pointer(location) if location else prefix.rstrip("/")
-        errors.append({"pointer": pointer, "detail": _sentence(e["msg"])})
+        detail = _unknown(str(e["loc"][-1]), known) if e["type"] == "extra_forbidden" else _sentence(e["msg"])
+        errors.append({"pointer": pointer, "detail": detail})
     return errors
 
 
@@ -46,6 +67,12 @@ def _within(document: Any, location: tuple[int | str, ...], *, absent: bool) -> 
 def _json_pointer(location: list[int | str]) -> str:
     """RFC 6901, section 4."""
     return "/".join(str(part).replace("~", "~0").replace("/", "~1") for part in location)
+
+
+def _unknown(name: str, known: Collection[str]) -> str:
+    """What is said of a name that is not known here, with the one that was meant."""
+    meant = suggest(name, known)
+    return "is not known here" if meant is None else f"is not known here; did you mean `{meant}`?"
 
 
 def _sentence(message: str) -> str:
