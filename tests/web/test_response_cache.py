@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from backend.app.main import create_app
-from backend.app.web.response_cache import OVERHEAD, SHARE, ResponseCache
+from backend.app.web.response_cache import KEY_MAX, OVERHEAD, SHARE, ResponseCache
 from backend.app.web.responses import ApiResponse
 from tests.support.applications import Client, client_for, running, settings_for
 from tests.support.tokens import new_user
@@ -27,6 +27,9 @@ PATHS = (
     "tags",
     "tasks/1",
 )
+
+# What an empty answer to the key "key" takes.
+ONE = OVERHEAD + len("key")
 
 
 @pytest.fixture
@@ -221,15 +224,15 @@ def test_answers_stand_under_their_users_name() -> None:
 
 def test_memory_is_bounded() -> None:
     """Ten thousand users, and one who asks for ten thousand lists, take what they may; the last stay."""
-    answers = ResponseCache(max_bytes=SHARE * 10 * OVERHEAD, max_age=60)
+    answers = ResponseCache(max_bytes=SHARE * 10 * ONE, max_age=60)
     for number in range(10_000):
         answers.keep(f"user {number}", ("key",), reply(OVERHEAD))
-        answers.find("greedy", (number,))
-        answers.keep("greedy", (number,), reply(0))
+        answers.find("greedy", (str(number),))
+        answers.keep("greedy", (str(number),), reply(0))
 
-        assert answers.size <= SHARE * 10 * OVERHEAD
+        assert answers.size <= SHARE * 10 * ONE
 
-    kept = [number for number in range(10_000) if answers.find("greedy", (number,))]
+    kept = [number for number in range(10_000) if answers.find("greedy", (str(number),))]
     assert 0 < len(kept) <= 10
     assert answers.find("user 9999", ("key",)) is not None
     assert answers.find("user 0", ("key",)) is None
@@ -237,7 +240,7 @@ def test_memory_is_bounded() -> None:
 
 def test_who_asks_stays() -> None:
     """Room is made by whoever asked longest ago."""
-    answers = ResponseCache(max_bytes=SHARE * 2 * OVERHEAD, max_age=60)
+    answers = ResponseCache(max_bytes=SHARE * 2 * ONE, max_age=60)
     for number in range(2 * SHARE):
         answers.keep(f"user {number}", ("key",), reply(0))
     answers.find("user 0", ("key",))
@@ -267,7 +270,19 @@ def test_a_newer_answer_takes_the_place_of_the_one_before() -> None:
 
     found = answers.find("alice", ("key",))
     assert found is not None
-    assert (found.fields["etag"], answers.size) == ('"2"', 100 + OVERHEAD)
+    assert (found.fields["etag"], answers.size) == ('"2"', 100 + ONE)
+
+
+def test_keys_are_counted_and_long_ones_are_not_remembered() -> None:
+    """What one sends with a request is no way to take memory that only answers are counted in."""
+    answers = ResponseCache(max_bytes=10**6, max_age=60)
+
+    answers.keep("alice", ("/tasks", b"q=" + b"x" * 500), reply(0))
+    counted = answers.size
+    answers.keep("alice", ("/tasks", b"q=" + b"x" * KEY_MAX), reply(0))
+
+    assert counted == OVERHEAD + len("/tasks") + 502
+    assert answers.size == counted
 
 
 def test_answers_have_an_age() -> None:

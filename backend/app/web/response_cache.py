@@ -19,11 +19,13 @@ from backend.app.web.services import services_of
 
 # Nobody takes more than this part of the memory from the others.
 SHARE: Final = 16
-# What an answer takes beside its body, about (bytes).
+# What an answer takes beside its body and its key, about (bytes).
 OVERHEAD: Final = 1024
+# A request whose path, query and Prefer are longer together is not remembered (bytes).
+KEY_MAX: Final = 1024
 
 # What makes two requests of a user the same.
-Key = tuple[object, ...]
+Key = tuple[str | bytes, ...]
 
 
 @dataclass(slots=True)
@@ -64,15 +66,15 @@ class ResponseCache:
 
     def keep(self, user_id: str, key: Key, reply: ApiResponse) -> None:
         """Remember an answer in place of the one before."""
-        size, share = len(reply.body) + OVERHEAD, self._max_bytes // SHARE
-        if size > share:
+        size, share = _size(key, reply), self._max_bytes // SHARE
+        if size > share or _key_size(key) > KEY_MAX:
             return
         remembered = self._users.get(user_id)
         if remembered is None or remembered.size + size > share:
             self.forget(user_id)
             remembered = self._users[user_id] = _Remembered(self._clock())
         before = remembered.replies.get(key)
-        added = size - (0 if before is None else len(before.body) + OVERHEAD)
+        added = size - (0 if before is None else _size(key, before))
         remembered.replies[key] = reply
         remembered.size += added
         self._size += added
@@ -84,6 +86,14 @@ class ResponseCache:
         remembered = self._users.pop(user_id, None)
         if remembered is not None:
             self._size -= remembered.size
+
+
+def _size(key: Key, reply: ApiResponse) -> int:
+    return len(reply.body) + _key_size(key) + OVERHEAD
+
+
+def _key_size(key: Key) -> int:
+    return sum(len(part) for part in key)
 
 
 class CachedResponses:
