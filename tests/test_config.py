@@ -312,3 +312,27 @@ def test_several_users_fit_beside_each_other() -> None:
     assert settings.database_pool_size // settings.connections_per_user >= 3
     assert settings.max_requests // settings.max_requests_per_user >= 10
     assert settings.jwks_max_waiting * 10 <= settings.max_requests
+
+
+# What one parsed byte of an import, one name of a rate limit and one verified token take, about (bytes).
+PARSED_BYTE, NAME, TOKEN = 6, 1000, 1000
+
+
+def test_the_memory_that_clients_can_take_is_as_documented() -> None:
+    """The sum of docs/configuration.md, from the settings' defaults."""
+    settings = Settings(_env_file=None, better_auth_secret=SECRET)
+    parts = {
+        "bodies up to 64 KiB": settings.max_requests * settings.max_body_bytes,
+        "larger bodies as they are sent": settings.max_body_memory_bytes,
+        "larger bodies that are parsed": settings.max_concurrent_imports * settings.max_import_bytes * PARSED_BYTE,
+        "remembered answers": settings.response_cache_bytes,
+        "rate limits": 2 * settings.rate_limit_max_names * NAME,
+        "verified tokens": settings.jwt_cache_size * TOKEN,
+    }
+
+    page = (PROJECT_ROOT / "docs/configuration.md").read_text()
+    rows = dict(re.findall(r"^\| ([^|]+) \| [^|]+ \| ([0-9.]+) MiB \|$", page, re.MULTILINE))
+    assert {name: float(shown) for name, shown in rows.items()} == {
+        name: pytest.approx(size / 2**20, abs=0.06) for name, size in parts.items()
+    }
+    assert f"at most {sum(parts.values()) / 2**20:.0f} MiB beside" in page
