@@ -63,8 +63,8 @@ class StrictRoute(APIRoute):
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The route as an ASGI application, for the fast path; the framework's is this in four layers more."""
-        reply = await self._answer(Request(scope, receive, send))
-        await reply(scope, receive, send)
+        response = await self._answer(Request(scope, receive, send))
+        await response(scope, receive, send)
 
     def get_route_handler(self) -> Handler:
         signature = self._signature
