@@ -209,7 +209,7 @@ async def test_bounds_that_are_met_are_counted(database_url: str) -> None:
         assert await measured.counted("tasks_limits_met_total") == {
             ("idempotency",): 1,
             ("streams",): 1,
-            ("tasks_of_user",): 2,
+            ("stored_tasks",): 2,
         }
 
 

@@ -50,12 +50,19 @@ ATTACKS = [
 REFUSALS_OF_VALID = {"positive_data_acceptance": {"expected-statuses": ["2xx", "304", "404", "412"]}}
 # So is a revision only if it is of this list.
 REFUSALS_OF_VALID_PAGES = {"positive_data_acceptance": {"expected-statuses": ["2xx", "304", "400", "410", "412"]}}
+REFUSALS_OF_PUT_BACK = {"positive_data_acceptance": {"expected-statuses": ["2xx", "304", "404", "412", "422"]}}
 CONFIG = SchemathesisConfig.from_dict(
     {
         "checks": REFUSALS_OF_VALID,
         "operations": [
             {"include-operation-id": name, "checks": REFUSALS_OF_VALID_PAGES}
             for name in ("list_tasks", "list_tags", "list_changes", "listen")
+        ]
+        + [
+            # `id` and `user_id` must be the path's, which no schema can say.
+            {"include-operation-id": "replace_task", "checks": REFUSALS_OF_PUT_BACK},
+            # A parameter too many whose value is empty is not sent at all.
+            {"include-operation-id": "export", "checks": {"negative_data_rejection": {"enabled": False}}},
         ],
     }
 )

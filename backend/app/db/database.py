@@ -163,11 +163,10 @@ class Database:
     async def _end(self, transaction: Transaction, connection: Connection, how: str, owner: str, writes: bool) -> None:
         try:
             await transaction.end(how)
-        except Exception:
-            self._pool.release(connection, owner, writes=writes)
-            raise
-        except BaseException:
-            self._pool.abandon(connection, owner, writes=writes)
+        except BaseException as error:
+            # One that was cancelled may still be committed.
+            give_back = self._pool.release if isinstance(error, Exception) else self._pool.abandon
+            give_back(connection, owner, writes=writes)
             raise
         self._pool.release(connection, owner, writes=writes)
 

@@ -77,17 +77,18 @@ class ErrorsMiddleware:
         try:
             await self.app(scope, receive, send_with_headers)
         except problems.Problem as problem:
-            self.observer.problem_answered(problem)
-            if problem.bound is not None:
-                self.observer.limit_met(problem.bound)
-            if not has_begun:
-                await _answer(problem, request_id, scope, send_with_headers)
+            await self._refuse(problem, scope, send_with_headers, has_begun=has_begun)
         except Exception as error:  # noqa: BLE001 - the last resort
             _log_unexpected(error, request_id)
-            internal_error = problems.InternalError()
-            self.observer.problem_answered(internal_error)
-            if not has_begun:
-                await _answer(internal_error, request_id, scope, send_with_headers)
+            await self._refuse(problems.InternalError(), scope, send_with_headers, has_begun=has_begun)
+
+    async def _refuse(self, problem: problems.Problem, scope: Scope, send: Send, *, has_begun: bool) -> None:
+        """Answer a problem, unless the answer has begun: the server then cuts the connection."""
+        self.observer.problem_answered(problem)
+        if problem.bound is not None:
+            self.observer.limit_met(problem.bound)
+        if not has_begun:
+            await _answer(problem, scope["state"]["request_id"], scope, send)
 
     async def refuse_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

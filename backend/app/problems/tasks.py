@@ -47,7 +47,7 @@ class TaskLimitReached(Problem):
     status, slug, title = 422, "task-limit-reached", "Task limit reached"
     cause = "The user already has as many tasks as the server allows."
     remedy = "Delete tasks first. An operator can raise `MAX_TASKS_PER_USER`."
-    bound = "tasks_of_user"
+    bound = "stored_tasks"
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"A user may have {limit} tasks. Delete some first.")

@@ -1,0 +1,15 @@
+"""A connection without a database."""
+
+import asyncio
+
+from backend.app.db.connection import _wake
+
+
+async def test_a_socket_that_is_ready_twice_wakes_once() -> None:
+    """The event loop may tell of it again before the waiter has run."""
+    ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    _wake(ready)
+    _wake(ready)
+
+    assert ready.done()
