@@ -111,16 +111,17 @@ class Load:
             await self.ask(client, "GET", self.tasks, headers={"Authorization": "Bearer x"})
 
     async def trouble(self) -> None:
-        """A write whose connection is lost, and that then waits for a lock until it is given up."""
+        """A write whose connection is lost, and that then waits for a lock until it is given up; another without a key."""
         connection = psycopg2.connect(self._server.database_url(self._database))
         async with httpx.AsyncClient(base_url=next(self.apis), timeout=30) as client:
             with contextlib.closing(connection), connection.cursor() as cursor:
                 cursor.execute(f"SELECT FROM task_lists WHERE user_id = '{self.user}' FOR UPDATE")
-                headers = {**self.headers, "Idempotency-Key": secrets.token_hex(8)}
-                writing = asyncio.create_task(self.ask(client, "POST", self.tasks, json=TASK, headers=headers))
-                while not writing.done() and not self._cut():  # noqa: ASYNC110 - only the database knows
-                    await asyncio.sleep(0.01)
-                await writing
+                for key in ({"Idempotency-Key": secrets.token_hex(8)}, {}):
+                    headers = {**self.headers, **key}
+                    writing = asyncio.create_task(self.ask(client, "POST", self.tasks, json=TASK, headers=headers))
+                    while not writing.done() and not self._cut():  # noqa: ASYNC110 - only the database knows
+                        await asyncio.sleep(0.01)
+                    await writing
 
     def _cut(self) -> bool:
         waiting = f"wait_event_type = 'Lock' AND datname = '{self._database}'"
