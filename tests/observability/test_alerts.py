@@ -111,7 +111,7 @@ class Load:
             await self.ask(client, "GET", self.tasks, headers={"Authorization": "Bearer x"})
 
     async def trouble(self) -> None:
-        """A write whose connection is lost, and that then waits for a lock until it is given up; another without a key."""
+        """A write whose connection is lost and that then waits for a lock until it is given up; one without a key."""
         connection = psycopg2.connect(self._server.database_url(self._database))
         async with httpx.AsyncClient(base_url=next(self.apis), timeout=30) as client:
             with contextlib.closing(connection), connection.cursor() as cursor:
