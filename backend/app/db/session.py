@@ -9,7 +9,7 @@ import psycopg2
 from backend.app.db.connection import Connection
 from backend.app.db.preamble import Opening
 from backend.app.db.statement import OWNER, Row, Statement
-from backend.app.domain.revisions import first_revision
+from backend.app.domain.first_revision import first_revision
 from backend.app.observability.observer import Observer
 
 

@@ -8,7 +8,7 @@ from sqlalchemy.sql.elements import BindParameter
 
 from backend.app.db.session import OwnerSession
 from backend.app.db.statement import OWNER
-from backend.app.domain.revisions import first_revision
+from backend.app.domain.first_revision import first_revision
 from backend.app.models import metadata
 from backend.app.repositories.scoping import compile_scoped
 

@@ -26,7 +26,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from backend.app import problems
 from backend.app.db.session import OwnerSession
 from backend.app.domain.errors import InvalidField
-from backend.app.domain.revisions import first_revision
+from backend.app.domain.first_revision import first_revision
 from backend.app.models import NO_COUNTS
 from backend.app.repositories.mapping import DELETED, LISTS, TASKS, owner, plain, task_to_columns
 from backend.app.repositories.scoping import compile_scoped

@@ -40,7 +40,7 @@ from sqlalchemy.sql.selectable import CTE
 from backend.app import problems
 from backend.app.db.session import OwnerSession
 from backend.app.db.statement import Statement
-from backend.app.domain.revisions import first_revision
+from backend.app.domain.first_revision import first_revision
 from backend.app.models import NO_COUNTS
 from backend.app.repositories.mapping import (
     DELETED,
