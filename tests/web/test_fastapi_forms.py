@@ -288,7 +288,7 @@ async def response_parameter(response: Response) -> ApiResponse:
     raise NotImplementedError
 
 
-async def security(v: Annotated[str, Security(method)], w: Annotated[str, Security(method, scopes=["a"])]) -> ApiResponse:  # fmt: skip  # noqa: E501
+async def security(v: Annotated[str, Security(method)], w: Annotated[str, Security(method, scopes=["a"])]) -> ApiResponse:  # fmt: skip  # noqa: E501 - one form, one line
     raise NotImplementedError
 
 

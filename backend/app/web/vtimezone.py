@@ -94,7 +94,7 @@ def vtimezone(name: str) -> bytes:
     """The component of a zone that `due_dates.zone` knows, in whole lines. Raises OSError where it has no file."""
     first, changes, yearly = _read(_file(name))
     changes, year = _without_regular(changes, yearly)
-    lines = ["BEGIN:VTIMEZONE", f"TZID:{name}", *_observance(datetime(FIRST_YEAR, 1, 1), first, first)]  # noqa: DTZ001
+    lines = ["BEGIN:VTIMEZONE", f"TZID:{name}", *_observance(datetime(FIRST_YEAR, 1, 1), first, first)]  # noqa: DTZ001 - wall time
     groups: dict[tuple[_State, _State], list[datetime]] = {}
     for change in changes:
         groups.setdefault((change.before, change.after), []).append(change.wall)
@@ -138,7 +138,7 @@ def _read(file: bytes) -> tuple[_State, list[_Change], list[_Yearly]]:
     for moment, index in zip(moments, indices, strict=True):
         change = _Change(moment, before, states[index])
         before = states[index]
-        if change.before != change.after and moment > (datetime(FIRST_YEAR, 1, 2) - _EPOCH).total_seconds():  # noqa: DTZ001
+        if change.before != change.after and moment > (datetime(FIRST_YEAR, 1, 2) - _EPOCH).total_seconds():  # noqa: DTZ001 - as above
             changes.append(change)
     footer = file[at + characters + leaps * 12 + standard + utc :].decode().strip("\n")
     return states[0], changes, _yearly(footer)
