@@ -10,13 +10,23 @@ ensure_node() {
   fi
 }
 
-ensure_web_packages() {
-  local folder=examples/web
-  ensure_node || return
+# The packages of a folder with a package-lock.json. Fails when they cannot be had: a folder that is half full is never
+# taken for a whole one.
+ensure_packages() {
+  local folder=$1
   # The lock file itself, as it was when the packages were installed; npm ci empties the folder first.
-  if ! cmp --silent $folder/package-lock.json $folder/node_modules/installed; then
+  if ! cmp --silent "$folder/package-lock.json" "$folder/node_modules/installed"; then
     echo "Installing packages into $folder/node_modules ..."
-    (cd $folder && npm ci --no-audit --no-fund --loglevel=error)
-    cp $folder/package-lock.json $folder/node_modules/installed
+    # Once more, from the start: a registry that drops a connection is no reason to fail.
+    npm_ci "$folder" || npm_ci "$folder" || return
+    cp "$folder/package-lock.json" "$folder/node_modules/installed"
   fi
+}
+
+npm_ci() {
+  (cd "$1" && npm ci --no-audit --no-fund --loglevel=error)
+}
+
+ensure_web_packages() {
+  ensure_node && ensure_packages examples/web
 }

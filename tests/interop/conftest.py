@@ -1,11 +1,9 @@
 """A real Better Auth in Node, in every configuration, and people who have signed up there."""
 
 import contextlib
-import fcntl
 import json
 import shutil
 import subprocess
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.node import packages
 from tests.support.tokens import SECRET, new_user
 
 HERE = Path(__file__).parent / "better_auth"
-NODE_MIN = 20
 PASSWORD = "a long enough password"
 OLD_SECRET = SECRET[::-1]
 
@@ -37,29 +35,15 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 def node() -> str:
-    """Node's path. Skips the test where it is not there or too old."""
-    program = shutil.which("node")
-    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True) if program else None
-    if version is None or int(version.stdout.lstrip("v").partition(".")[0]) < NODE_MIN or not shutil.which("npm"):
-        pytest.skip(f"Node.js {NODE_MIN} or newer is not installed: Better Auth itself is not tried")
-    return str(program)
-
-
-def install(folder: Path) -> None:
-    """`npm ci`, unless what is installed is what the lock says; one process at a time."""
-    installed, wanted = folder / "node_modules" / ".package-lock.json", folder / "package-lock.json"
-    with (Path(tempfile.gettempdir()) / "tests-of-tasks-npm.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not installed.exists() or installed.stat().st_mtime < wanted.stat().st_mtime:
-            subprocess.run(["npm", "ci", "--silent", "--no-audit", "--no-fund"], cwd=folder, check=True)
-            installed.touch()
+    """Node's path, where packages() has not skipped the test."""
+    return str(shutil.which("node"))
 
 
 @pytest.fixture(scope="session")
 def better_auth() -> Iterator[dict[str, str]]:
     """The address of each instance by its mode; see better_auth/server.mjs."""
+    packages(HERE)
     program = node()
-    install(HERE)
     environment = {"SECRET": SECRET, "OLD_SECRET": OLD_SECRET, "PATH": str(Path(program).parent)}
     with subprocess.Popen(
         [program, "server.mjs"], cwd=HERE, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

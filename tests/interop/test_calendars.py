@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from backend.app.domain import recurrence
-from tests.interop.conftest import install, node
+from tests.interop.conftest import node
 from tests.support.calendars import OCCURRENCES, in_api, properties, task_of
+from tests.support.node import packages
 
 HERE = Path(__file__).parent / "calendars"
 TASKS = 500
@@ -37,14 +38,13 @@ def walls(task: dict[str, Any]) -> list[str]:
 
 def test_rrule_js_finds_the_apis_due_dates() -> None:
     """The next twenty of each task, or all there are; a first day that is none of the rule's is left out."""
-    program = node()
-    install(HERE)
+    packages(HERE)
     tasks = [task for task in map(task_of, range(TASKS)) if repeats(task)]
     cases = [(task, case) for task in tasks if (case := exported(task)) is not None]
 
     sent = json.dumps([case for _, case in cases])
     made = subprocess.run(
-        [program, "expand.mjs"], cwd=HERE, input=sent, capture_output=True, text=True, check=True, timeout=120
+        [node(), "expand.mjs"], cwd=HERE, input=sent, capture_output=True, text=True, check=True, timeout=120
     )
 
     assert len(cases) > TASKS // 2
