@@ -26,7 +26,7 @@ SECONDS: Final = float(os.environ.get("FAIR_SHARE_SECONDS", "1.0"))
 MEMORY_MIB: Final = 400.0
 AT_ONCE: Final = 60
 # Operations that need a task in the trash; the others need one that lives.
-FROM_THE_TRASH: Final = frozenset({"restore_task"})
+FROM_THE_TRASH: Final = {"restore_task": "tasks/1", "restore_list": "lists/1"}
 HEAD: Final = (
     "| attack | bystander's slowest ms | /health ms | memory MiB | answers |\n| --- | ---: | ---: | ---: | --- |\n"
 )
@@ -85,7 +85,7 @@ async def test_an_operation_at_its_limits_is_not_noticed_by_others(
     async def attack(attacker: Attacker) -> None:
         await attacker.prepare()
         if operation in FROM_THE_TRASH:
-            await attacker.send(Request("DELETE", f"/api/{attacker.user_id}/tasks/1"))
+            await attacker.send(Request("DELETE", f"/api/{attacker.user_id}/{FROM_THE_TRASH[operation]}"))
         attacker.answers.clear()
         request = dict(heaviest_requests(DOCUMENT, attacker.user_id))[operation]
         await attacker.flood(request, at_once=AT_ONCE)

@@ -45,7 +45,14 @@ from backend.app.problems.requests import (
     ValidationFailed,
 )
 from backend.app.problems.startup import StartupError
-from backend.app.problems.tasks import BatchOperationFailed, SyncTokenExpired, TaskLimitReached, TaskNotFound
+from backend.app.problems.tasks import (
+    BatchOperationFailed,
+    ListLimitReached,
+    ListNotFound,
+    SyncTokenExpired,
+    TaskLimitReached,
+    TaskNotFound,
+)
 
 __all__ = [
     "CHALLENGE",
@@ -67,6 +74,8 @@ __all__ = [
     "InternalError",
     "InvalidCursor",
     "InvalidToken",
+    "ListLimitReached",
+    "ListNotFound",
     "MalformedJSON",
     "MalformedRequest",
     "MethodNotAllowed",

@@ -74,8 +74,8 @@ class _Batch:
             new = new.model_copy(update={"parent_id": self._id(ref, "parent_ref")})
         try:
             task = await self._tasks.create(new)
-        except InvalidField as error:  # of the parent, which is all that is compared with what is stored
-            path = ("task", *error.path) if ref is None else ("parent_ref",)
+        except InvalidField as error:  # of the parent or the list, which are compared with what is stored
+            path = ("parent_ref",) if ref is not None and error.path == ("parent_id",) else ("task", *error.path)
             raise InvalidField(path, error.detail) from None
         if operation.ref is not None:
             self._ids[operation.ref] = task["id"]

@@ -1,6 +1,6 @@
 """Tasks that come from an export: all of them, or none."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,9 +28,10 @@ from backend.app.db.session import OwnerSession
 from backend.app.domain.errors import InvalidField
 from backend.app.domain.first_revision import first_revision
 from backend.app.models import NO_COUNTS
+from backend.app.repositories.list_imports import FOLLOW_PARENTS, import_lists, known_list_ids, taken_places
 from backend.app.repositories.mapping import DELETED, LISTS, TASKS, owner, plain, task_to_columns
 from backend.app.repositories.scoping import compile_scoped
-from backend.app.schemas.transfer import ArchivedTask
+from backend.app.schemas.transfer import ArchivedList, ArchivedTask
 
 # How many tasks a statement writes.
 BATCH = 500
@@ -65,9 +66,14 @@ def _element(name: str) -> Any:
 
 
 def _misplaced() -> Select[Any]:
-    """Parts of what is no task, or is a part itself; and parts that have parts."""
+    """Parts of what is no task, is a part itself, or is in another list; and parts that have parts."""
     parent, part = TASKS.alias("parent"), TASKS.alias("part")
-    is_parent = (parent.c.user_id == owner, parent.c.id == TASKS.c.parent_id, parent.c.parent_id.is_(None))
+    is_parent = (
+        parent.c.user_id == owner,
+        parent.c.id == TASKS.c.parent_id,
+        parent.c.parent_id.is_(None),
+        parent.c.list_id.is_not_distinct_from(TASKS.c.list_id),
+    )
     has_part = (part.c.user_id == owner, part.c.parent_id == TASKS.c.id)
     wrong = or_(not_(select(parent.c.id).where(*is_parent).exists()), select(part.c.id).where(*has_part).exists())
     return select(TASKS.c.id).where(_mine, TASKS.c.id == any_(_ids), TASKS.c.parent_id.is_not(None), wrong)
@@ -127,17 +133,18 @@ class Count:
 class ImportRepository:
     """Brings tasks in, with their ids. May raise Unavailable."""
 
-    __slots__ = ("_max_subtasks", "_max_tasks", "_session")
+    __slots__ = ("_max_lists", "_max_subtasks", "_max_tasks", "_session")
 
-    def __init__(self, session: OwnerSession, *, max_tasks: int, max_subtasks: int) -> None:
+    def __init__(self, session: OwnerSession, *, max_tasks: int, max_subtasks: int, max_lists: int) -> None:
         self._session = session
+        self._max_lists = max_lists
         self._max_tasks = max_tasks
         self._max_subtasks = max_subtasks
 
-    async def import_tasks(self, tasks: list[ArchivedTask]) -> Count:
-        """Make the caller's tasks with these ids as they are here; others stay.
+    async def import_tasks(self, tasks: list[ArchivedTask], lists: Sequence[ArchivedList] = ()) -> Count:
+        """Make the caller's tasks and lists with these ids as they are here; others stay.
 
-        Raises TaskLimitReached, or InvalidField for a part that is at the wrong place.
+        Raises TaskLimitReached, ListLimitReached, or InvalidField for what is at the wrong place.
         """
         created: set[int] = set()
         written: dict[int, int] = {}
@@ -145,25 +152,39 @@ class ImportRepository:
         async with self._session.transaction() as session:
             [known] = await session.run(START, first_revision=first_revision())
             revision = known["revision"]
+            listed = await import_lists(session, lists, revision, max_lists=self._max_lists)
+            revision += len(lists)
+            await self._check_lists(session, tasks)
+            file = frozenset(task.id for task in tasks)
             for batch in _batches(tasks):
                 ids = [task.id for task in batch]
                 there = {row["id"] for row in await session.run(KNOWN, ids=ids)}
-                made = await session.run(WRITE, **_arrays(batch, revision, parents))
+                taken = await taken_places(session, (task.position for task in batch), file)
+                made = await session.run(WRITE, **_arrays(batch, revision, parents, taken))
                 revision += len(batch)
                 written |= {row["id"]: row["revision"] for row in made}
                 created |= written.keys() & set(ids) - there
-            if written:
+            if written or listed:
                 if known["task_count"] + len(created) > self._max_tasks:
                     raise problems.TaskLimitReached(self._max_tasks)
                 await session.run(UNTRASH, ids=list(created))
                 await self._check_families(session, tasks, parents)
+                followed = await session.run(FOLLOW_PARENTS, ids=list(file), revision=revision)
                 numbers = {
-                    "revision": max(written.values()),
+                    "revision": max([*written.values(), *listed, *(row["revision"] for row in followed)]),
                     "created": len(created),
                     "last_task_id": max(created or [0]),
                 }
                 await session.run(FINISH, **numbers)
         return Count(len(created), len(written) - len(created), len(tasks) - len(written))
+
+    async def _check_lists(self, session: OwnerSession, tasks: list[ArchivedTask]) -> None:
+        if all(task.list_id is None for task in tasks):
+            return
+        known = await known_list_ids(session)
+        for number, task in enumerate(tasks):
+            if task.list_id is not None and task.list_id not in known:
+                raise InvalidField(("tasks", number, "list_id"), "must be a list of the file, or one of yours")
 
     async def _check_families(self, session: OwnerSession, tasks: list[ArchivedTask], parents: set[Any]) -> None:
         wrong = {row["id"] for row in await session.run(MISPLACED, ids=[task.id for task in tasks])}
@@ -171,7 +192,7 @@ class ImportRepository:
         full = {row["parent_id"] for row in crowded}
         for number, task in enumerate(tasks):
             if task.id in wrong:
-                raise _invalid(number, "must be another task, which is no subtask itself")
+                raise _invalid(number, "must be another task of the same list, which is no subtask itself")
             if task.parent_id in full:
                 raise _invalid(number, f"must be a task with at most {self._max_subtasks} subtasks")
         await session.run(MARK, ids=list(parents))
@@ -182,7 +203,7 @@ def _batches(tasks: list[ArchivedTask]) -> Iterator[list[ArchivedTask]]:
         yield tasks[start : start + BATCH]
 
 
-def _arrays(tasks: list[ArchivedTask], revision: int, parents: set[Any]) -> dict[str, list[Any]]:
+def _arrays(tasks: list[ArchivedTask], revision: int, parents: set[Any], taken: set[str]) -> dict[str, list[Any]]:
     """The tasks by columns. Each may get a revision of its own, the next after the list's."""
     rows = []
     for number, task in enumerate(tasks, 1):
@@ -192,6 +213,8 @@ def _arrays(tasks: list[ArchivedTask], revision: int, parents: set[Any]) -> dict
         columns |= {name: members[name] for name in ("id", "completed_at", "created_at", "updated_at")}
         columns["due_at"] = str(columns["due_at"])
         columns["revision"] = revision + number
+        columns["list_id"] = task.list_id
+        columns["position"] = "" if task.position in taken else task.position
         columns["compound"] = task.recurrence is not None or task.id in parents
         rows.append(columns)
     return {f"of_{name}": [row[name] for row in rows] for name in _NAMES}

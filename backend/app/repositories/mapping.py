@@ -26,13 +26,17 @@ from backend.app.db.statement import OWNER, Row
 from backend.app.domain import due_dates
 from backend.app.domain.enums import Priority, RecurrenceFrom
 from backend.app.domain.keys import description_key, tag_key, title_key
+from backend.app.domain.positions import unmoved
 from backend.app.models import metadata
 
 Task = dict[str, Any]
 
 TASKS = metadata.tables["tasks"]
 DELETED = metadata.tables["deleted_tasks"]
+# The counters: one row for each user. The lists that a user makes are those of NAMED_LISTS.
 LISTS = metadata.tables["task_lists"]
+NAMED_LISTS = metadata.tables["lists"]
+DELETED_LISTS = metadata.tables["deleted_lists"]
 
 # Priorities sort by meaning.
 NUMBERS: Final[dict[Priority | None, int]] = {None: 0, Priority.LOW: 1, Priority.MEDIUM: 2, Priority.HIGH: 3}
@@ -54,6 +58,8 @@ _SHOWN = (
     "after_completion",
     "tags",
     "parent_id",
+    "list_id",
+    "position",
     "revision",
     "created_at",
     "updated_at",
@@ -118,6 +124,8 @@ def row_to_task(row: Row) -> Task:
         after_completion,
         tags,
         parent_id,
+        list_id,
+        position,
         revision,
         created_at,
         updated_at,
@@ -137,6 +145,8 @@ def row_to_task(row: Row) -> Task:
         and (RecurrenceFrom.COMPLETION if after_completion else RecurrenceFrom.DUE_DATE).value,
         "tags": tags,
         "parent_id": parent_id,
+        "list_id": list_id,
+        "position": position or (number and unmoved(number)),
         "revision": revision,
         "created_at": created_at and rfc3339(created_at),
         "updated_at": updated_at and rfc3339(updated_at),

@@ -119,6 +119,7 @@ def _filters(table: Table) -> list[ColumnElement[bool]]:
         ),
         _unless_null("overdue", Boolean, lambda wanted: overdue == wanted),
         _unless_null("parent_id", BigInteger, lambda parent: func.coalesce(columns.parent_id, 0) == parent),
+        _unless_null("list_id", BigInteger, lambda wanted: func.coalesce(columns.list_id, 0) == wanted),
         _unless_null("q", Text, lambda _: text),
     ]
 
@@ -286,5 +287,6 @@ def _parameters(query: TaskPageQuery) -> dict[str, Any]:
         "due_after": query.due_after and beginning(query.due_after),
         "overdue": query.overdue and query.overdue == "true",
         "parent_id": 0 if query.parent_id == "none" else query.parent_id,
+        "list_id": 0 if query.list_id == "none" else query.list_id,
         "q": query.q and search_key(query.q),
     }

@@ -10,6 +10,8 @@ from backend.app.repositories.account import AccountRepository
 from backend.app.repositories.batch import BatchRepository
 from backend.app.repositories.changes import ChangeQueries
 from backend.app.repositories.imports import ImportRepository
+from backend.app.repositories.list_trash import ListTrash
+from backend.app.repositories.lists import ListQueries, ListRepository
 from backend.app.repositories.queries import TaskQueries
 from backend.app.repositories.tasks import TaskRepository
 from backend.app.schemas.queries import TaskPageQuery
@@ -34,7 +36,7 @@ def batch_repository(request: Request, session: Session) -> BatchRepository:
 
 
 def import_repository(request: Request, session: Session) -> ImportRepository:
-    return ImportRepository(session, **_limits(request))
+    return ImportRepository(session, **_limits(request), max_lists=services_of(request.scope).settings.max_lists)
 
 
 def task_queries(session: Session) -> TaskQueries:
@@ -43,6 +45,19 @@ def task_queries(session: Session) -> TaskQueries:
 
 def change_queries(session: Session) -> ChangeQueries:
     return ChangeQueries(session)
+
+
+def list_queries(session: Session) -> ListQueries:
+    return ListQueries(session)
+
+
+def list_repository(request: Request, session: Session) -> ListRepository:
+    return ListRepository(session, max_lists=services_of(request.scope).settings.max_lists)
+
+
+def list_trash(request: Request, session: Session) -> ListTrash:
+    settings = services_of(request.scope).settings
+    return ListTrash(session, max_lists=settings.max_lists, max_tasks=settings.max_tasks_per_user)
 
 
 def account_repository(session: Session) -> AccountRepository:
@@ -72,6 +87,9 @@ class Links:
     def task(self, task: dict[str, Any]) -> str:
         return f"{self._tasks}/{task['id']}"
 
+    def list(self, made: dict[str, Any]) -> str:
+        return f"{self._own}/lists/{made['id']}"
+
     def page(self, query: TaskPageQuery, position: tuple[Any, ...]) -> str:
         parameters = {"status": query.status.value, "limit": query.limit}
         parameters |= query.model_dump(mode="json", exclude={"cursor"}, exclude_defaults=True)
@@ -90,6 +108,9 @@ Queries = Annotated[TaskQueries, Depends(task_queries)]
 Batches = Annotated[BatchRepository, Depends(batch_repository)]
 Imports = Annotated[ImportRepository, Depends(import_repository)]
 Changes = Annotated[ChangeQueries, Depends(change_queries)]
+Lists = Annotated[ListQueries, Depends(list_queries)]
+ListWrites = Annotated[ListRepository, Depends(list_repository)]
+TrashOfLists = Annotated[ListTrash, Depends(list_trash)]
 Account = Annotated[AccountRepository, Depends(account_repository)]
 Cached = Annotated[CachedResponses, Depends(CachedResponses)]
 CallerLinks = Annotated[Links, Depends(Links)]

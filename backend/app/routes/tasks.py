@@ -125,8 +125,8 @@ async def get_task(
     "/{task_id}",
     operation_id="replace_task",
     summary="Replace a task",
-    description="What is left out is cleared, except `completed`, which stays. A task can be sent as it was answered: "
-    "what only the server sets is ignored, and `id` and `user_id` must be those of the path.",
+    description="What is left out is cleared, except `completed` and `list_id`, which stay. A task can be sent as it "
+    "was answered: what only the server sets is ignored, and `id` and `user_id` must be those of the path.",
     response_model=Task,
     responses={200: {"headers": _ETAG}, **BODY, **CONDITIONAL, **INVALID},
 )

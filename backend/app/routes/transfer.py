@@ -10,11 +10,12 @@ from backend.app import problems
 from backend.app.domain.enums import Sort
 from backend.app.problems import documented
 from backend.app.repositories.queries import Page, TaskQueries
-from backend.app.routes.dependencies import Imports, Queries
+from backend.app.routes.dependencies import Imports, Lists, Queries
+from backend.app.schemas.lists import ListStatus
 from backend.app.schemas.queries import ExportQuery, TaskPageQuery
 from backend.app.schemas.transfer import Archive, Imported
 from backend.app.web.body import BodyLimit
-from backend.app.web.export_formats import FORMATS, CSVExport, Format
+from backend.app.web.export_formats import FORMATS, CSVExport, Format, JSONExport
 from backend.app.web.headers import best_media_type
 from backend.app.web.openapi_responses import BODY, CAPPED
 from backend.app.web.responses import ApiResponse, ApiStream
@@ -49,12 +50,16 @@ Accept = Annotated[
         **documented(problems.NotAcceptable),
     },
 )
-async def export(tasks: Queries, query: Annotated[ExportQuery, Query()], accept: Accept = None) -> ApiStream:
+async def export(
+    tasks: Queries, lists: Lists, query: Annotated[ExportQuery, Query()], accept: Accept = None
+) -> ApiStream:
     media_type = best_media_type(accept, FORMATS)
     if media_type is None:
         raise problems.NotAcceptable(FORMATS)
     name, kind = FORMATS[media_type]
     file = CSVExport(mark=query.bom == "true") if kind is CSVExport else kind()
+    if isinstance(file, JSONExport):
+        file.lists, _ = await lists.all(ListStatus.ALL)
     charset = "" if media_type == "application/json" else "; charset=utf-8"
     return ApiStream(
         200,
@@ -69,18 +74,16 @@ async def export(tasks: Queries, query: Annotated[ExportQuery, Query()], accept:
     "/import",
     operation_id="import",
     summary="Bring tasks in from an export",
-    description="Tasks get the ids that they have in the file, in place of what you have under those; others stay. All "
-    "or none; the same file twice changes nothing. The export may be another user's: it becomes yours.",
+    description="Lists and tasks get the ids that they have in the file, in place of what you have under those; others "
+    "stay. All or none; the same file twice changes nothing. The export may be another user's: it becomes yours.",
     response_model=Imported,
-    responses={**BODY, **CAPPED},
+    responses={**BODY, **CAPPED, **documented(problems.ListLimitReached)},
 )
 async def import_tasks(
     body: Annotated[Archive, BodyLimit("max_import_bytes")],
     archives: Imports,
 ) -> ApiResponse:
-    count = await archives.import_tasks(body.tasks)
-    answer = {"created": count.created, "changed": count.changed, "unchanged": count.unchanged}
-    return ApiResponse(200, orjson.dumps(answer))
+    return ApiResponse(200, orjson.dumps(await archives.import_tasks(body.tasks, body.lists)))
 
 
 async def _pieces(tasks: TaskQueries, file: Format, page: Page) -> AsyncIterator[bytes]:

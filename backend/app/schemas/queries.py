@@ -70,6 +70,9 @@ class TaskPageQuery(PageQuery):
     parent_id: Annotated[int, Field(ge=1, le=ID_MAX), BeforeValidator(_decimal)] | Literal["none"] | None = Field(
         default=None, description="Subtasks of this task; `none`: tasks that are no subtasks."
     )
+    list_id: Annotated[int, Field(ge=1, le=ID_MAX), BeforeValidator(_decimal)] | Literal["none"] | None = Field(
+        default=None, description="Tasks of this list; `none`: those of the inbox, which are in no list."
+    )
     q: Annotated[str, Field(min_length=1, max_length=SEARCH_MAX_CHARACTERS), AfterValidator(without_nul)] | None = (
         Field(default=None, description="Text that the title or the description holds, regardless of case.")
     )
