@@ -47,6 +47,7 @@ from backend.app.problems.requests import (
 from backend.app.problems.startup import StartupError
 from backend.app.problems.tasks import (
     BatchOperationFailed,
+    IdsTaken,
     ListLimitReached,
     ListNotFound,
     SyncTokenExpired,
@@ -71,6 +72,7 @@ __all__ = [
     "IdempotencyKeyInUse",
     "IdempotencyKeyReused",
     "IdempotencyLimitReached",
+    "IdsTaken",
     "InternalError",
     "InvalidCursor",
     "InvalidToken",

@@ -3,7 +3,7 @@
 For an import that has locked the counter (imports.py).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -26,10 +26,14 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from backend.app import problems
 from backend.app.db.session import OwnerSession
 from backend.app.domain import positions
+from backend.app.domain.errors import InvalidField
 from backend.app.repositories.lists import LAST_POSITION
 from backend.app.repositories.mapping import DELETED, DELETED_LISTS, LISTS, NAMED_LISTS, TASKS, numbered, owner
 from backend.app.repositories.scoping import compile_scoped
-from backend.app.schemas.transfer import ArchivedList
+from backend.app.schemas.transfer import ArchivedList, ArchivedTask
+
+# The tasks of a file by columns (import_rows.py).
+Arrays = dict[str, list[Any]]
 
 _ids = bindparam("ids", type_=ARRAY(BigInteger))
 _revision = bindparam("revision", type_=BigInteger)
@@ -106,45 +110,112 @@ NUMBER_LISTS = compile_scoped(
     .values(last_list_id=func.greatest(LISTS.c.last_list_id, bindparam("last_list_id", type_=BigInteger)))
     .where(LISTS.c.user_id == owner),
 )
+FINISH_LISTS = compile_scoped(
+    "end an import of lists",
+    update(LISTS)
+    .values(revision=_revision, horizon=func.coalesce(LISTS.c.horizon, LISTS.c.revision))
+    .where(LISTS.c.user_id == owner, LISTS.c.revision < _revision)
+    .returning(LISTS.c.revision),
+    bumps_revision=True,
+)
+_FIRST = _places(TASKS, DELETED, lambda _: [])
+FIRST_PLACE = compile_scoped("find the first place", select(func.min(_FIRST.c.position).label("position")))
 FOLLOW_PARENTS = compile_scoped("put subtasks into the lists of imported parents", _follow())
 
 
-async def import_lists(
-    session: OwnerSession, lists: Sequence[ArchivedList], revision: int, *, max_lists: int
-) -> list[int]:
-    """Make the caller's lists with these ids as they are here; others stay. The revisions that were given.
+class ListImport:
+    """The lists of a file on their way in, in a transaction that has locked the counter."""
 
-    A place that another list has already is not taken. Raises ListLimitReached.
-    """
-    if not lists:
-        return []
-    known = {row["id"]: row["position"] for row in await session.run(KNOWN_LISTS)}
-    ids = [one.id for one in lists]
-    if len(known.keys() | set(ids)) > max_lists:
-        raise problems.ListLimitReached(max_lists)
-    taken = {row["position"] for row in await session.run(LIST_PLACES) if row["id"] not in set(ids)}
-    [last] = await session.run(LAST_POSITION)
-    rows = []
-    for number, one in enumerate(lists, 1):
-        row = {**one.model_dump(include=set(_TYPES)), "revision": revision + number}
-        if one.position in taken:
-            row["position"] = known.get(one.id) or positions.behind(last["position"])
-            last["position"] = max(last["position"], row["position"])
-        rows.append(row)
-    written = await session.run(WRITE_LISTS, **{f"of_{name}": [row[name] for row in rows] for name in _TYPES})
-    await session.run(TAKE_OVER, ids=ids)
-    await session.run(NUMBER_LISTS, last_list_id=max(ids))
-    return [row["revision"] for row in written]
+    def __init__(self, session: OwnerSession, lists: Sequence[ArchivedList], *, max_lists: int) -> None:
+        # What the ids of the file have become.
+        self.new_ids: dict[int, int] = {}
+        # The last one that was given.
+        self.revision = 0
+        self._session = session
+        self._lists = lists
+        self._max_lists = max_lists
+
+    async def write(self, counter: Mapping[str, int], *, new: bool) -> None:
+        """Add them under the next ids, behind the caller's, or put them in place of those with their ids.
+
+        Raises ListLimitReached.
+        """
+        self.revision = counter["revision"]
+        if not self._lists:
+            return
+        known = {row["id"]: row["position"] for row in await self._session.run(KNOWN_LISTS)}
+        in_order = sorted(self._lists, key=lambda one: one.position)
+        last_id = counter["last_list_id"]
+        self.new_ids = {one.id: last_id + number if new else one.id for number, one in enumerate(in_order, 1)}
+        if len(known.keys() | set(self.new_ids.values())) > self._max_lists:
+            raise problems.ListLimitReached(self._max_lists)
+        rows = [{**one.model_dump(include=set(_TYPES)), "id": self.new_ids[one.id]} for one in in_order]
+        await self._place(rows, known, new=new)
+        for number, row in enumerate(rows, 1):
+            row["revision"] = self.revision + number
+        written = await self._session.run(WRITE_LISTS, **{f"of_{name}": [row[name] for row in rows] for name in _TYPES})
+        await self._session.run(TAKE_OVER, ids=[row["id"] for row in rows])
+        await self._session.run(NUMBER_LISTS, last_list_id=max(row["id"] for row in rows))
+        self.revision = max((row["revision"] for row in written), default=self.revision)
+
+    async def _place(self, rows: list[dict[str, Any]], known: Mapping[int, str], *, new: bool) -> None:
+        """No two lists have the same position: one that another list has is not taken."""
+        ids = {row["id"] for row in rows}
+        taken = {row["position"] for row in await self._session.run(LIST_PLACES) if row["id"] not in ids}
+        [last] = await self._session.run(LAST_POSITION)
+        end = last["position"]
+        for row in rows:
+            if new or row["position"] in taken:
+                row["position"] = known.get(row["id"]) or positions.behind(end)
+                end = max(end or "", row["position"])
+
+    async def check_tasks(self, tasks: Sequence[ArchivedTask], *, new: bool) -> None:
+        """Raises InvalidField for a task of a list that is not there."""
+        if all(task.list_id is None for task in tasks):
+            return
+        there = set(self.new_ids)
+        if not new:
+            there |= {row["id"] for row in await self._session.run(KNOWN_LISTS)}
+        for number, task in enumerate(tasks):
+            if task.list_id is not None and task.list_id not in there:
+                raise InvalidField(("tasks", number, "list_id"), "must be a list of the file")
+
+    async def finish(self) -> None:
+        """Where no task is written: count what was."""
+        await self._session.run(FINISH_LISTS, revision=self.revision)
 
 
-async def known_list_ids(session: OwnerSession) -> set[int]:
-    """The lists that tasks may be in."""
-    return {row["id"] for row in await session.run(KNOWN_LISTS)}
-
-
-async def taken_places(session: OwnerSession, sought: Iterable[str], ids: frozenset[int]) -> set[str]:
-    """Which of these positions tasks have that are not of the file: no two may have the same."""
-    wanted = [position for position in sought if position]
+async def free_places(session: OwnerSession, arrays: Arrays, file: frozenset[int]) -> Arrays:
+    """The tasks without the positions that the caller's others have: no two may have the same."""
+    wanted = [position for position in arrays["of_position"] if position]
     if not wanted:
-        return set()
-    return {row["position"] for row in await session.run(TASK_PLACES, positions=wanted) if row["id"] not in ids}
+        return arrays
+    rows = await session.run(TASK_PLACES, positions=wanted)
+    taken = {row["position"] for row in rows if row["id"] not in file}
+    return {**arrays, "of_position": ["" if place in taken else place for place in arrays["of_position"]]}
+
+
+async def new_positions(
+    session: OwnerSession, tasks: Sequence[ArchivedTask], new_ids: Mapping[int, int]
+) -> dict[int, str]:
+    """The positions that tasks which were moved get under new ids, by their ids in the file.
+
+    They stay in the order that they have in the file, among each other and those that were not moved.
+    """
+    if not any(task.position for task in tasks):
+        return {}
+    rows = await session.run(FIRST_PLACE)
+    first: str | None = rows[0]["position"]
+    found: dict[int, str] = {}
+    run: list[int] = []
+    in_order = sorted(tasks, key=lambda task: (task.position or positions.unmoved(task.id), task.id))
+    for task in reversed(in_order):
+        if task.position:
+            run.append(task.id)
+            continue
+        low = positions.unmoved(new_ids[task.id])
+        found |= dict(zip(reversed(run), positions.spread(low, None, len(run), 0), strict=True)) if run else {}
+        run = []
+    for task_id in run:
+        first = found[task_id] = positions.before(first)
+    return found

@@ -12,7 +12,7 @@ from backend.app.problems import documented
 from backend.app.repositories.queries import Page, TaskQueries
 from backend.app.routes.dependencies import Imports, Lists, Queries
 from backend.app.schemas.lists import ListStatus
-from backend.app.schemas.queries import ExportQuery, TaskPageQuery
+from backend.app.schemas.queries import ExportQuery, ImportQuery, TaskPageQuery
 from backend.app.schemas.transfer import Archive, Imported
 from backend.app.web.body import BodyLimit
 from backend.app.web.export_formats import FORMATS, CSVExport, Format, JSONExport
@@ -74,16 +74,19 @@ async def export(
     "/import",
     operation_id="import",
     summary="Bring tasks in from an export",
-    description="Lists and tasks get the ids that they have in the file, in place of what you have under those; others "
-    "stay. All or none; the same file twice changes nothing. The export may be another user's: it becomes yours.",
+    description="All or none. The export may be another user's: with `ids=new` its tasks and lists are added under "
+    "your next ids, and nothing of yours changes. With `ids=keep` they keep the file's ids, in place of what you have "
+    "under those, of which tasks go to the trash; others stay, and the same file twice changes nothing.",
     response_model=Imported,
-    responses={**BODY, **CAPPED, **documented(problems.ListLimitReached)},
+    responses={**BODY, **CAPPED, **documented(problems.IdsTaken, problems.ListLimitReached)},
 )
 async def import_tasks(
     body: Annotated[Archive, BodyLimit("max_import_bytes")],
     archives: Imports,
+    query: Annotated[ImportQuery, Query()],
 ) -> ApiResponse:
-    return ApiResponse(200, orjson.dumps(await archives.import_tasks(body.tasks, body.lists)))
+    count = await archives.import_tasks(body.tasks, query.ids, lists=body.lists)
+    return ApiResponse(200, orjson.dumps(count))
 
 
 async def _pieces(tasks: TaskQueries, file: Format, page: Page) -> AsyncIterator[bytes]:
