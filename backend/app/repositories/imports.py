@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     ARRAY,
@@ -34,6 +34,9 @@ from backend.app.schemas.transfer import ArchivedTask
 
 # How many tasks a statement writes.
 BATCH = 500
+# How many ids a statement names that looks at tasks or changes a column of them.
+IDS_AT_ONCE = 5_000
+Item = TypeVar("Item")
 # Between tags that travel in one text: none contains it.
 SEPARATOR = "\x1f"
 
@@ -141,11 +144,11 @@ class ImportRepository:
         """
         created: set[int] = set()
         written: dict[int, int] = {}
-        parents = {task.parent_id for task in tasks} - {None}
         async with self._session.transaction() as session:
             [known] = await session.run(START, first_revision=first_revision())
             revision = known["revision"]
-            for batch in _batches(tasks):
+            parents = {task.parent_id for task in tasks} - {None}
+            for batch in _slices(tasks, BATCH):
                 ids = [task.id for task in batch]
                 there = {row["id"] for row in await session.run(KNOWN, ids=ids)}
                 made = await session.run(WRITE, **_arrays(batch, revision, parents))
@@ -155,7 +158,8 @@ class ImportRepository:
             if written:
                 if known["task_count"] + len(created) > self._max_tasks:
                     raise problems.TaskLimitReached(self._max_tasks)
-                await session.run(UNTRASH, ids=list(created))
+                for ids in _slices(list(created), IDS_AT_ONCE):
+                    await session.run(UNTRASH, ids=ids)
                 await self._check_families(session, tasks, parents)
                 numbers = {
                     "revision": max(written.values()),
@@ -166,20 +170,25 @@ class ImportRepository:
         return Count(len(created), len(written) - len(created), len(tasks) - len(written))
 
     async def _check_families(self, session: OwnerSession, tasks: list[ArchivedTask], parents: set[Any]) -> None:
-        wrong = {row["id"] for row in await session.run(MISPLACED, ids=[task.id for task in tasks])}
-        crowded = await session.run(CROWDED, ids=list(parents), max_subtasks=self._max_subtasks)
-        full = {row["parent_id"] for row in crowded}
-        for number, task in enumerate(tasks):
+        wrong: set[int] = set()
+        full: set[int] = set()
+        for some in _slices(tasks, IDS_AT_ONCE):
+            wrong |= {row["id"] for row in await session.run(MISPLACED, ids=[task.id for task in some])}
+        for ids in _slices(list(parents), IDS_AT_ONCE):
+            crowded = await session.run(CROWDED, ids=ids, max_subtasks=self._max_subtasks)
+            full |= {row["parent_id"] for row in crowded}
+        for number, task in enumerate(tasks if wrong or full else ()):
             if task.id in wrong:
                 raise _invalid(number, "must be another task, which is no subtask itself")
             if task.parent_id in full:
                 raise _invalid(number, f"must be a task with at most {self._max_subtasks} subtasks")
-        await session.run(MARK, ids=list(parents))
+        for ids in _slices(list(parents), IDS_AT_ONCE):
+            await session.run(MARK, ids=ids)
 
 
-def _batches(tasks: list[ArchivedTask]) -> Iterator[list[ArchivedTask]]:
-    for start in range(0, len(tasks), BATCH):
-        yield tasks[start : start + BATCH]
+def _slices(items: list[Item], size: int) -> Iterator[list[Item]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 def _arrays(tasks: list[ArchivedTask], revision: int, parents: set[Any]) -> dict[str, list[Any]]:
