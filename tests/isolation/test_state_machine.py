@@ -55,6 +55,9 @@ conditions = st.sampled_from(["none"] * 8 + ["any", "current", "among others", "
 # How often a request is sent with one key; None: once, without a key.
 retries = st.sampled_from([None, None, 1, 2, 3])
 
+# How many tasks of a file are added at most.
+ADDED_MAX = 5
+
 BLANK: Task = {
     "description": None,
     "completed": False,
@@ -136,6 +139,22 @@ class Model:
             del self.trash[part["id"]]
             self._written(part)
         return self._written(task)
+
+    def add(self, file: list[Task]) -> None:
+        """The tasks of a file under the next ids, in the order of the file's."""
+        ids = {task["id"]: self.last_id + place for place, task in enumerate(file, 1)}
+        self.last_id += len(file)
+        for task in file:
+            self._written({**shown(task), "id": ids[task["id"]], "parent_id": ids.get(task["parent_id"])})
+
+    def put_in_place(self, file: list[Task]) -> None:
+        """The tasks of a file under its ids; what they replace is in the trash, under the next ids."""
+        for task in file:
+            self.last_id += 1
+            self.trash[self.last_id] = {**self.tasks[task["id"]], "id": self.last_id, "deleted_with": None}
+            self._moved_on()
+        for task in file:
+            self._written(shown(task))
 
     def get(self, task_id: int, condition: str = "none") -> Task:
         if task_id not in self.tasks:
@@ -323,9 +342,24 @@ class TwoUsers(RuleBasedStateMachine):
         """Nothing changes, not even a revision."""
         file = self.ask(user, "GET", "/export").json()
         counts = self.ask(user, "POST", "/import", json=file).json()
-        assert counts == {"created": 0, "changed": 0, "unchanged": len(self.models[user].tasks)}
+        assert counts == {"ids": "keep", "created": 0, "changed": 0, "unchanged": len(self.models[user].tasks)}
         if self.models[user].revision is None and not file["tasks"]:
             self.models[user].revision = self.revision(user)
+
+    @rule(user=who, other=st.booleans(), retry=retries)
+    def add_a_file(self, user: int, other: bool, retry: int | None) -> None:
+        """Some tasks of the other, or one's own once more."""
+        file = self.ask(1 - user if other else user, "GET", "/export").json()
+        ids = {task["id"] for task in file["tasks"][:ADDED_MAX]}
+        file["tasks"] = [task for task in file["tasks"] if {task["id"], task["parent_id"] or task["id"]} <= ids]
+        self.write(user, lambda model: model.add(file["tasks"]), "POST", "/import?ids=new", retry, json=file)
+
+    @rule(user=who, title=titles, retry=retries)
+    def put_a_file_in_place(self, user: int, title: str, retry: int | None) -> None:
+        """One's own tasks, with another title."""
+        file = self.ask(user, "GET", "/export").json()
+        file["tasks"] = [{**task, "title": title.strip()} for task in file["tasks"] if task["title"] != title.strip()]
+        self.write(user, lambda model: model.put_in_place(file["tasks"]), "POST", "/import", retry, json=file)
 
     @rule(user=who)
     def erase_and_bring_back(self, user: int) -> None:
@@ -411,7 +445,7 @@ class TwoUsers(RuleBasedStateMachine):
                 assert answer.status_code in (200, 201, 204), answer.text
         if first and status is None:  # the first revision is the time
             model.revision = self.revision(user)
-        if status is None and answers[0].content and "results" not in answers[0].json():
+        if status is None and answers[0].content and "id" in answers[0].json():
             assert shown(answers[0].json()) == made
 
     def ask(self, user: int, method: str, below: str, *, path_of: int | None = None, **options: Any) -> httpx.Response:

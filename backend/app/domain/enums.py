@@ -17,6 +17,13 @@ class RecurrenceFrom(StrEnum):
     SCHEDULE = "schedule"
 
 
+class ImportIds(StrEnum):
+    """Which ids the tasks of a file get: the user's next ones, or those that they have in the file."""
+
+    NEW = "new"
+    KEEP = "keep"
+
+
 class Status(StrEnum):
     ALL = "all"
     PENDING = "pending"

@@ -273,7 +273,7 @@ export interface paths {
         put?: never;
         /**
          * Bring tasks in from an export
-         * @description Tasks get the ids that they have in the file, in place of what you have under those; others stay. All or none; the same file twice changes nothing. The export may be another user's: it becomes yours.
+         * @description All or none. The export may be another user's: with `ids=new` its tasks are added under your next ids, and nothing of yours changes. With `ids=keep` they keep the file's ids, in place of what you have under those, which goes to the trash; others stay, and the same file twice changes nothing.
          */
         post: operations["import"];
         delete?: never;
@@ -677,10 +677,21 @@ export interface components {
             tasks: number;
         };
         /**
+         * ImportIds
+         * @description Which ids the tasks of a file get: the user's next ones, or those that they have in the file.
+         * @enum {string}
+         */
+        ImportIds: "new" | "keep";
+        /**
          * Imported
          * @description What an import did.
          */
         Imported: {
+            /**
+             * @description Which ids the tasks got.
+             * @example new
+             */
+            ids: components["schemas"]["ImportIds"];
             /**
              * Created
              * @example 2
@@ -688,6 +699,7 @@ export interface components {
             created: number;
             /**
              * Changed
+             * @description What was there is in the trash, under a new id.
              * @example 1
              */
             changed: number;
@@ -3287,7 +3299,10 @@ export interface operations {
     };
     import: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `new`: the tasks are added under your next ids. `keep`: they keep the file's ids, in place of what you have under those. Without it, a file whose tasks name you in `user_id` keeps its ids, and any other is added. */
+                ids?: components["schemas"]["ImportIds"] | null;
+            };
             header?: {
                 /**
                  * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
@@ -3354,7 +3369,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Idempotency key in use */
+            /** @description Ids taken by other tasks */
             409: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
