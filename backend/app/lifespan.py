@@ -79,6 +79,7 @@ class Lifespan:
     async def __call__(self, app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         settings, components = self._settings, self._components
         configure_logging(settings.log_level)
+        process.use_own_protocol()
         process.end_with_parent()
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(_flush_log)

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from backend.app.domain.enums import RecurrenceFrom
+from backend.app.domain.enums import ImportIds, RecurrenceFrom
 from backend.app.schemas.task import AnsweredRecurrenceFrom, Body, Completed, Moment, Planned, at_most
 
 FORMAT = "tasks-backend"
@@ -52,6 +52,7 @@ class Archive(Body):
 class Imported(BaseModel):
     """What an import did."""
 
+    ids: ImportIds = Field(description="Which ids the tasks got.", examples=["new"])
     created: int = Field(ge=0, examples=[2])
-    changed: int = Field(ge=0, examples=[1])
+    changed: int = Field(ge=0, description="What was there is in the trash, under a new id.", examples=[1])
     unchanged: int = Field(ge=0, examples=[0])
