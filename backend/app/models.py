@@ -25,9 +25,10 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import TypeEngine
 from sqlmodel import Field, SQLModel
 
+from backend.app.domain.limits import LIST_NAME_MAX_CHARACTERS
+
 TITLE_MAX_CHARACTERS = 200
 DESCRIPTION_MAX_CHARACTERS = 1000
-LIST_NAME_MAX_CHARACTERS = 100
 # Keys compare byte by byte: the same order on every server, whatever its locale.
 BYTEWISE = Text(collation="C")
 
@@ -141,6 +142,7 @@ class Content(SQLModel):
         sa_type=DateTime(timezone=True), nullable=False, sa_column_kwargs={"server_default": "infinity"}
     )
     tag_keys: list[str] = Field(sa_type=ARRAY(Text), nullable=False, sa_column_kwargs={"server_default": "{}"})
+    on_schedule: bool = Field(sa_type=Boolean, nullable=False, sa_column_kwargs={"server_default": false()})
     list_id: int | None = Field(default=None, sa_type=BigInteger)
     position: str = Field(sa_type=BYTEWISE, nullable=False, sa_column_kwargs={"server_default": "''"})
 

@@ -49,10 +49,12 @@ VALUES: dict[str, Any] = {
     "due_at": "infinity",
     "time_zone": None,
     "recurrence": None,
+    "on_schedule": False,
     "after_completion": False,
     "tags": ["a"],
     "tag_keys": ["a"],
     "parent_id": None,
+    "list_id": None,
     "completed": False,
     "with_itself": True,
     "with_parts": True,
@@ -94,7 +96,7 @@ STATEMENTS += [
 ]
 # With filters that a request leaves out: a place in the middle, as a second page has it.
 NO_FILTERS: dict[str, Any] = dict.fromkeys(
-    ("completed", "priorities", "tags", "due_before", "due_after", "overdue", "parent_id", "q"), None
+    ("completed", "priorities", "tags", "due_before", "due_after", "overdue", "parent_id", "list_id", "q"), None
 )
 PLACES: dict[str, Any] = {
     "after_id": 10_000,
@@ -110,6 +112,7 @@ FILTERS: list[dict[str, Any]] = [
     {"due_before": "2026-01-07 00:00:00+00", "due_after": "2026-01-02 00:00:00+00"},
     {"overdue": False},
     {"parent_id": 0},
+    {"list_id": 0},
     {"q": "as"},
 ]
 

@@ -238,14 +238,14 @@ async def test_a_condition_that_does_not_hold_is_412(client: Client, method: str
     made = await create_list(client)
     if rest:
         await client.delete(list_path(client, 1))
-    content = {"json": {"name": "x"}} if method == "PATCH" else {}
+    content: dict[str, Any] = {"json": {"name": "x"}} if method == "PATCH" else {}
 
     refused = await client.request(
         method, list_path(client, 1, rest), headers={"If-Match": f'"{made["revision"] - 1}"'}, **content
     )
-    made = await client.request(method, list_path(client, 1, rest), headers={"If-Match": "*"}, **content)
+    written = await client.request(method, list_path(client, 1, rest), headers={"If-Match": "*"}, **content)
 
-    assert (refused.status_code, made.status_code // 100) == (412, 2)
+    assert (refused.status_code, written.status_code // 100) == (412, 2)
 
 
 BAD = [
@@ -296,7 +296,7 @@ async def test_a_filter_names_a_list_or_none(client: Client, value: str) -> None
 
 
 async def test_lists_and_their_trash_are_bounded(database_url: str) -> None:
-    """Over MAX_LISTS is 422, also for a restore; of the trash the oldest go, and clients that are behind start again."""
+    """Over MAX_LISTS is 422, also for a restore; of the trash the oldest go, and who is behind starts again."""
     async with running(create_app(settings_for(database_url, max_lists=2))) as app, client_for(app) as client:
         first = await create_list(client)
         await create_list(client)
@@ -321,7 +321,7 @@ async def fill(client: Client, server: Server, name: str, list_id: int, *, first
     """Put so many tasks into a list."""
     tasks = [exported_task(number) for number in range(first, first + count)]
     file = {"format": "tasks-backend", "version": 1, "tasks": tasks}
-    assert (await client.post(f"/api/{client.user_id}/import", json=file)).status_code == 200
+    assert (await client.post(f"/api/{client.user_id}/import?ids=keep", json=file)).status_code == 200
     these = f"user_id = '{client.user_id}' AND id >= {first}"
     server.execute(f"UPDATE tasks SET list_id = {list_id} WHERE {these}", database=name)
 

@@ -41,6 +41,8 @@ async def test_a_task_has_just_these_members(client: Client) -> None:
         "recurrence_from",
         "tags",
         "parent_id",
+        "list_id",
+        "position",
         "revision",
         "created_at",
         "updated_at",

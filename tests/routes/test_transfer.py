@@ -157,7 +157,7 @@ async def test_times_come_in_as_libraries_write_them(client: Client, given: str,
 
 REFUSED: list[tuple[Any, str]] = [
     ({"format": "other", "version": 1, "tasks": []}, "#/format"),
-    ({"format": "tasks-backend", "version": 2, "tasks": []}, "#/version"),
+    ({"format": "tasks-backend", "version": 3, "tasks": []}, "#/version"),
     ({"format": "tasks-backend", "version": 1}, "#/tasks"),
     ({"format": "tasks-backend", "version": 1, "tasks": [], "more": 1}, "#/more"),
     ([exported_task(0)], "#/tasks/0/id"),

@@ -9,7 +9,8 @@ and those that were moved between unmoved ones fractions.
 """
 
 import re
-from itertools import accumulate
+from collections.abc import Iterator
+from itertools import accumulate, chain
 from typing import Final
 
 from backend.app.domain.limits import ID_MAX
@@ -76,6 +77,17 @@ def is_position(text: str) -> bool:
     return not text.endswith(DIGITS[0])
 
 
+def id_of_cell(key: str) -> int | None:
+    """The unmoved task that a key comes after, whether there is one or not; None in front of all and behind all."""
+    digits = _DIGITS_AFTER[key[0]]
+    return _IDS[digits] - _number(key[1:], digits) if key[0] in _UNMOVED else None
+
+
+def is_in_front(key: str) -> bool:
+    """Whether it is in front of all that are unmoved."""
+    return key[0] in _FRONT
+
+
 def before(first: str | None) -> str:
     """A position in front of the first one, and of all that are unmoved."""
     if first is None or first[0] not in _FRONT:
@@ -107,7 +119,7 @@ def cell(key: str) -> tuple[str, str | None]:
     return integer, integer + "~"
 
 
-def spread(low: str, high: str | None, count: int, place: int) -> list[str]:
+def spread(low: str, high: str | None, count: int, place: int) -> Iterator[str]:
     """So many positions between two in the cell of `low`, as short as they can be; None is the cell's end.
 
     Half of the room is left beside the one at `place`, for who moves something there often does so again. Raises
@@ -123,10 +135,12 @@ def spread(low: str, high: str | None, count: int, place: int) -> list[str]:
         least = _number(bottom, digits)
         room = (BASE**digits if top is None else _number(top, digits)) - least
     step = room // (2 * (count + 1))
-    offsets = [step * (index + 1) for index in range(place)]
-    offsets += [step * place + room // 4]
-    offsets += [step * index + room // 2 for index in range(place + 1, count)]
-    return [integer + _written(least + offset, digits).rstrip("0") for offset in offsets]
+    offsets = chain(
+        (step * (index + 1) for index in range(place)),
+        (step * place + room // 4,),
+        (step * index + room // 2 for index in range(place + 1, count)),
+    )
+    return (integer + _written(least + offset, digits).rstrip("0") for offset in offsets)
 
 
 def _integer(key: str) -> str:

@@ -12,6 +12,8 @@ Bound = Literal[
     "requests_of_user",
     "connections",
     "connections_of_user",
+    "bodies",
+    "bodies_of_user",
     "streams",
     "idempotency",
     "stored_tasks",

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from backend.app import problems
 from backend.app.db.session import OwnerSession
@@ -14,11 +14,14 @@ from backend.app.domain.first_revision import first_revision
 from backend.app.repositories import import_statements as statements
 from backend.app.repositories.import_replacement import Replacement
 from backend.app.repositories.import_rows import NewIds, arrays_of, revised
-from backend.app.repositories.list_imports import ListImport, free_places, new_positions
+from backend.app.repositories.list_imports import ListImport, Places, new_positions
 from backend.app.schemas.transfer import ArchivedList, ArchivedTask
 
 # How many tasks a statement writes.
 BATCH: Final = 500
+# How many ids a statement names that looks at tasks or marks them.
+IDS_AT_ONCE: Final = 5_000
+Item = TypeVar("Item")
 
 _NOT_IN_FILE: Final = "must be another task of this file, in the same list, which is no subtask itself"
 _NO_PARENT: Final = "must be another task, in the same list, which is no subtask itself"
@@ -83,11 +86,14 @@ class ImportRepository:
             return 0
         await self._check_parents_in_file(tasks)
         in_order = sorted(tasks, key=lambda task: task.id)
-        ids = {task.id: number for number, task in enumerate(in_order, last_task_id + 1)}
-        new = NewIds(ids, listed.new_ids, await new_positions(session, in_order, ids))
+        ids: dict[int, int] = {}
+        for some in _slices(in_order, IDS_AT_ONCE):
+            await asyncio.sleep(0)
+            ids |= {task.id: number for number, task in enumerate(some, last_task_id + len(ids) + 1)}
         parents = _parents(tasks)
+        new = NewIds(ids, listed.new_ids, await new_positions(session, in_order, ids))
         revision = listed.revision
-        for batch in _batches(in_order):
+        for batch in _slices(in_order, BATCH):
             await session.run(statements.WRITE, **revised(arrays_of(batch, parents, new), revision))
             revision += len(batch)
         await session.run(
@@ -98,6 +104,7 @@ class ImportRepository:
     async def _check_parents_in_file(self, tasks: list[ArchivedTask]) -> None:
         """Nothing of the caller's is touched, so a parent is in the file."""
         possible = {(task.id, task.list_id) for task in tasks if task.parent_id is None}
+        await asyncio.sleep(0)
         counts = Counter(task.parent_id for task in tasks)
         for number, task in enumerate(tasks):
             if task.parent_id is not None and (task.parent_id, task.list_id) not in possible:
@@ -122,31 +129,35 @@ class ImportRepository:
         last_id = max(last_task_id, *(task.id for task in tasks)) if tasks else last_task_id
         replacement = Replacement(session, revision=listed.revision, last_id=last_id, check=check)
         parents = _parents(tasks)
-        file = frozenset(task.id for task in tasks)
-        for number, batch in enumerate(_batches(tasks)):
-            await replacement.write(await free_places(session, arrays_of(batch, parents), file), number * BATCH)
+        places = Places(session, frozenset(task.id for task in tasks))
+        for number, batch in enumerate(_slices(tasks, BATCH)):
+            await replacement.write(await places.freed(arrays_of(batch, parents)), number * BATCH)
         replacement.refuse_taken()
         if replacement.created or replacement.changed:
             if task_count + len(replacement.created) > self._max_tasks:
                 raise problems.TaskLimitReached(self._max_tasks)
             await self._check_families(session, tasks)
-            await replacement.follow_parents(list(file))
+            for some in _slices(tasks, IDS_AT_ONCE):
+                await replacement.follow_parents([task.id for task in some])
             await replacement.finish(max_trash=self._max_tasks)
         else:
             await listed.finish()
         return replacement
 
     async def _check_families(self, session: OwnerSession, tasks: list[ArchivedTask]) -> None:
-        parents = list(_parents(tasks))
-        wrong = {row["id"] for row in await session.run(statements.MISPLACED, ids=[task.id for task in tasks])}
-        crowded = await session.run(statements.CROWDED, ids=parents, max_subtasks=self._max_subtasks)
-        full = {row["parent_id"] for row in crowded}
-        for number, task in enumerate(tasks):
+        parents, wrong, full = list(_parents(tasks)), set[int](), set[int]()
+        for some in _slices(tasks, IDS_AT_ONCE):
+            wrong |= {row["id"] for row in await session.run(statements.MISPLACED, ids=[task.id for task in some])}
+        for ids in _slices(parents, IDS_AT_ONCE):
+            crowded = await session.run(statements.CROWDED, ids=ids, max_subtasks=self._max_subtasks)
+            full |= {row["parent_id"] for row in crowded}
+        for number, task in enumerate(tasks if wrong or full else ()):
             if task.id in wrong:
                 raise _invalid(number, _NO_PARENT)
             if task.parent_id in full:
                 raise self._crowded(number)
-        await session.run(statements.MARK, ids=parents)
+        for ids in _slices(parents, IDS_AT_ONCE):
+            await session.run(statements.MARK, ids=ids)
 
     def _crowded(self, number: int) -> InvalidField:
         return _invalid(number, f"must be a task with at most {self._max_subtasks} subtasks")
@@ -156,9 +167,9 @@ def _parents(tasks: list[ArchivedTask]) -> set[int]:
     return {task.parent_id for task in tasks if task.parent_id is not None}
 
 
-def _batches(tasks: list[ArchivedTask]) -> Iterator[list[ArchivedTask]]:
-    for start in range(0, len(tasks), BATCH):
-        yield tasks[start : start + BATCH]
+def _slices(items: list[Item], size: int) -> Iterator[list[Item]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 def _invalid(number: int, detail: str) -> InvalidField:

@@ -3,8 +3,11 @@
 For an import that has locked the counter (imports.py).
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import asyncio
+import heapq
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Final
 
 from sqlalchemy import (
     ARRAY,
@@ -34,6 +37,8 @@ from backend.app.schemas.transfer import ArchivedList, ArchivedTask
 
 # The tasks of a file by columns (import_rows.py).
 Arrays = dict[str, list[Any]]
+# How many tasks are looked at before other requests get their turn.
+AT_ONCE: Final = 1000
 
 _ids = bindparam("ids", type_=ARRAY(BigInteger))
 _revision = bindparam("revision", type_=BigInteger)
@@ -185,14 +190,28 @@ class ListImport:
         await self._session.run(FINISH_LISTS, revision=self.revision)
 
 
-async def free_places(session: OwnerSession, arrays: Arrays, file: frozenset[int]) -> Arrays:
-    """The tasks without the positions that the caller's others have: no two may have the same."""
-    wanted = [position for position in arrays["of_position"] if position]
-    if not wanted:
-        return arrays
-    rows = await session.run(TASK_PLACES, positions=wanted)
-    taken = {row["position"] for row in rows if row["id"] not in file}
-    return {**arrays, "of_position": ["" if place in taken else place for place in arrays["of_position"]]}
+class Places:
+    """The positions of a file's tasks that keep their ids: no two of the caller's tasks may have the same."""
+
+    def __init__(self, session: OwnerSession, file: frozenset[int]) -> None:
+        """`file` has the ids of all its tasks."""
+        self.file = file
+        self._session = session
+        self._seen: set[str] = set()
+
+    async def freed(self, arrays: Arrays) -> Arrays:
+        """These tasks without the positions that others have: they stand where they would if they were never moved."""
+        wanted = [position for position in arrays["of_position"] if position]
+        if not wanted:
+            return arrays
+        rows = await self._session.run(TASK_PLACES, positions=wanted)
+        taken = self._seen | {row["position"] for row in rows if row["id"] not in self.file}
+        kept = []
+        for position in arrays["of_position"]:
+            kept.append("" if position in taken else position)
+            taken.add(position)
+        self._seen.update(wanted)
+        return {**arrays, "of_position": kept}
 
 
 async def new_positions(
@@ -200,22 +219,39 @@ async def new_positions(
 ) -> dict[int, str]:
     """The positions that tasks which were moved get under new ids, by their ids in the file.
 
-    They stay in the order that they have in the file, among each other and those that were not moved.
+    They stay in the order that they have in the file, among each other and those that were not moved. `tasks` are in
+    the order of their ids.
     """
-    if not any(task.position for task in tasks):
+    unmoved = [task.id for task in tasks if not task.position]
+    if len(unmoved) == len(tasks):
         return {}
-    rows = await session.run(FIRST_PLACE)
-    first: str | None = rows[0]["position"]
+    front: list[int] = []
+    behind: dict[int, list[int]] = {}
+    async for task_id, position in _in_order(tasks):
+        own = positions.id_of_cell(position)
+        # The task that it comes after: the oldest that is no older than the one that its position was made for.
+        place = bisect_left(unmoved, own) if own is not None else len(unmoved) * positions.is_in_front(position)
+        (behind.setdefault(unmoved[place], []) if place < len(unmoved) else front).append(task_id)
+    [first] = await session.run(FIRST_PLACE)
     found: dict[int, str] = {}
-    run: list[int] = []
-    in_order = sorted(tasks, key=lambda task: (task.position or positions.unmoved(task.id), task.id))
-    for task in reversed(in_order):
-        if task.position:
-            run.append(task.id)
-            continue
-        low = positions.unmoved(new_ids[task.id])
-        found |= dict(zip(reversed(run), positions.spread(low, None, len(run), 0), strict=True)) if run else {}
-        run = []
-    for task_id in run:
-        first = found[task_id] = positions.before(first)
+    for task_id in reversed(front):
+        first["position"] = found[task_id] = positions.before(first["position"])
+    for task_id, following in behind.items():
+        keys = positions.spread(positions.unmoved(new_ids[task_id]), None, len(following), 0)
+        for number, key in enumerate(keys):
+            found[following[number]] = key
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
     return found
+
+
+async def _in_order(tasks: Sequence[ArchivedTask]) -> AsyncIterator[tuple[int, str]]:
+    """Ids and positions of those that were moved, sorted in steps."""
+    sorted_parts = []
+    for start in range(0, len(tasks), AT_ONCE):
+        sorted_parts.append(sorted((one.position, one.id) for one in tasks[start : start + AT_ONCE] if one.position))
+        await asyncio.sleep(0)
+    for number, (position, task_id) in enumerate(heapq.merge(*sorted_parts)):
+        yield task_id, position
+        if number % AT_ONCE == 0:
+            await asyncio.sleep(0)

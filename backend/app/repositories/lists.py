@@ -10,7 +10,6 @@ from sqlalchemy import (
     Boolean,
     DateTime,
     Select,
-    String,
     Table,
     Text,
     bindparam,
@@ -127,7 +126,7 @@ CREATE_LIST = compile_scoped(
     .values(
         user_id=owner,
         id=_list_id,
-        name=bindparam("name", type_=String),
+        name=bindparam("name", type_=Text),
         archived=bindparam("archived", type_=Boolean),
         position=bindparam("position", type_=Text),
         revision=_revision,
