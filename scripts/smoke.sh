@@ -186,6 +186,27 @@ contains "the trash: the part" '"id":4' "$body"
 expect "restore" 200 POST "$tasks/2/restore" "${as_alice[@]}"
 expect "restore again" 404 POST "$tasks/2/restore" "${as_alice[@]}"
 expect "a restored subtask" 200 GET "$tasks/4" "${as_alice[@]}"
+lists="/api/$alice/lists"
+expect "no lists yet" 200 GET "$lists" "${as_alice[@]}"
+expect "a list" 201 POST "$lists" "${as_alice[@]}" "${json[@]}" -d '{"name":"Groceries"}'
+equal "a list: Location" "$lists/1" "$(header location)"
+expect "a list without a name" 422 POST "$lists" "${as_alice[@]}" "${json[@]}" -d '{"name":""}'
+expect "one list" 200 GET "$lists/1" "${as_alice[@]}"
+expect "rename a list" 200 PATCH "$lists/1" "${as_alice[@]}" "${json[@]}" -d '{"name":"Food"}'
+expect "into a list" 200 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"list_id":1}'
+expect "a list's tasks" 200 GET "$tasks?list_id=1&parent_id=2" "${as_alice[@]}"
+contains "a list's tasks: the subtask" '"id":4' "$body"
+expect "into a list that is not there" 422 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"list_id":9}'
+expect "delete a list" 204 DELETE "$lists/1" "${as_alice[@]}"
+expect "a deleted list" 404 GET "$lists/1" "${as_alice[@]}"
+expect "a task of a deleted list" 404 GET "$tasks/2" "${as_alice[@]}"
+expect "restore a list" 200 POST "$lists/1/restore" "${as_alice[@]}"
+expect "a task of a restored list" 200 GET "$tasks/2" "${as_alice[@]}"
+expect "delete a list without its tasks" 204 DELETE "$lists/1?tasks=keep" "${as_alice[@]}"
+expect "the lists of the trash" 200 GET "$lists?status=deleted" "${as_alice[@]}"
+contains "the lists of the trash: its name" '"name":"Food"' "$body"
+expect "the inbox" 200 GET "$tasks?list_id=none&parent_id=none" "${as_alice[@]}"
+contains "the inbox: the task" '"id":2' "$body"
 expect "a batch" 200 POST "/api/$alice/batch" "${as_alice[@]}" "${json[@]}" \
   -d '{"operations":[{"op":"create","ref":"a","task":{"title":"of a batch"}},{"op":"delete","ref":"a"},{"op":"delete","id":4}]}'
 contains "a batch: three results" '"status":204},{"status":204}]' "$body"
@@ -263,7 +284,7 @@ expect "erasing another user" 403 DELETE "/api/$alice" "${as_bob[@]}"
 expect "restoring as another user" 403 POST "$tasks/1/restore" "${as_bob[@]}"
 expect "a batch as another user" 403 POST "/api/$alice/batch" "${as_bob[@]}" "${json[@]}" -d '{}'
 expect "an import as another user" 403 POST "/api/$alice/import" "${as_bob[@]}" "${json[@]}" -d '{}'
-for below in tags changes?since=0 events export; do expect "another user's $below" 403 GET "/api/$alice/$below" "${as_bob[@]}"; done
+for below in lists tags changes?since=0 events export; do expect "another user's $below" 403 GET "/api/$alice/$below" "${as_bob[@]}"; done
 expect "another user's list" 403 GET "$tasks" "${as_bob[@]}"
 expect "another user's task" 403 GET "$tasks/1" "${as_bob[@]}"
 expect "creating as another user" 403 POST "$tasks" "${as_bob[@]}" "${json[@]}" -d '{"title":"x"}'
