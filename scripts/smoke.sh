@@ -176,6 +176,10 @@ expect "repeat" 200 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"recurre
 expect "complete what repeats" 200 PATCH "$tasks/2/complete" "${as_alice[@]}"
 contains "complete what repeats: a week later" '"due_date":"2026-12-31"' "$body"
 contains "complete what repeats: what was completed" '"completed_occurrence":{"due_date":"2026-12-24"' "$body"
+expect "repeat on schedule" 200 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"due_date":"2020-01-01","recurrence":"FREQ=WEEKLY;COUNT=2","recurrence_from":"schedule"}'
+expect "skip what was missed" 200 PATCH "$tasks/2/complete" "${as_alice[@]}" "${json[@]}" -d '{"completed":true,"skip_missed":true}'
+contains "skip what was missed: none is left" '"completed":true' "$body"
+expect "skip without completing" 422 PATCH "$tasks/2/complete" "${as_alice[@]}" "${json[@]}" -d '{"completed":false,"skip_missed":true}'
 expect "a subtask" 201 POST "$tasks" "${as_alice[@]}" "${json[@]}" -d '{"title":"part","parent_id":2}'
 expect "delete a parent" 204 DELETE "$tasks/2" "${as_alice[@]}"
 expect "a deleted subtask" 404 GET "$tasks/4" "${as_alice[@]}"

@@ -49,6 +49,7 @@ VALUES: dict[str, Any] = {
     "due_at": "infinity",
     "time_zone": None,
     "recurrence": None,
+    "on_schedule": False,
     "after_completion": False,
     "tags": ["a"],
     "tag_keys": ["a"],

@@ -95,7 +95,7 @@ export interface paths {
         head?: never;
         /**
          * Turn `completed` over, or set it
-         * @description Without a body, turns `completed` over. With one, sets it, which is safe to repeat unless the task repeats: that moves on to its next due date and stays open. Subtasks are completed with their parent.
+         * @description Without a body, turns `completed` over. With one, sets it, which is safe to repeat unless the task repeats: that moves on to its next due date and stays open. With `skip_missed`, or where its `recurrence_from` is `schedule`, it moves on to the next one that is not past. Subtasks are completed with their parent.
          */
         patch: operations["complete_task"];
         trace?: never;
@@ -417,11 +417,11 @@ export interface components {
             /** Recurrence */
             recurrence?: string | null;
             /**
-             * @description What the next due date is counted from; null is `due_date`.
+             * @description What the next due date is counted from: `due_date`, the moment of `completion`, or `due_date` without the occurrences that are past by then (`schedule`). Null is `due_date`.
              * @default due_date
              * @enum {unknown}
              */
-            recurrence_from?: "due_date" | "completion" | null;
+            recurrence_from?: "due_date" | "completion" | "schedule" | null;
             /**
              * Tags
              * @description Each once, also regardless of case.
@@ -557,6 +557,13 @@ export interface components {
              * @example false
              */
             completed?: boolean;
+            /**
+             * Skip Missed
+             * @description Of a task that repeats, skip the occurrences that are past by now; those of one whose `recurrence_from` is `completion` are skipped anyway.
+             * @default false
+             * @example true
+             */
+            skip_missed?: boolean;
         };
         /**
          * CompletedTask
@@ -666,6 +673,13 @@ export interface components {
              * @example false
              */
             completed: boolean;
+            /**
+             * Skip Missed
+             * @description Of a task that repeats, skip the occurrences that are past by now; those of one whose `recurrence_from` is `completion` are skipped anyway.
+             * @default false
+             * @example true
+             */
+            skip_missed?: boolean;
         };
         /**
          * Create
@@ -868,6 +882,12 @@ export interface components {
              * @example 2026-01-01T00:00:00.000000Z
              */
             completed_at: string;
+            /**
+             * Skipped
+             * @description How many occurrences were past, and are skipped.
+             * @example 0
+             */
+            skipped: number;
         };
         /**
          * Priority
@@ -876,10 +896,10 @@ export interface components {
         Priority: "low" | "medium" | "high";
         /**
          * RecurrenceFrom
-         * @description What a repeating task's next due date is counted from.
+         * @description What a repeating task's next due date is counted from; on schedule, occurrences that are past are skipped.
          * @enum {string}
          */
-        RecurrenceFrom: "due_date" | "completion";
+        RecurrenceFrom: "due_date" | "completion" | "schedule";
         /**
          * Restore
          * @description Takes a task back from the trash.
@@ -1061,7 +1081,7 @@ export interface components {
             /** Recurrence */
             recurrence?: string | null;
             /**
-             * @description What the next due date is counted from.
+             * @description What the next due date is counted from: `due_date`, the moment of `completion`, or `due_date` without the occurrences that are past by then (`schedule`).
              * @default due_date
              * @example due_date
              */
@@ -1147,11 +1167,11 @@ export interface components {
             /** Recurrence */
             recurrence?: string | null;
             /**
-             * @description What the next due date is counted from; null is `due_date`.
+             * @description What the next due date is counted from: `due_date`, the moment of `completion`, or `due_date` without the occurrences that are past by then (`schedule`). Null is `due_date`.
              * @default due_date
              * @enum {unknown}
              */
-            recurrence_from?: "due_date" | "completion" | null;
+            recurrence_from?: "due_date" | "completion" | "schedule" | null;
             /**
              * Tags
              * @description Each once, also regardless of case.
