@@ -188,7 +188,7 @@ def test_a_sorted_page_ends_where_its_index_is_read_to(plans: Plans, table: Any,
 
 
 @pytest.mark.parametrize("filters", FILTERS, ids="+".join)
-@pytest.mark.parametrize("sort", list(Sort))
+@pytest.mark.parametrize("sort", [sort for sort in Sort if sort not in queries.PLACED])
 def test_a_filter_changes_no_order(plans: Plans, sort: Sort, filters: dict[str, Any]) -> None:
     """Whatever is looked for is looked for along the order's index: nothing is sorted, no other user's row is read."""
     statement = queries.FIND[TASKS, sort]

@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 
 from backend.app.main import create_app
+from tests.conftest import MakeClient
 from tests.support.applications import Client, client_for, running, settings_for
 from tests.support.lists import create_list, list_path, lists_of
 from tests.support.postgres import Server
 from tests.support.tasks import create, exported_task, path, read_task
+from tests.support.tokens import token
 
 
 async def ids(client: Client, query: str = "") -> list[int]:
@@ -354,3 +356,161 @@ async def test_a_large_list_goes_in_steps_and_within_bounds(server: Server, data
 async def total(client: Client, query: str) -> int:
     answer = await client.get(f"{path(client)}?limit=1&{query}", headers={"Prefer": "count=exact"})
     return int(answer.headers["x-total-count"])
+
+
+async def claim(mine: Client, theirs: Client) -> int:
+    body = {"token": token(theirs.user_id, isAnonymous=True)}
+    return (await mine.post(f"/api/{mine.user_id}/claim", json=body)).status_code
+
+
+async def test_lists_move_with_a_claim(make_client: MakeClient) -> None:
+    """Behind the caller's own, with their tasks, and also those of the trash."""
+    mine, theirs = make_client(), make_client()
+    await create_list(mine, "mine")
+    for name in ("a", "b", "c"):
+        await create_list(theirs, name)
+    await create(theirs, list_id=2)
+    await create(theirs, list_id=3)
+    await theirs.delete(list_path(theirs, 3))
+
+    status = await claim(mine, theirs)
+    lists = [(found["id"], found["name"]) for found in await lists_of(mine)]
+    trashed = [(found["id"], found["name"]) for found in await lists_of(mine, "deleted")]
+    await mine.post(list_path(mine, 4, "/restore"))
+
+    assert (status, lists, trashed) == (200, [(1, "mine"), (2, "a"), (3, "b")], [(4, "c")])
+    assert [(await read_task(mine, number))["list_id"] for number in (1, 2)] == [3, 4]
+    assert await lists_of(theirs) == []
+    assert (await create_list(mine))["id"] == 5
+
+
+async def test_a_claim_keeps_the_cap_on_lists(database_url: str) -> None:
+    """Over it is 422, and nothing moves."""
+    app = create_app(settings_for(database_url, max_lists=1))
+    async with running(app), client_for(app) as mine, client_for(app) as theirs:
+        for client in (mine, theirs):
+            await create_list(client)
+
+        status = await claim(mine, theirs)
+
+        assert (status, len(await lists_of(mine)), len(await lists_of(theirs))) == (422, 1, 1)
+
+
+async def exported(client: Client) -> dict[str, Any]:
+    file: dict[str, Any] = (await client.get(f"/api/{client.user_id}/export")).json()
+    return file
+
+
+async def imported(client: Client, file: dict[str, Any], query: str = "") -> Any:
+    return await client.post(f"/api/{client.user_id}/import{query}", json=file)
+
+
+async def test_lists_are_exported_and_imported(client: Client) -> None:
+    """The same file twice changes nothing; what was erased comes back as it was, also lists without a task."""
+    await create_list(client, "a")
+    await create_list(client, "b", archived=True)
+    await create(client, list_id=1)
+    await create(client)
+    lists, tasks = await lists_of(client), (await client.get(path(client))).json()
+    file = await exported(client)
+
+    same = await imported(client, file)
+    untouched = await lists_of(client)
+    await client.delete(f"/api/{client.user_id}")
+    back = await imported(client, file)
+    only_lists = await imported(client, {**file, "tasks": [], "lists": [{**file["lists"][0], "name": "renamed"}]})
+
+    assert file["version"] == 2
+    assert same.json()["unchanged"] == 2
+    assert untouched == lists
+    assert back.json()["created"] == 2
+    assert [{**task, "revision": 0} for task in (await client.get(path(client))).json()] == [
+        {**task, "revision": 0} for task in tasks
+    ]
+    assert only_lists.status_code == 200
+    assert [found["name"] for found in await lists_of(client)] == ["renamed", "b"]
+    assert (await create_list(client))["id"] == 3
+
+
+async def test_another_users_lists_are_added(make_client: MakeClient) -> None:
+    """Under the next ids, behind the caller's, with their tasks."""
+    mine, theirs = make_client(), make_client()
+    await create_list(mine, "mine")
+    for name in ("a", "b"):
+        await create_list(theirs, name)
+    await create(theirs, list_id=2)
+
+    answer = await imported(mine, await exported(theirs))
+
+    assert answer.json() == {"ids": "new", "created": 1, "changed": 0, "unchanged": 0}
+    assert [(found["id"], found["name"]) for found in await lists_of(mine)] == [(1, "mine"), (2, "a"), (3, "b")]
+    assert (await read_task(mine, 1))["list_id"] == 3
+
+
+async def test_a_file_of_version_1_puts_its_tasks_into_the_inbox(client: Client) -> None:
+    """It knows no lists; subtasks that are not in it follow their parents."""
+    await create_list(client)
+    await create(client, list_id=1)
+    await create(client, parent_id=1)
+
+    file = {"format": "tasks-backend", "version": 1, "tasks": [exported_task(1)]}
+    answer = await imported(client, file, "?ids=keep")
+
+    assert answer.status_code == 200
+    assert [(await read_task(client, number))["list_id"] for number in (1, 2)] == [None, None]
+
+
+LISTED = {"id": 1, "name": "a", "position": "a0", "created_at": "2026-01-01T00:00:00Z"}
+LISTED["updated_at"] = LISTED["created_at"]
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"lists": [{**LISTED, "id": 0}]}, "#/lists/0/id"),
+    ({"lists": [{**LISTED, "name": ""}]}, "#/lists/0/name"),
+    ({"lists": [{**LISTED, "position": ""}]}, "#/lists/0/position"),
+    ({"lists": [LISTED, LISTED]}, "#"),
+    ({"lists": [LISTED, {**LISTED, "id": 2}]}, "#"),
+    ({"lists": [LISTED] * 1001}, "#/lists"),
+    ({"lists": {}}, "#/lists"),
+    ({"lists": [], "tasks": [exported_task(1, list_id=1)]}, "#/tasks/0/list_id"),
+    ({"lists": [LISTED], "tasks": [exported_task(1, list_id=2)]}, "#/tasks/0/list_id"),
+    ({"lists": [LISTED], "tasks": [exported_task(1, list_id=1), exported_task(2, parent_id=1)]}, "#/tasks/1/parent_id"),
+]
+
+
+@pytest.mark.parametrize("query", ["?ids=new", "?ids=keep"])
+@pytest.mark.parametrize(("members", "pointer"), REFUSED)
+async def test_a_file_whose_lists_do_not_fit_is_refused(
+    client: Client, members: dict[str, Any], pointer: str, query: str
+) -> None:
+    """422 where it stands, and nothing is written."""
+    answer = await imported(client, {"format": "tasks-backend", "version": 2, "tasks": [], **members}, query)
+
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
+    assert (await lists_of(client), await ids(client)) == ([], [])
+
+
+@pytest.mark.parametrize("query", ["?ids=new", "?ids=keep"])
+async def test_an_import_keeps_the_cap_on_lists(database_url: str, query: str) -> None:
+    """422, and nothing is written."""
+    async with running(create_app(settings_for(database_url, max_lists=1))) as app, client_for(app) as client:
+        await create_list(client)
+        file = {"format": "tasks-backend", "version": 2, "tasks": [], "lists": [{**LISTED, "id": 2}]}
+
+        answer = await imported(client, file, query)
+
+        assert (answer.status_code, answer.json()["type"]) == (422, "urn:tasks:problem:list-limit-reached")
+
+
+async def test_an_imported_list_takes_no_place_of_another(client: Client) -> None:
+    """It comes behind the others instead, and the same file changes nothing any more."""
+    own = await create_list(client, "own")
+    file = {"format": "tasks-backend", "version": 2, "tasks": []}
+    file["lists"] = [{**LISTED, "id": 7, "position": own["position"]}]
+
+    first = await imported(client, file, "?ids=keep")
+    lists = await lists_of(client)
+    await imported(client, file, "?ids=keep")
+
+    assert first.status_code == 200
+    assert [found["id"] for found in lists] == [1, 7]
+    assert lists[0]["position"] < lists[1]["position"]
+    assert await lists_of(client) == lists

@@ -91,7 +91,7 @@ class ImportRepository:
             await asyncio.sleep(0)
             ids |= {task.id: number for number, task in enumerate(some, last_task_id + len(ids) + 1)}
         parents = _parents(tasks)
-        new = NewIds(ids, listed.new_ids, await new_positions(session, in_order, ids))
+        new = NewIds(ids, listed.new_ids, await _new_positions(session, in_order, ids))
         revision = listed.revision
         for batch in _slices(in_order, BATCH):
             await session.run(statements.WRITE, **revised(arrays_of(batch, parents, new), revision))
@@ -161,6 +161,14 @@ class ImportRepository:
 
     def _crowded(self, number: int) -> InvalidField:
         return _invalid(number, f"must be a task with at most {self._max_subtasks} subtasks")
+
+
+async def _new_positions(session: OwnerSession, tasks: list[ArchivedTask], ids: dict[int, int]) -> dict[int, str]:
+    moved = [(task.id, task.position) for task in tasks if task.position]
+    if not moved:
+        return {}
+    unmoved = [task.id for task in tasks if not task.position]
+    return await new_positions(session, moved, unmoved, ids.__getitem__)
 
 
 def _parents(tasks: list[ArchivedTask]) -> set[int]:

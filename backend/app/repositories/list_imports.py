@@ -6,7 +6,7 @@ For an import that has locked the counter (imports.py).
 import asyncio
 import heapq
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -67,15 +67,13 @@ def _write() -> Any:
 
 
 def _follow() -> Any:
+    # Subtasks first, by their index: joined the other way round, each pair of tasks would be compared with all ids.
     parent = TASKS.alias("parent")
-    theirs = select(TASKS.c.id, parent.c.list_id).where(
-        TASKS.c.user_id == owner,
-        TASKS.c.parent_id == parent.c.id,
-        parent.c.user_id == owner,
-        parent.c.id == any_(_ids),
-        TASKS.c.list_id.is_distinct_from(parent.c.list_id),
-    )
-    moving = numbered(theirs.cte("moving"))
+    wanted = select(parent.c.list_id).where(parent.c.user_id == owner, parent.c.id == TASKS.c.parent_id)
+    theirs = select(TASKS.c.id, TASKS.c.list_id.label("own"), wanted.scalar_subquery().label("list_id"))
+    parts = theirs.where(TASKS.c.user_id == owner, TASKS.c.parent_id == any_(_ids)).cte("parts")
+    strayed = select(parts.c.id, parts.c.list_id).where(parts.c.own.is_distinct_from(parts.c.list_id))
+    moving = numbered(strayed.cte("moving"))
     return (
         update(TASKS)
         .values(list_id=moving.c.list_id, revision=_revision + moving.c.place)
@@ -123,6 +121,8 @@ FINISH_LISTS = compile_scoped(
     .returning(LISTS.c.revision),
     bumps_revision=True,
 )
+_ALL = _places(TASKS, DELETED, lambda _: [])
+ALL_PLACES = compile_scoped("find the places of tasks", select(_ALL.c.id, _ALL.c.position))
 _FIRST = _places(TASKS, DELETED, lambda _: [])
 FIRST_PLACE = compile_scoped("find the first place", select(func.min(_FIRST.c.position).label("position")))
 FOLLOW_PARENTS = compile_scoped("put subtasks into the lists of imported parents", _follow())
@@ -215,19 +215,16 @@ class Places:
 
 
 async def new_positions(
-    session: OwnerSession, tasks: Sequence[ArchivedTask], new_ids: Mapping[int, int]
+    session: OwnerSession, moved: Sequence[tuple[int, str]], unmoved: Sequence[int], new_id: Callable[[int], int]
 ) -> dict[int, str]:
-    """The positions that tasks which were moved get under new ids, by their ids in the file.
+    """The positions that tasks which were moved get under new ids, by their old ids.
 
-    They stay in the order that they have in the file, among each other and those that were not moved. `tasks` are in
-    the order of their ids.
+    They stay in the order that they had, among each other and those that were not moved, and come before the caller's.
+    `moved` has old ids and positions, `unmoved` the old ids of the others in their order.
     """
-    unmoved = [task.id for task in tasks if not task.position]
-    if len(unmoved) == len(tasks):
-        return {}
     front: list[int] = []
     behind: dict[int, list[int]] = {}
-    async for task_id, position in _in_order(tasks):
+    async for task_id, position in _in_order(moved):
         own = positions.id_of_cell(position)
         # The task that it comes after: the oldest that is no older than the one that its position was made for.
         place = bisect_left(unmoved, own) if own is not None else len(unmoved) * positions.is_in_front(position)
@@ -237,7 +234,7 @@ async def new_positions(
     for task_id in reversed(front):
         first["position"] = found[task_id] = positions.before(first["position"])
     for task_id, following in behind.items():
-        keys = positions.spread(positions.unmoved(new_ids[task_id]), None, len(following), 0)
+        keys = positions.spread(positions.unmoved(new_id(task_id)), None, len(following), 0)
         for number, key in enumerate(keys):
             found[following[number]] = key
             if number % AT_ONCE == 0:
@@ -245,11 +242,11 @@ async def new_positions(
     return found
 
 
-async def _in_order(tasks: Sequence[ArchivedTask]) -> AsyncIterator[tuple[int, str]]:
-    """Ids and positions of those that were moved, sorted in steps."""
+async def _in_order(moved: Sequence[tuple[int, str]]) -> AsyncIterator[tuple[int, str]]:
+    """Sorted by position, in steps."""
     sorted_parts = []
-    for start in range(0, len(tasks), AT_ONCE):
-        sorted_parts.append(sorted((one.position, one.id) for one in tasks[start : start + AT_ONCE] if one.position))
+    for start in range(0, len(moved), AT_ONCE):
+        sorted_parts.append(sorted((position, task_id) for task_id, position in moved[start : start + AT_ONCE]))
         await asyncio.sleep(0)
     for number, (position, task_id) in enumerate(heapq.merge(*sorted_parts)):
         yield task_id, position

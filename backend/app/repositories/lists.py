@@ -29,6 +29,7 @@ from backend.app import problems
 from backend.app.db.session import OwnerSession
 from backend.app.db.statement import Row
 from backend.app.domain import positions
+from backend.app.domain.errors import InvalidField
 from backend.app.domain.first_revision import first_revision
 from backend.app.domain.preconditions import Precondition
 from backend.app.models import NO_COUNTS
@@ -41,6 +42,7 @@ from backend.app.repositories.mapping import (
     owner,
     rfc3339,
 )
+from backend.app.repositories.moves import LIST_ORDER, Neighbours
 from backend.app.repositories.scoping import compile_scoped
 from backend.app.schemas.lists import ListCreate, ListStatus
 
@@ -157,6 +159,16 @@ def _update() -> Any:
 UPDATE_LIST = compile_scoped("update a list", _update(), row_to_list, bumps_revision=True)
 
 
+def _move() -> Any:
+    counted = bump_revision().returning(LISTS.c.revision).cte("counted")
+    position = bindparam("position", type_=Text)
+    change = update(NAMED_LISTS).values(position=position, revision=counted.c.revision, updated_at=func.now())
+    return change.where(*this_list).returning(*shown_list(NAMED_LISTS))
+
+
+MOVE_LIST = compile_scoped("move a list", _move(), row_to_list, bumps_revision=True)
+
+
 async def get_list(session: OwnerSession, list_id: int, expected: Expected = None) -> NamedList:
     """Raises ListNotFound, or PreconditionFailed where the list's revision is not an expected one."""
     found = await session.run(GET_LIST, list_id=list_id)
@@ -226,3 +238,24 @@ class ListRepository:
             values = {name: changes.get(name) for name in ("name", "archived")}
             [written] = await session.run(UPDATE_LIST, list_id=list_id, **values)
         return written
+
+    async def move(self, list_id: int, after: int | None, expected: Expected = None) -> NamedList:
+        """Put a list right after another one, or to the front where that is None; where it is already, nothing changes.
+
+        Raises ListNotFound, PreconditionFailed, or InvalidField for a list that it cannot come after.
+        """
+        async with self._session.transaction() as session:
+            await session.run(LOCK)
+            known = await get_list(session, list_id, expected)
+            neighbours = Neighbours(session, LIST_ORDER, list_id)
+            if after is None:
+                position = await neighbours.in_front()
+            else:
+                other = await session.run(GET_LIST, list_id=after)
+                if not other or after == list_id:
+                    raise InvalidField(("after",), "must be another list of yours, or null")
+                position = await neighbours.behind(other[0]["position"], after)
+            if position == known["position"]:
+                return known
+            [moved] = await session.run(MOVE_LIST, list_id=list_id, position=position)
+        return moved

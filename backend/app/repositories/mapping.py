@@ -6,6 +6,7 @@ from typing import Any, Final
 from sqlalchemy import (
     BigInteger,
     DateTime,
+    String,
     Table,
     Text,
     Update,
@@ -79,7 +80,7 @@ task_id: BindParameter[int] = bindparam("task_id", type_=BigInteger)
 
 def plain(type_: TypeEngine[Any]) -> TypeEngine[Any]:
     """A column's type for a parameter, which has no collation: that is the column's."""
-    return Text() if isinstance(type_, Text) else type_
+    return Text() if isinstance(type_, String) else type_
 
 
 def _parameters(*names: str) -> dict[str, BindParameter[Any]]:

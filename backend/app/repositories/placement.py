@@ -3,25 +3,16 @@
 A subtask is always in its parent's list, and goes to another one with it.
 """
 
-from enum import Enum
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import BigInteger, bindparam, func, select, update
 
 from backend.app.db.session import OwnerSession
+from backend.app.domain.enums import ANY_LIST, AnyList
 from backend.app.domain.errors import InvalidField
 from backend.app.repositories.lists import GET_LIST
 from backend.app.repositories.mapping import LISTS, TASKS, Task, bump_revision, how_many, numbered, owner, task_id
 from backend.app.repositories.scoping import compile_scoped
-
-
-class AnyList(Enum):
-    """Where a request says nothing about the list, which is something else than the inbox (None)."""
-
-    ANY_LIST = "any"
-
-
-ANY_LIST: Final = AnyList.ANY_LIST
 
 _list_id = bindparam("list_id", type_=BigInteger)
 

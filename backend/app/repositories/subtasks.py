@@ -24,7 +24,7 @@ from sqlalchemy import (
 from backend.app import problems
 from backend.app.db.session import OwnerSession
 from backend.app.domain import recurrence
-from backend.app.domain.enums import RecurrenceFrom
+from backend.app.domain.enums import ANY_LIST, RecurrenceFrom
 from backend.app.domain.errors import InvalidField
 from backend.app.domain.plan import check_plan
 from backend.app.domain.preconditions import Precondition
@@ -45,7 +45,7 @@ from backend.app.repositories.mapping import (
     task_id,
     task_to_columns,
 )
-from backend.app.repositories.placement import ANY_LIST, known_list, list_of, put_into_list
+from backend.app.repositories.placement import known_list, list_of, put_into_list
 from backend.app.repositories.queries import GET
 from backend.app.repositories.scoping import compile_scoped
 from backend.app.schemas.task import Changes, TaskCreate
@@ -182,7 +182,7 @@ class TaskTree:
 
     async def restore(self, task_id: int, expected: Expected, *, max_tasks: int) -> Task:
         found = await self.session.run(TRASHED, task_id=task_id)
-        task = _as_expected(found, expected)
+        task = as_expected(found, expected)
         [parts] = await self.session.run(TRASHED_PARTS, task_id=task_id)
         if self._task_count + 1 + parts["parts"] > max_tasks:
             raise problems.TaskLimitReached(max_tasks)
@@ -214,14 +214,14 @@ class TaskTree:
         return written if occurrence is None else {**written, "completed_occurrence": occurrence}
 
     async def _get(self, task_id: int, expected: Expected) -> Task:
-        return _as_expected(await self.session.run(GET, task_id=task_id), expected)
+        return as_expected(await self.session.run(GET, task_id=task_id), expected)
 
     async def _parts(self, task_id: int) -> int:
         [counted] = await self.session.run(PARTS, task_id=task_id)
         return int(counted["parts"])
 
 
-def _as_expected(found: list[Task], expected: Expected) -> Task:
+def as_expected(found: list[Task], expected: Expected) -> Task:
     if not found:
         raise problems.TaskNotFound
     if expected is not None and not expected.holds(found[0]["revision"]):

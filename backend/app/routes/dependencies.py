@@ -9,10 +9,12 @@ from fastapi import Depends, Request
 from backend.app.repositories.account import AccountRepository
 from backend.app.repositories.batch import BatchRepository
 from backend.app.repositories.changes import ChangeQueries
+from backend.app.repositories.claim import ClaimRepository
 from backend.app.repositories.imports import ImportRepository
 from backend.app.repositories.list_trash import ListTrash
 from backend.app.repositories.lists import ListQueries, ListRepository
 from backend.app.repositories.queries import TaskQueries
+from backend.app.repositories.task_moves import MoveRepository
 from backend.app.repositories.tasks import TaskRepository
 from backend.app.schemas.queries import TaskPageQuery
 from backend.app.web import pagination
@@ -47,6 +49,10 @@ def change_queries(session: Session) -> ChangeQueries:
     return ChangeQueries(session)
 
 
+def move_repository(session: Session) -> MoveRepository:
+    return MoveRepository(session)
+
+
 def list_queries(session: Session) -> ListQueries:
     return ListQueries(session)
 
@@ -62,6 +68,11 @@ def list_trash(request: Request, session: Session) -> ListTrash:
 
 def account_repository(session: Session) -> AccountRepository:
     return AccountRepository(session)
+
+
+def claim_repository(request: Request, session: Session) -> ClaimRepository:
+    settings = services_of(request.scope).settings
+    return ClaimRepository(session, max_tasks=settings.max_tasks_per_user, max_lists=settings.max_lists)
 
 
 def _limits(request: Request) -> dict[str, int]:
@@ -108,9 +119,11 @@ Queries = Annotated[TaskQueries, Depends(task_queries)]
 Batches = Annotated[BatchRepository, Depends(batch_repository)]
 Imports = Annotated[ImportRepository, Depends(import_repository)]
 Changes = Annotated[ChangeQueries, Depends(change_queries)]
+Moves = Annotated[MoveRepository, Depends(move_repository)]
 Lists = Annotated[ListQueries, Depends(list_queries)]
 ListWrites = Annotated[ListRepository, Depends(list_repository)]
 TrashOfLists = Annotated[ListTrash, Depends(list_trash)]
+Claims = Annotated[ClaimRepository, Depends(claim_repository)]
 Account = Annotated[AccountRepository, Depends(account_repository)]
 Cached = Annotated[CachedResponses, Depends(CachedResponses)]
 CallerLinks = Annotated[Links, Depends(Links)]

@@ -9,7 +9,16 @@ from fastapi import APIRouter, Query
 from backend.app import problems
 from backend.app.problems import documented
 from backend.app.routes.dependencies import Cached, CallerLinks, Lists, ListWrites, Queries, TrashOfLists
-from backend.app.schemas.lists import ListCreate, ListedList, ListPatch, ListQuery, ListRemoval, ListStatus, NamedList
+from backend.app.schemas.lists import (
+    ListCreate,
+    ListedList,
+    ListMove,
+    ListPatch,
+    ListQuery,
+    ListRemoval,
+    ListStatus,
+    NamedList,
+)
 from backend.app.web.body import JSON, MERGE_PATCH, MediaTypes
 from backend.app.web.conditional import IfMatch, IfNoneMatch, IfNoneMatchOfWrite, etag, precondition, require_match
 from backend.app.web.openapi_responses import _ETAG, _LOCATION, BODY, INVALID, LIST_ETAG, LIST_FOUND, LIST_RESTORED
@@ -109,6 +118,24 @@ async def update_list(
     if_none_match: IfNoneMatchOfWrite = None,
 ) -> ApiResponse:
     return one_list(await lists.update(list_id, body.changes(), precondition(if_match, if_none_match)))
+
+
+@router.patch(
+    "/{list_id}/move",
+    operation_id="move_list",
+    summary="Move a list to another place",
+    description="Right after another list, or to the front. A list that stands there already stays as it is.",
+    response_model=NamedList,
+    responses={200: {"headers": _ETAG}, **BODY, **LIST_FOUND},
+)
+async def move_list(
+    list_id: ListId,
+    body: ListMove,
+    lists: ListWrites,
+    if_match: IfMatch = None,
+    if_none_match: IfNoneMatchOfWrite = None,
+) -> ApiResponse:
+    return one_list(await lists.move(list_id, body.after, precondition(if_match, if_none_match)))
 
 
 @router.delete(

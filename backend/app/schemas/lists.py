@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from backend.app.domain.limits import LIST_NAME_MAX_CHARACTERS
+from backend.app.domain.limits import ID_MAX, LIST_NAME_MAX_CHARACTERS
 from backend.app.schemas.task import Body, Timestamp, absent, text_schema, timestamp, without_nul
 
 ListName = Annotated[
@@ -40,6 +40,14 @@ class ListPatch(Body):
 
     def changes(self) -> dict[str, Any]:
         return self.model_dump(exclude_unset=True)
+
+
+class ListMove(Body):
+    """Where a list is to stand."""
+
+    after: Annotated[int, Field(ge=1, le=ID_MAX, examples=[1])] | None = Field(
+        description="The list that it comes right after; null: in front of all.", examples=[None]
+    )
 
 
 class ListQuery(BaseModel):

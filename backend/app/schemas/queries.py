@@ -56,7 +56,8 @@ class TaskPageQuery(PageQuery):
     sort: Sort = Field(
         default=Sort.CREATED,
         description="`created` and `updated` newest first, `title` A to Z, `due_date` soonest first and none last, "
-        "`priority` highest first; a leading `-` reverses. The trash knows `created` and `updated` only.",
+        "`priority` highest first, `position` as the user moved them; a leading "
+        "`-` reverses. The trash knows `created` and `updated` only.",
     )
     priority: Annotated[tuple[Literal["low", "medium", "high", "none"], ...], at_most(PRIORITIES_MAX)] = Field(
         default=(), max_length=PRIORITIES_MAX, description="Any of these; may be repeated."

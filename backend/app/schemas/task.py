@@ -18,7 +18,7 @@ from pydantic import (
 
 from backend.app import problems
 from backend.app.domain import due_dates, recurrence
-from backend.app.domain.enums import Priority, RecurrenceFrom
+from backend.app.domain.enums import ANY_LIST, AnyList, Priority, RecurrenceFrom
 from backend.app.domain.keys import tag_key
 from backend.app.domain.limits import ID_MAX, TAG_MAX_CHARACTERS, TAGS_MAX
 from backend.app.domain.plan import check_plan, check_skip
@@ -317,6 +317,21 @@ class Completion(Body):
     def _skips_when_completed(self) -> Self:
         check_skip(self.completed, self.skip_missed)
         return self
+
+
+class TaskMove(Body):
+    """Where a task is to stand."""
+
+    after: Annotated[int, Field(ge=1, le=ID_MAX, examples=[1])] | None = Field(
+        description="The task that it comes right after, of the same list and parent; null: in front of all.",
+        examples=[None],
+    )
+    list_id: ListId | None = absent()
+
+    @property
+    def asked_list(self) -> int | AnyList | None:
+        """The list that it asks for, or none of them."""
+        return self.list_id if "list_id" in self.model_fields_set else ANY_LIST
 
 
 class Occurrence(BaseModel):
