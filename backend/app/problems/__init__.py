@@ -45,7 +45,14 @@ from backend.app.problems.requests import (
     ValidationFailed,
 )
 from backend.app.problems.startup import StartupError
-from backend.app.problems.tasks import BatchOperationFailed, IdsTaken, SyncTokenExpired, TaskLimitReached, TaskNotFound
+from backend.app.problems.tasks import (
+    BatchOperationFailed,
+    CountDiffers,
+    IdsTaken,
+    SyncTokenExpired,
+    TaskLimitReached,
+    TaskNotFound,
+)
 
 __all__ = [
     "CHALLENGE",
@@ -56,6 +63,7 @@ __all__ = [
     "BatchOperationFailed",
     "BodyTooLarge",
     "Bound",
+    "CountDiffers",
     "CrossSiteRequest",
     "DatabaseOverloaded",
     "DatabaseUnavailable",

@@ -14,7 +14,7 @@ from backend.app.web.body_room import BodyPlace
 from backend.app.web.headers import is_media_type
 from backend.app.web.long_body import LongBody, parse
 from backend.app.web.services import services_of
-from backend.app.web.validation import _errors, names_within
+from backend.app.web.validation import _errors
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -52,7 +52,6 @@ class _Body:
         self.limit = limit
         self.is_long = limit != BODY_LIMIT
         self._long = LongBody(model) if self.is_long else None
-        self._names = names_within(model)
 
     def size_at_most(self, request: Request) -> int:
         """How many bytes the body may have: those announced, or else as many as the setting allows.
@@ -96,7 +95,7 @@ class _Body:
         try:
             return self.model.model_validate(document)
         except ValidationError as error:
-            raise problems.ValidationFailed(_errors(error, "#/", document, self._names)) from None
+            raise problems.ValidationFailed(_errors(error, "#/", document, self.model)) from None
 
     def _limit_of(self, request: Request) -> int:
         limit: int = getattr(services_of(request.scope).settings, self.limit)

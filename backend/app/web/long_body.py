@@ -12,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from backend.app import problems
-from backend.app.web.validation import ERRORS_MAX, _described, _errors, _findings, names_within
+from backend.app.web.validation import ERRORS_MAX, _described, _errors, _findings
 
 # How many items are judged before other requests get their turn: some milliseconds' work.
 ITEMS_AT_ONCE: Final = 50
@@ -73,7 +73,6 @@ class LongBody:
     def __init__(self, model: type[BaseModel]) -> None:
         """`model` has one field that is a list."""
         self._model = model
-        self._names = names_within(model)
         [self._name] = [name for name, field in model.model_fields.items() if get_origin(field.annotation) is list]
         field = model.model_fields[self._name]
         self._items: TypeAdapter[list[Any]] = TypeAdapter(list[get_args(field.annotation)[0]])  # type: ignore[arg-type, misc] # made at run time
@@ -87,7 +86,7 @@ class LongBody:
         try:
             return self._model.model_validate(document)
         except ValidationError as error:
-            raise problems.ValidationFailed(_errors(error, "#/", document, self._names)) from None
+            raise problems.ValidationFailed(_errors(error, "#/", document, self._model)) from None
 
     async def _judged(self, items: list[Any], document: dict[str, Any]) -> list[Any]:
         judged: list[Any] = []
@@ -101,7 +100,7 @@ class LongBody:
                     break
             await asyncio.sleep(0)
         if findings:
-            raise problems.ValidationFailed(_described(findings, "#/", document, self._names))
+            raise problems.ValidationFailed(_described(findings, "#/", document, self._model))
         return judged
 
 
