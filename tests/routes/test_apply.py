@@ -223,11 +223,28 @@ async def test_what_cannot_be_applied_is_refused(client: Client, body: Any, poin
     assert await living(client) == before
 
 
-async def test_an_unknown_filter_names_the_known_one(client: Client) -> None:
-    """As in a query."""
-    answer = await client.post(f"{path(client)}/apply", json={"where": {"tags": ["x"]}, "op": "delete"})
+MEANT: list[tuple[dict[str, Any], str, str | None]] = [
+    ({"where": {"tags": ["x"]}, "op": "delete"}, "#/where/tags", "tag"),
+    ({"where": {"completed": True}, "op": "delete"}, "#/where/completed", "status=completed"),
+    ({"where": {"dueBefore": "2026-01-01"}, "op": "delete"}, "#/where/dueBefore", "due_before"),
+    ({"where": {"title": "x"}, "op": "delete"}, "#/where/title", None),
+    ({"where": {}, "op": "update", "changes": {"dueDate": None}}, "#/changes/dueDate", "due_date"),
+    ({"where": {}, "op": "update", "changes": {"tag": "x"}}, "#/changes/tag", "tags"),
+    ({"where": {}, "op": "delete", "expected": 3}, "#/expected", "expect"),
+    ({"where": {}, "op": "delete", "changes": {}}, "#/changes", None),
+    ({"where": {}, "op": "complete", "skipMissed": True}, "#/skipMissed", "skip_missed"),
+]
 
-    assert answer.json()["errors"] == [{"pointer": "#/where/tags", "detail": "is not known here; did you mean `tag`?"}]
+
+@pytest.mark.parametrize(("body", "pointer", "meant"), MEANT, ids=[pointer for _, pointer, _ in MEANT])
+async def test_an_unknown_name_is_told_the_nearest_of_its_place(
+    client: Client, body: dict[str, Any], pointer: str, meant: str | None
+) -> None:
+    """The nearest that may stand there, and none that belongs to another operation or to another object."""
+    answer = await client.post(f"{path(client)}/apply", json=body)
+
+    detail = "is not known here" + ("" if meant is None else f"; did you mean `{meant}`?")
+    assert answer.json()["errors"] == [{"pointer": pointer, "detail": detail}]
 
 
 async def test_a_write_is_applied_to_a_bounded_number(database_url: str) -> None:

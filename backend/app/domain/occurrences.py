@@ -6,6 +6,7 @@ period begins with and on its length, so each such kind of period is worked out 
 
 import calendar
 import dataclasses
+import math
 from collections.abc import Iterator
 from datetime import MAXYEAR, date
 from functools import cache
@@ -15,6 +16,8 @@ from backend.app.domain.rules import Rule
 
 # The Gregorian calendar repeats itself, weekdays too, every 400 years: a month that has not come in 4,800 never comes.
 STEPS_MAX: Final = 4800
+# How many periods it has by then: a rule that has met each kind of them once in vain never comes.
+_CYCLES: Final = {"DAILY": 146_097, "WEEKLY": 20_871, "MONTHLY": 4800, "YEARLY": 400}
 DAYS_A_WEEK: Final = 7
 MONTHS_A_YEAR: Final = 12
 _FEBRUARY: Final = 2
@@ -44,6 +47,9 @@ def occurrences(rule: Rule, start: date, *, steps_max: int = STEPS_MAX) -> Itera
     """
     rule = with_defaults(rule, start)
     days = _IN_PERIODS[rule.frequency](rule, start)
+    cycle = _CYCLES[rule.frequency]
+    # One more: of the first period only a part is looked at.
+    steps_max = min(steps_max, cycle // math.gcd(cycle, rule.interval) + 1)
     fruitless = 0
     for day in days:
         if day is None:

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from backend.app import problems
 from backend.app.db.session import OwnerSession
@@ -18,6 +18,9 @@ from backend.app.schemas.transfer import ArchivedTask
 
 # How many tasks a statement writes.
 BATCH: Final = 500
+# How many ids a statement names that looks at tasks or marks them.
+IDS_AT_ONCE: Final = 5_000
+Item = TypeVar("Item")
 
 _NOT_IN_FILE: Final = "must be another task of this file, which is no subtask itself"
 _NO_PARENT: Final = "must be another task, which is no subtask itself"
@@ -73,9 +76,13 @@ class ImportRepository:
             return 0
         await self._check_parents_in_file(tasks)
         in_order = sorted(tasks, key=lambda task: task.id)
-        ids = {task.id: number for number, task in enumerate(in_order, last_task_id + 1)}
+        ids: dict[int, int] = {}
+        for some in _slices(in_order, IDS_AT_ONCE):
+            await asyncio.sleep(0)
+            ids |= {task.id: number for number, task in enumerate(some, last_task_id + len(ids) + 1)}
         parents = _parents(tasks)
-        for batch in _batches(in_order):
+        await asyncio.sleep(0)
+        for batch in _slices(in_order, BATCH):
             await session.run(statements.WRITE, **revised(arrays_of(batch, parents, ids), revision))
             revision += len(batch)
         await session.run(
@@ -86,6 +93,7 @@ class ImportRepository:
     async def _check_parents_in_file(self, tasks: list[ArchivedTask]) -> None:
         """Nothing of the caller's is touched, so a parent is in the file."""
         possible = {task.id for task in tasks if task.parent_id is None}
+        await asyncio.sleep(0)
         counts = Counter(task.parent_id for task in tasks)
         for number, task in enumerate(tasks):
             if task.parent_id is not None and task.parent_id not in possible:
@@ -109,7 +117,7 @@ class ImportRepository:
         last_id = max(last_task_id, *(task.id for task in tasks)) if tasks else last_task_id
         replacement = Replacement(session, revision=revision, last_id=last_id, check=check)
         parents = _parents(tasks)
-        for number, batch in enumerate(_batches(tasks)):
+        for number, batch in enumerate(_slices(tasks, BATCH)):
             await replacement.write(arrays_of(batch, parents), number * BATCH)
         replacement.refuse_taken()
         if replacement.created or replacement.changed:
@@ -120,16 +128,19 @@ class ImportRepository:
         return replacement
 
     async def _check_families(self, session: OwnerSession, tasks: list[ArchivedTask]) -> None:
-        parents = list(_parents(tasks))
-        wrong = {row["id"] for row in await session.run(statements.MISPLACED, ids=[task.id for task in tasks])}
-        crowded = await session.run(statements.CROWDED, ids=parents, max_subtasks=self._max_subtasks)
-        full = {row["parent_id"] for row in crowded}
-        for number, task in enumerate(tasks):
+        parents, wrong, full = list(_parents(tasks)), set[int](), set[int]()
+        for some in _slices(tasks, IDS_AT_ONCE):
+            wrong |= {row["id"] for row in await session.run(statements.MISPLACED, ids=[task.id for task in some])}
+        for ids in _slices(parents, IDS_AT_ONCE):
+            crowded = await session.run(statements.CROWDED, ids=ids, max_subtasks=self._max_subtasks)
+            full |= {row["parent_id"] for row in crowded}
+        for number, task in enumerate(tasks if wrong or full else ()):
             if task.id in wrong:
                 raise _invalid(number, _NO_PARENT)
             if task.parent_id in full:
                 raise self._crowded(number)
-        await session.run(statements.MARK, ids=parents)
+        for ids in _slices(parents, IDS_AT_ONCE):
+            await session.run(statements.MARK, ids=ids)
 
     def _crowded(self, number: int) -> InvalidField:
         return _invalid(number, f"must be a task with at most {self._max_subtasks} subtasks")
@@ -139,9 +150,9 @@ def _parents(tasks: list[ArchivedTask]) -> set[int]:
     return {task.parent_id for task in tasks if task.parent_id is not None}
 
 
-def _batches(tasks: list[ArchivedTask]) -> Iterator[list[ArchivedTask]]:
-    for start in range(0, len(tasks), BATCH):
-        yield tasks[start : start + BATCH]
+def _slices(items: list[Item], size: int) -> Iterator[list[Item]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 def _invalid(number: int, detail: str) -> InvalidField:

@@ -41,15 +41,12 @@ class ArchivedTask(Planned):
 class Archive(Body):
     """An export."""
 
+    # No two tasks have the same; it is looked at where the list is judged, in steps (web/long_body.py).
+    distinct: ClassVar[str] = "id"
+
     format: Literal["tasks-backend"]
     version: Literal[1]
     tasks: Annotated[list[ArchivedTask], at_most(ARCHIVE_MAX)] = Field(max_length=ARCHIVE_MAX)
-
-    @model_validator(mode="after")
-    def _each_once(self) -> Self:
-        if len({task.id for task in self.tasks}) < len(self.tasks):
-            raise ValueError("tasks must not have an id twice")
-        return self
 
 
 class Imported(BaseModel):

@@ -68,7 +68,7 @@ class _Query:
         try:
             return self.model.model_validate(values)
         except ValidationError as error:
-            raise problems.ValidationFailed(_errors(error, "?", values, self.model)) from None
+            raise problems.ValidationFailed(_errors(error, "?", values, [self.model])) from None
 
 
 def _query_pairs(text: bytes) -> list[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """pydantic's findings as the errors of a problem, without what was sent."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Sequence
 from typing import Any, Final, get_args
 
 from pydantic import BaseModel, RootModel, ValidationError
@@ -13,43 +13,41 @@ from backend.app.web.suggestions import suggest
 ERRORS_MAX: Final = 20
 
 
-def _errors(error: ValidationError, prefix: str, document: Any, model: type[BaseModel]) -> list[dict[str, str]]:
-    """pydantic's findings without what was sent; an unknown name may have meant one that the model has there."""
-    return _described(_findings(error), prefix, document, model)
+def _errors(
+    error: ValidationError, prefix: str, document: Any, models: Sequence[type[BaseModel]]
+) -> list[dict[str, str]]:
+    """pydantic's findings without what was sent; an unknown name may have meant one that the models have there."""
+    return _described(_findings(error), prefix, document, models)
 
 
-def names_at(model: type[BaseModel], location: tuple[int | str, ...]) -> frozenset[str]:
+def models_of(annotation: Any) -> tuple[type[BaseModel], ...]:
+    """The models of the objects that an annotation stands for, also in a list of them."""
+    found: list[type[BaseModel]] = []
+    if isinstance(annotation, type) and issubclass(annotation, RootModel):
+        found += models_of(annotation.model_fields["root"].annotation)
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        found.append(annotation)
+    for inner in get_args(annotation):
+        found += models_of(inner)
+    return tuple(found)
+
+
+def names_at(models: Sequence[type[BaseModel]], location: tuple[int | str, ...]) -> frozenset[str]:
     """The names that the members of the object have which this location of a finding lies in."""
-    models = list(_alternatives(model))
     for part in location[:-1]:
-        within = [inner for each in models if part in each.model_fields for inner in _models_of(each, str(part))]
+        within = [
+            inner
+            for model in models
+            if part in model.model_fields
+            for inner in models_of(model.model_fields[str(part)].annotation)
+        ]
         # An index stays with the members of the list, and the tag of an alternative chooses it.
-        models = within or [each for each in models if _has_tag(each, part)] or models
-    return frozenset(name for each in models for name in each.model_fields)
-
-
-def _models_of(model: type[BaseModel], name: str) -> Iterator[type[BaseModel]]:
-    for inner in _models_in(model.model_fields[name].annotation):
-        yield from _alternatives(inner)
-
-
-def _alternatives(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
-    """The model, or those of which it is one."""
-    if issubclass(model, RootModel):
-        yield from _models_in(model.model_fields["root"].annotation)
-    else:
-        yield model
+        models = within or [model for model in models if _has_tag(model, part)] or models
+    return frozenset(name for model in models for name in model.model_fields)
 
 
 def _has_tag(model: type[BaseModel], tag: int | str) -> bool:
     return any(tag in get_args(field.annotation) for field in model.model_fields.values())
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for inner in get_args(annotation):
-        yield from _models_in(inner)
 
 
 def _findings(error: ValidationError) -> list[ErrorDetails]:
@@ -57,14 +55,14 @@ def _findings(error: ValidationError) -> list[ErrorDetails]:
 
 
 def _described(
-    findings: list[ErrorDetails], prefix: str, document: Any, model: type[BaseModel]
+    findings: list[ErrorDetails], prefix: str, document: Any, models: Sequence[type[BaseModel]]
 ) -> list[dict[str, str]]:
     errors = []
     for e in findings[:ERRORS_MAX]:
         location = _within(document, e["loc"], absent=e["type"] == "missing")
         pointer = prefix + _json_pointer(location) if location else prefix.rstrip("/")
         unknown = e["type"] == "extra_forbidden"
-        detail = describe_unknown(str(e["loc"][-1]), names_at(model, e["loc"])) if unknown else _sentence(e["msg"])
+        detail = describe_unknown(str(e["loc"][-1]), names_at(models, e["loc"])) if unknown else _sentence(e["msg"])
         errors.append({"pointer": pointer, "detail": detail})
     return errors
 
