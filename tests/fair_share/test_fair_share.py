@@ -26,7 +26,7 @@ SECONDS: Final = float(os.environ.get("FAIR_SHARE_SECONDS", "1.0"))
 MEMORY_MIB: Final = 400.0
 AT_ONCE: Final = 60
 # Operations that need a task in the trash; the others need one that lives.
-FROM_THE_TRASH: Final = frozenset({"restore_task"})
+FROM_THE_TRASH: Final = frozenset({"purge_task", "restore_task"})
 HEAD: Final = (
     "| attack | bystander's slowest ms | /health ms | memory MiB | answers |\n| --- | ---: | ---: | ---: | --- |\n"
 )

@@ -10,6 +10,7 @@ from backend.app.repositories.account import AccountRepository
 from backend.app.repositories.apply import ApplyRepository
 from backend.app.repositories.batch import BatchRepository
 from backend.app.repositories.changes import ChangeQueries
+from backend.app.repositories.claim import ClaimRepository
 from backend.app.repositories.emptying import EmptyingRepository
 from backend.app.repositories.imports import ImportRepository
 from backend.app.repositories.queries import TaskQueries
@@ -65,6 +66,10 @@ def account_repository(session: Session) -> AccountRepository:
     return AccountRepository(session)
 
 
+def claim_repository(request: Request, session: Session) -> ClaimRepository:
+    return ClaimRepository(session, max_tasks=services_of(request.scope).settings.max_tasks_per_user)
+
+
 def _limits(request: Request) -> dict[str, int]:
     settings = services_of(request.scope).settings
     return {"max_tasks": settings.max_tasks_per_user, "max_subtasks": settings.max_subtasks}
@@ -108,6 +113,7 @@ Applications = Annotated[ApplyRepository, Depends(apply_repository)]
 Emptying = Annotated[EmptyingRepository, Depends(emptying_repository)]
 Imports = Annotated[ImportRepository, Depends(import_repository)]
 Changes = Annotated[ChangeQueries, Depends(change_queries)]
+Claims = Annotated[ClaimRepository, Depends(claim_repository)]
 Account = Annotated[AccountRepository, Depends(account_repository)]
 Cached = Annotated[CachedResponses, Depends(CachedResponses)]
 CallerLinks = Annotated[Links, Depends(Links)]
