@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, BigInteger, Insert, Select, Table, any_, bindparam, false, func, insert, not_, select
+from sqlalchemy import ARRAY, BigInteger, DateTime, Insert, Select, Table, Text, any_, bindparam, cast, false, func, insert, not_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from backend.app.repositories.arrays import rows_of_arrays
@@ -32,7 +32,11 @@ def _some_ids(table: Table) -> Select[Any]:
 
 
 def _some(table: Table) -> Select[Any]:
-    columns = [table.c[name] for name in names_of(table)]
+    # Moments as texts: psycopg2 has no infinity, and would make it the last moment of the year 9999.
+    columns = [
+        cast(column, Text).label(column.name) if isinstance(column.type, DateTime) else column
+        for column in (table.c[name] for name in names_of(table))
+    ]
     return select(*columns).where(*_kept(table), table.c.id == any_(_ids)).order_by(table.c.id)
 
 
