@@ -92,8 +92,10 @@ expect() {
 
 alice="smoke-$(openssl rand -hex 6)"
 bob="smoke-$(openssl rand -hex 6)"
+carol="smoke-$(openssl rand -hex 6)"
 as_alice=(-H "Authorization: Bearer $(token "$alice")")
 as_bob=(-H "Authorization: Bearer $(token "$bob")")
+as_carol=(-H "Authorization: Bearer $(token "$carol")")
 json=(-H 'Content-Type: application/json')
 tasks="/api/$alice/tasks"
 
@@ -172,6 +174,10 @@ expect "repeat" 200 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"recurre
 expect "complete what repeats" 200 PATCH "$tasks/2/complete" "${as_alice[@]}"
 contains "complete what repeats: a week later" '"due_date":"2026-12-31"' "$body"
 contains "complete what repeats: what was completed" '"completed_occurrence":{"due_date":"2026-12-24"' "$body"
+expect "repeat on schedule" 200 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"due_date":"2020-01-01","recurrence":"FREQ=WEEKLY;COUNT=2","recurrence_from":"schedule"}'
+expect "skip what was missed" 200 PATCH "$tasks/2/complete" "${as_alice[@]}" "${json[@]}" -d '{"completed":true,"skip_missed":true}'
+contains "skip what was missed: none is left" '"completed":true' "$body"
+expect "skip without completing" 422 PATCH "$tasks/2/complete" "${as_alice[@]}" "${json[@]}" -d '{"completed":false,"skip_missed":true}'
 expect "a subtask" 201 POST "$tasks" "${as_alice[@]}" "${json[@]}" -d '{"title":"part","parent_id":2}'
 expect "delete a parent" 204 DELETE "$tasks/2" "${as_alice[@]}"
 expect "a deleted subtask" 404 GET "$tasks/4" "${as_alice[@]}"
@@ -206,7 +212,11 @@ for format in text/csv text/calendar; do
 done
 expect "export in an unknown format" 406 GET "/api/$alice/export" "${as_alice[@]}" -H 'Accept: text/html'
 expect "import what is there" 200 POST "/api/$alice/import" "${as_alice[@]}" "${json[@]}" -d "$exported"
-equal "import what is there: nothing changes" '{"created":0,"changed":0,"unchanged":2}' "$body"
+equal "import what is there: nothing changes" '{"ids":"keep","created":0,"changed":0,"unchanged":2}' "$body"
+expect "import it once more, under new ids" 200 POST "/api/$carol/import?ids=new" "${as_carol[@]}" "${json[@]}" -d "$exported"
+equal "import under new ids: all of it is added" '{"ids":"new","created":2,"changed":0,"unchanged":0}' "$body"
+expect "erase what was imported" 200 DELETE "/api/$carol" "${as_carol[@]}"
+expect "import under other ids than new and keep" 422 POST "/api/$alice/import?ids=old" "${as_alice[@]}" "${json[@]}" -d "$exported"
 expect "import what is no export" 422 POST "/api/$alice/import" "${as_alice[@]}" "${json[@]}" -d '{"tasks":[]}'
 
 # refused WHAT DESCRIPTION [CURL ARGUMENTS]: 401 with the challenge of RFC 6750; without a description, no token was seen

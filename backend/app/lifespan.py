@@ -32,6 +32,7 @@ from backend.app.web.idempotency import BEFORE_DEADLINE, IdempotentWrites
 from backend.app.web.response_cache import ResponseCache
 from backend.app.web.services import Services
 from backend.app.web.subscriptions import Subscriptions
+from backend.app.web.turns import Turns
 
 if TYPE_CHECKING:
     from backend.app.auth.jwks import RemoteKeys
@@ -78,6 +79,7 @@ class Lifespan:
     async def __call__(self, app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         settings, components = self._settings, self._components
         configure_logging(settings.log_level)
+        process.use_own_protocol()
         process.end_with_parent()
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(_flush_log)
@@ -125,7 +127,9 @@ def _services(settings: Settings, components: Components, database: Database) ->
             max_bytes=settings.max_body_memory_bytes,
             max_bytes_per_user=settings.max_import_bytes,
             max_at_once=settings.max_concurrent_imports,
+            wait_timeout=settings.body_room_timeout,
         ),
+        turns=Turns(),
         user_rate_limit=components.user_rate_limit,
         address_rate_limit=components.address_rate_limit,
         remote_keys=components.remote_keys,

@@ -133,6 +133,7 @@ class Content(SQLModel):
         sa_type=DateTime(timezone=True), nullable=False, sa_column_kwargs={"server_default": "infinity"}
     )
     tag_keys: list[str] = Field(sa_type=ARRAY(Text), nullable=False, sa_column_kwargs={"server_default": "{}"})
+    on_schedule: bool = Field(sa_type=Boolean, nullable=False, sa_column_kwargs={"server_default": false()})
 
 
 # What stays of a deleted task when its contents are purged: the fact that it was there, and when.

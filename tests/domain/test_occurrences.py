@@ -9,38 +9,11 @@ import pytest
 from dateutil.rrule import rrulestr
 
 from backend.app.domain.occurrences import following, occurrences
-from backend.app.domain.rules import RULE_MAX_CHARACTERS, WEEKDAYS, read_rule
+from backend.app.domain.rules import RULE_MAX_CHARACTERS, read_rule
+from tests.support.recurrence_rules import hostile_rule
 
 # A search takes less than a millisecond; this is a slow and busy machine, and several are made of one rule.
 SEARCH_SECONDS_AT_MOST = 0.02
-INTERVALS = [1, 1, 1, 2, 3, 7, 12, 28, 52, 91, 120, 182, 364, 365, 366]
-
-
-def some(choose: random.Random, values: list[str], at_most: int) -> str:
-    return ",".join(choose.sample(values, choose.randint(1, min(at_most, len(values)))))
-
-
-def hostile_rule(choose: random.Random) -> str:
-    """Long lists, great intervals and rare days, of what the subset has."""
-    frequency = choose.choice(["DAILY", "WEEKLY", "MONTHLY", "YEARLY"])
-    parts = [f"FREQ={frequency}", f"INTERVAL={choose.choice([*INTERVALS, choose.randint(1, 366)])}"]
-    if choose.random() < 0.5:
-        parts.append(f"BYMONTH={some(choose, [str(month) for month in range(1, 13)], 3)}")
-    days = list(WEEKDAYS)
-    if frequency in ("MONTHLY", "YEARLY"):
-        if choose.random() < 0.5:
-            days = [f"{number}{day}" for day in WEEKDAYS for number in (1, 2, 5, -1, -5)]
-        if choose.random() < 0.5:
-            numbers = [str(day) for day in (*range(1, 32), *range(-31, 0))]
-            parts.append(f"BYMONTHDAY={some(choose, numbers, choose.choice([1, 2, 25]))}")
-    if choose.random() < 0.6:
-        parts.append(f"BYDAY={some(choose, days, choose.choice([1, 2, 7, 20]))}")
-    if frequency in ("MONTHLY", "YEARLY") and len(parts) > 2 and choose.random() < 0.4:
-        positions = [str(position) for position in (*range(1, 40), -1, -2, -31, 52, 53, 365, 366)]
-        parts.append(f"BYSETPOS={some(choose, positions, choose.choice([1, 12]))}")
-    if choose.random() < 0.3:
-        parts.append(f"WKST={choose.choice(WEEKDAYS)}")
-    return ";".join(parts)
 
 
 @pytest.mark.parametrize("seed", range(300))

@@ -39,7 +39,7 @@ def archive(tasks: int) -> bytes:
 async def keyed_writes(attacker: Attacker) -> None:
     """More than MAX_REQUESTS, each with a key of its own, while an import has the list."""
     importing = asyncio.create_task(
-        attacker.send_plainly(Request("POST", f"/api/{attacker.user_id}/import", archive(20_000), (JSON,)))
+        attacker.send_plainly(Request("POST", f"/api/{attacker.user_id}/import?ids=keep", archive(20_000), (JSON,)))
     )
     await asyncio.sleep(IMPORT_BEGINS_SECONDS)
     numbers = itertools.count()
@@ -60,7 +60,7 @@ async def plain_writes(attacker: Attacker) -> None:
 
 async def reads(attacker: Attacker) -> None:
     """The tags of 20,000 tasks, more at a time than there are connections."""
-    await attacker.send(Request("POST", f"/api/{attacker.user_id}/import", archive(20_000), (JSON,)))
+    await attacker.send(Request("POST", f"/api/{attacker.user_id}/import?ids=keep", archive(20_000), (JSON,)))
     await attacker.flood(Request("GET", f"/api/{attacker.user_id}/tags"), at_once=200)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import copy
 import secrets
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from backend.app.domain import recurrence
+from backend.app.domain.due_dates import instant
 from backend.app.main import create_app
 from backend.app.middleware.path_guard import PathGuardMiddleware
 from tests.support.applications import Client, client_for, running, settings_for
@@ -42,15 +44,19 @@ plans = {
     "due_date": st.none() | st.sampled_from(["2026-01-31", "2026-03-28T02:30:00+01:00"]),
 }
 repeats = st.sampled_from(["FREQ=DAILY;COUNT=2", "FREQ=MONTHLY"])
+# Without `completion`, which depends on the very day.
+repeats_from = st.sampled_from(["due_date", "schedule"])
 parents = st.none() | st.integers(1, 4)
-members = {"description": descriptions, "completed": st.booleans(), **plans}
-new_tasks = st.fixed_dictionaries({"title": titles}, optional={**members, "recurrence": repeats, "parent_id": parents})
-patches = st.fixed_dictionaries(
-    {}, optional={"title": titles, **members, "recurrence": st.none() | repeats, "parent_id": parents}
-)
+members: dict[str, Any] = {"description": descriptions, "completed": st.booleans(), **plans}
+members |= {"recurrence_from": repeats_from, "parent_id": parents}
+new_tasks = st.fixed_dictionaries({"title": titles}, optional={**members, "recurrence": repeats})
+patches = st.fixed_dictionaries({}, optional={"title": titles, **members, "recurrence": st.none() | repeats})
 conditions = st.sampled_from(["none"] * 8 + ["any", "current", "among others", "stale", "weak", "not a tag"])
 # How often a request is sent with one key; None: once, without a key.
 retries = st.sampled_from([None, None, 1, 2, 3])
+
+# How many tasks of a file are added at most.
+ADDED_MAX = 5
 
 BLANK: Task = {
     "description": None,
@@ -59,6 +65,7 @@ BLANK: Task = {
     "tags": [],
     "due_date": None,
     "recurrence": None,
+    "recurrence_from": None,
     "parent_id": None,
 }
 
@@ -83,7 +90,9 @@ class Model:
         self.last_id += 1
         return self._written({**task, "id": self.last_id})
 
-    def change(self, task_id: int, condition: str, changes: Task, *, whole: bool = False) -> Task:
+    def change(
+        self, task_id: int, condition: str, changes: Task, *, whole: bool = False, skip_missed: bool = False
+    ) -> Task:
         if whole:
             self._check({**BLANK, **changes})
         task = self.get(task_id, condition)
@@ -93,7 +102,7 @@ class Model:
         if wanted["parent_id"] != task["parent_id"]:
             self._take_in(wanted, task)
         if wanted["completed"] and not task["completed"]:
-            following = self._following(wanted)
+            following = self._following(wanted, skip_missed=skip_missed)
             for part in self._parts(task_id):
                 if part["completed"] is (following is not None):
                     self._written({**part, "completed": following is None})
@@ -101,7 +110,7 @@ class Model:
                 wanted = {**wanted, "completed": False, "due_date": following.due, "recurrence": following.rule}
         return self._written(wanted)
 
-    def complete(self, task_id: int, condition: str, completed: bool | None) -> Task:
+    def complete(self, task_id: int, condition: str, completed: bool | None, *, skip_missed: bool = False) -> Task:
         task = self.get(task_id, condition)
         done = not task["completed"] if completed is None else completed
         if done and task["completed"]:  # what is completed again takes its parts along again, and does not move on
@@ -110,7 +119,7 @@ class Model:
             for part in self._parts(task_id):
                 if not part["completed"]:
                     self._written({**part, "completed": True})
-        return self.change(task_id, "none", {"completed": done})
+        return self.change(task_id, "none", {"completed": done}, skip_missed=skip_missed)
 
     def delete(self, task_id: int, condition: str) -> None:
         task = self.get(task_id, condition)
@@ -130,6 +139,22 @@ class Model:
             del self.trash[part["id"]]
             self._written(part)
         return self._written(task)
+
+    def add(self, file: list[Task]) -> None:
+        """The tasks of a file under the next ids, in the order of the file's."""
+        ids = {task["id"]: self.last_id + place for place, task in enumerate(file, 1)}
+        self.last_id += len(file)
+        for task in file:
+            self._written({**shown(task), "id": ids[task["id"]], "parent_id": ids.get(task["parent_id"])})
+
+    def put_in_place(self, file: list[Task]) -> None:
+        """The tasks of a file under its ids; what they replace is in the trash, under the next ids."""
+        for task in file:
+            self.last_id += 1
+            self.trash[self.last_id] = {**self.tasks[task["id"]], "id": self.last_id, "deleted_with": None}
+            self._moved_on()
+        for task in file:
+            self._written(shown(task))
 
     def get(self, task_id: int, condition: str = "none") -> Task:
         if task_id not in self.tasks:
@@ -161,13 +186,21 @@ class Model:
         if known is not None and self._parts(known["id"]):
             raise Refused(422)
 
-    def _following(self, task: Task) -> recurrence.Next | None:
+    def _following(self, task: Task, *, skip_missed: bool) -> recurrence.Next | None:
+        """Where occurrences are skipped, the task moves on one by one until it is due again."""
         if task["recurrence"] is None:
             return None
+        if skip_missed or task["recurrence_from"] == "schedule":
+            now, following = datetime.now(UTC), self._following({**task, "recurrence_from": None}, skip_missed=False)
+            while following is not None and instant(following.due, None) <= now:
+                moved = {"due_date": following.due, "recurrence": following.rule, "recurrence_from": None}
+                following = self._following(moved, skip_missed=False)
+            return following
         return recurrence.advance(task["due_date"], task["recurrence"], time_zone=None, completed_at=None)
 
     def _written(self, task: Task) -> Task:
         self._moved_on()
+        task = {**task, "recurrence_from": task["recurrence"] and (task["recurrence_from"] or "due_date")}
         self.tasks[task["id"]] = {
             name: value for name, value in task.items() if name not in ("revision", "deleted_with")
         }
@@ -262,11 +295,18 @@ class TwoUsers(RuleBasedStateMachine):
             json=body,
         )  # fmt: skip
 
-    @rule(user=who, task_id=task_ids, completed=st.none() | st.booleans(), condition=conditions, retry=retries)
-    def complete(self, user: int, task_id: int, completed: bool | None, condition: str, retry: int | None) -> None:
-        content = {} if completed is None else {"json": {"completed": completed}}
+    @rule(
+        user=who,
+        task_id=task_ids,
+        body=st.none() | st.builds(dict, completed=st.booleans()) | st.just({"completed": True, "skip_missed": True}),
+        condition=conditions,
+        retry=retries,
+    )
+    def complete(self, user: int, task_id: int, body: Task | None, condition: str, retry: int | None) -> None:
+        content = {} if body is None else {"json": body}
+        wanted = {"completed": None} if body is None else body
         self.write(
-            user, lambda model: model.complete(task_id, condition, completed), "PATCH", f"/tasks/{task_id}/complete",
+            user, lambda model: model.complete(task_id, condition, **wanted), "PATCH", f"/tasks/{task_id}/complete",
             retry, condition, **content,
         )  # fmt: skip
 
@@ -302,9 +342,24 @@ class TwoUsers(RuleBasedStateMachine):
         """Nothing changes, not even a revision."""
         file = self.ask(user, "GET", "/export").json()
         counts = self.ask(user, "POST", "/import", json=file).json()
-        assert counts == {"created": 0, "changed": 0, "unchanged": len(self.models[user].tasks)}
+        assert counts == {"ids": "keep", "created": 0, "changed": 0, "unchanged": len(self.models[user].tasks)}
         if self.models[user].revision is None and not file["tasks"]:
             self.models[user].revision = self.revision(user)
+
+    @rule(user=who, other=st.booleans(), retry=retries)
+    def add_a_file(self, user: int, other: bool, retry: int | None) -> None:
+        """Some tasks of the other, or one's own once more."""
+        file = self.ask(1 - user if other else user, "GET", "/export").json()
+        ids = {task["id"] for task in file["tasks"][:ADDED_MAX]}
+        file["tasks"] = [task for task in file["tasks"] if {task["id"], task["parent_id"] or task["id"]} <= ids]
+        self.write(user, lambda model: model.add(file["tasks"]), "POST", "/import?ids=new", retry, json=file)
+
+    @rule(user=who, title=titles, retry=retries)
+    def put_a_file_in_place(self, user: int, title: str, retry: int | None) -> None:
+        """One's own tasks, with another title."""
+        file = self.ask(user, "GET", "/export").json()
+        file["tasks"] = [{**task, "title": title.strip()} for task in file["tasks"] if task["title"] != title.strip()]
+        self.write(user, lambda model: model.put_in_place(file["tasks"]), "POST", "/import", retry, json=file)
 
     @rule(user=who)
     def erase_and_bring_back(self, user: int) -> None:
@@ -390,7 +445,7 @@ class TwoUsers(RuleBasedStateMachine):
                 assert answer.status_code in (200, 201, 204), answer.text
         if first and status is None:  # the first revision is the time
             model.revision = self.revision(user)
-        if status is None and answers[0].content and "results" not in answers[0].json():
+        if status is None and answers[0].content and "id" in answers[0].json():
             assert shown(answers[0].json()) == made
 
     def ask(self, user: int, method: str, below: str, *, path_of: int | None = None, **options: Any) -> httpx.Response:

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args
 
+import orjson
 import psycopg2
 import pytest
 from fastapi import FastAPI, Request, Response
@@ -147,6 +148,7 @@ async def test_a_client_that_is_gone_is_counted(measured: Measured) -> None:
     assert await measured.counted("tasks_requests_total") == {("POST", TASKS, "499"): 1}
 
 
+JSON_TYPE = {"Content-Type": "application/json"}
 FAULTS: dict[str, dict[str, str]] = {
     "missing": {},
     "malformed": {"Authorization": "Bearer x"},
@@ -190,7 +192,7 @@ async def test_who_asks_too_often_is_counted(database_url: str) -> None:
 
 async def test_bounds_that_are_met_are_counted(database_url: str) -> None:
     """Each under its own name, also where an operation of a batch meets it."""
-    bounds = {"max_tasks_per_user": 2, "max_streams": 0, "max_idempotency_keys_per_user": 1}
+    bounds = {"max_tasks_per_user": 2, "max_streams": 0, "max_idempotency_keys_per_user": 1, "max_import_bytes": 70_000}
     async with measured_on(database_url, **bounds) as measured, client_for(measured.app) as client:
         user = f"/api/{client.user_id}"
         created = [
@@ -203,13 +205,16 @@ async def test_bounds_that_are_met_are_counted(database_url: str) -> None:
             await client.get(f"{user}/events"),
             await client.post(f"{user}/tasks", json={"title": "x"}),
             await client.post(f"{user}/batch", json=batch),
+            # More room than one user's share, which is that of the largest import.
+            await client.post(f"{user}/batch", content=orjson.dumps(batch).ljust(70_001), headers=JSON_TYPE),
         ]
 
-        assert [answer.status_code for answer in (*created, *refused)] == [201, 429, 429, 422, 422]
+        assert [answer.status_code for answer in (*created, *refused)] == [201, 429, 429, 422, 422, 429]
         assert await measured.counted("tasks_limits_met_total") == {
             ("idempotency",): 1,
             ("streams",): 1,
             ("stored_tasks",): 2,
+            ("bodies_of_user",): 1,
         }
 
 
@@ -219,6 +224,8 @@ def test_each_bound_is_named_by_a_problem() -> None:
         problems.TooManyConcurrentRequests(),
         problems.TooManyRequestsOfUser(),
         problems.TooManyRequestsOfUser("connections_of_user"),
+        problems.TooManyConcurrentRequests("bodies"),
+        problems.TooManyRequestsOfUser("bodies_of_user"),
         problems.DatabaseOverloaded(),
         problems.TooManyEventStreams(),
         problems.IdempotencyLimitReached(),

@@ -9,7 +9,7 @@ import pytest
 
 from backend.app.db.statement import OWNER, Statement
 from backend.app.domain.enums import Sort, Status
-from backend.app.repositories import changes, deletion, imports, queries, subtasks, tasks
+from backend.app.repositories import changes, deletion, import_statements, queries, subtasks, tasks
 from backend.app.repositories.mapping import TASKS
 from backend.app.repositories.sorting import ORDERS
 from tests.support.postgres import Server
@@ -49,6 +49,7 @@ VALUES: dict[str, Any] = {
     "due_at": "infinity",
     "time_zone": None,
     "recurrence": None,
+    "on_schedule": False,
     "after_completion": False,
     "tags": ["a"],
     "tag_keys": ["a"],
@@ -61,6 +62,8 @@ VALUES: dict[str, Any] = {
     "max_tasks": 100_000,
     "since": 10_000,
     "ids": [500, 501],
+    "new_ids": [100_500, 100_501],
+    "revisions": [100_500, 100_501],
     "revision": 500,
     "created": 1,
     "last_task_id": 500,
@@ -78,8 +81,18 @@ STATEMENTS += [
 ]
 STATEMENTS += [deletion.REMOVE, deletion.TRASHED, deletion.TRASHED_PARTS, deletion.BRING_BACK]
 STATEMENTS += [tasks.CREATE.steps[0], *deletion.REMOVE.steps, *deletion.BRING_BACK.steps[:3]]
-STATEMENTS += [imports.START, imports.KNOWN, imports.UNTRASH, imports.MARK, imports.MISPLACED, imports.CROWDED]
-STATEMENTS += [imports.FINISH]
+STATEMENTS += [
+    import_statements.START,
+    import_statements.KNOWN,
+    import_statements.TRASHED,
+    import_statements.KEEP,
+    import_statements.KEEP_TRASHED,
+    import_statements.UNTRASH,
+    import_statements.MARK,
+    import_statements.MISPLACED,
+    import_statements.CROWDED,
+    import_statements.FINISH,
+]
 # With filters that a request leaves out: a place in the middle, as a second page has it.
 NO_FILTERS: dict[str, Any] = dict.fromkeys(
     ("completed", "priorities", "tags", "due_before", "due_after", "overdue", "parent_id", "q"), None

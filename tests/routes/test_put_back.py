@@ -15,6 +15,7 @@ VARIETY: list[dict[str, Any]] = [
     {"due_date": "2026-12-24T18:00:00.5+01:00", "time_zone": "Europe/Berlin"},
     {"due_date": "2026-12-24", "recurrence": "FREQ=WEEKLY;BYDAY=TH", "recurrence_from": "completion"},
     {"due_date": "2026-12-24", "recurrence": "FREQ=DAILY"},
+    {"due_date": "2026-12-24", "recurrence": "FREQ=DAILY", "recurrence_from": "schedule"},
 ]
 
 

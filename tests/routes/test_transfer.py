@@ -14,7 +14,6 @@ import icalendar
 import pytest
 
 from backend.app.main import create_app
-from tests.conftest import MakeClient
 from tests.support.applications import Client, client_for, running, settings_for
 from tests.support.calendars import BEYOND
 from tests.support.tasks import PLAN, create, exported_task, path
@@ -32,11 +31,15 @@ async def exported(client: Client, accept: str = "application/json") -> httpx.Re
     return answer
 
 
-async def imported(client: Client, file: Any) -> dict[str, int]:
-    answer = await client.post(me(client, "import"), json=file)
+async def imported(client: Client, file: Any, query: str = "") -> dict[str, Any]:
+    answer = await client.post(me(client, f"import{query}"), json=file)
     assert answer.status_code == 200, answer.text
-    counts: dict[str, int] = answer.json()
+    counts: dict[str, Any] = answer.json()
     return counts
+
+
+def counted(ids: str, created: int, changed: int = 0, unchanged: int = 0) -> dict[str, Any]:
+    return {"ids": ids, "created": created, "changed": changed, "unchanged": unchanged}
 
 
 async def state(client: Client) -> list[Any]:
@@ -67,7 +70,7 @@ async def test_what_was_exported_and_erased_comes_back(client: Client) -> None:
 
     counts = await imported(client, file)
 
-    assert counts == {"created": 4, "changed": 0, "unchanged": 0}
+    assert counts == counted("keep", 4)
     assert (await state(client))[0] == before
     assert await revision(client) > old
     assert (await create(client))["id"] == 5
@@ -78,7 +81,10 @@ async def test_what_was_exported_and_erased_comes_back(client: Client) -> None:
 
 
 async def test_the_same_file_twice_changes_nothing(client: Client) -> None:
-    """Not even a revision; a task that was changed since is as in the file again, and only that."""
+    """Not even a revision; a task that was changed since is as in the file again, and only that.
+
+    What it was is in the trash, under an id of its own.
+    """
     await fill(client)
     file = (await exported(client)).json()
     before, tag = await state(client), await revision(client)
@@ -88,23 +94,12 @@ async def test_the_same_file_twice_changes_nothing(client: Client) -> None:
     await client.patch(path(client, 2), json={"title": "changed", "tags": []})
     one = await imported(client, file)
 
-    assert again == {"created": 0, "changed": 0, "unchanged": 4}
+    living, trash = await state(client)
+    assert again == counted("keep", 0, 0, 4)
     assert same == (before, tag)
-    assert one == {"created": 0, "changed": 1, "unchanged": 3}
-    assert await state(client) == before
-
-
-async def test_a_file_of_somebody_else_becomes_ones_own(make_client: MakeClient) -> None:
-    """Ids are per user; whose it was is not looked at, and nothing of theirs changes."""
-    alice, bob = make_client(), make_client()
-    await fill(alice)
-    hers = await state(alice)
-
-    await imported(bob, (await exported(alice)).json())
-
-    assert (await state(bob))[0] == hers[0]
-    assert await state(alice) == hers
-    assert {task["user_id"] for task in (await bob.get(path(bob))).json()} == {bob.user_id}
+    assert one == counted("keep", 0, 1, 3)
+    assert (living, trash[1:]) == (before[0], before[1])
+    assert (trash[0]["id"], trash[0]["title"], trash[0]["tags"], trash[0]["parent_id"]) == (6, "changed", [], 1)
 
 
 async def test_a_deleted_id_is_taken_over(client: Client) -> None:
@@ -117,7 +112,7 @@ async def test_a_deleted_id_is_taken_over(client: Client) -> None:
     counts = await imported(client, file)
 
     living, trash = await state(client)
-    assert counts == {"created": 1, "changed": 0, "unchanged": 3}
+    assert counts == counted("keep", 1, 0, 3)
     assert ([task["id"] for task in living], [task["id"] for task in trash]) == ([4, 3, 2, 1], [5])
     changes = (await client.get(me(client, f"changes?since={since}"))).json()
     assert ([task["id"] for task in changes["tasks"]], changes["deleted"]) == ([3], [])
@@ -153,11 +148,11 @@ async def test_times_come_in_as_libraries_write_them(client: Client, given: str,
     times = {"created_at": given, "updated_at": given, "completed_at": given, "completed": True}
     file = {"format": "tasks-backend", "version": 1, "tasks": [exported_task(1) | times]}
 
-    await imported(client, file)
+    await imported(client, file, "?ids=keep")
 
     [back] = (await exported(client)).json()["tasks"]
     assert {name: back[name] for name in times} == dict.fromkeys(times, kept) | {"completed": True}
-    assert (await imported(client, file))["unchanged"] == 1
+    assert (await imported(client, file, "?ids=keep"))["unchanged"] == 1
 
 
 REFUSED: list[tuple[Any, str]] = [
@@ -204,7 +199,7 @@ async def test_a_file_that_is_refused_changes_nothing(client: Client, file: Any,
             pointer.replace("/tasks/2", "/tasks/3").replace("/tasks/1", "/tasks/2").replace("/tasks/0", "/tasks/1")
         )
 
-    answer = await client.post(me(client, "import"), json=file)
+    answer = await client.post(me(client, "import?ids=keep"), json=file)
 
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
     assert (await state(client), await revision(client)) == (before, tag)
@@ -219,17 +214,17 @@ async def test_an_import_keeps_the_limits(database_url: str) -> None:
 
     async with running(app), client_for(app) as client:
         await create(client)
-        full = await client.post(me(client, "import"), json=file(*(exported_task(n) for n in range(1, 6))))
+        full = await client.post(me(client, "import?ids=keep"), json=file(*(exported_task(n) for n in range(1, 6))))
         crowded = await client.post(
-            me(client, "import"), json=file(*(exported_task(n, parent_id=1) for n in range(2, 5)))
+            me(client, "import?ids=keep"), json=file(*(exported_task(n, parent_id=1) for n in range(2, 5)))
         )
         long = await client.post(me(client, "import"), json=file(*(exported_task(n) for n in range(1, 30))))
-        fits = await client.post(me(client, "import"), json=file(*(exported_task(n) for n in range(1, 5))))
+        fits = await client.post(me(client, "import?ids=keep"), json=file(*(exported_task(n) for n in range(1, 5))))
 
     assert [answer.status_code for answer in (full, crowded, long, fits)] == [422, 422, 413, 200]
     assert full.json()["type"] == "urn:tasks:problem:task-limit-reached"
     assert crowded.json()["errors"][0]["pointer"] == "#/tasks/0/parent_id"
-    assert fits.json() == {"created": 3, "changed": 1, "unchanged": 0}
+    assert fits.json() == counted("keep", 3, 1)
 
 
 async def test_an_import_beside_other_writes_loses_nothing(client: Client) -> None:
@@ -261,7 +256,7 @@ async def test_an_import_with_a_key_is_made_once(client: Client) -> None:
     file = {"format": "tasks-backend", "version": 1, "tasks": [exported_task(1)]}
     answers = [await client.post(me(client, "import"), json=file, headers={"Idempotency-Key": "k"}) for _ in range(2)]
 
-    assert [answer.json() for answer in answers] == [{"created": 1, "changed": 0, "unchanged": 0}] * 2
+    assert [answer.json() for answer in answers] == [counted("new", 1)] * 2
     assert answers[1].headers["idempotency-replayed"] == "true"
 
 
@@ -507,7 +502,7 @@ async def test_who_has_nothing_gets_an_empty_file(client: Client, accept: str) -
     file = await exported(client, accept)
 
     if accept == "application/json":
-        assert await imported(client, file.json()) == {"created": 0, "changed": 0, "unchanged": 0}
+        assert await imported(client, file.json()) == counted("keep", 0)
     else:
         assert file.content.count(b"\r\n") >= 1
 

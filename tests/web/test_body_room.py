@@ -5,14 +5,13 @@ import asyncio
 import pytest
 
 from backend.app import problems
-from backend.app.web import body_room
 from backend.app.web.body_room import SMALL_BODY_BYTES, BodyRoom
 
 SIZE = 2 * SMALL_BODY_BYTES
 
 
-def room() -> BodyRoom:
-    return BodyRoom(max_bytes=3 * SIZE, max_bytes_per_user=SIZE, max_at_once=2)
+def room(wait_timeout: float = 5.0) -> BodyRoom:
+    return BodyRoom(max_bytes=3 * SIZE, max_bytes_per_user=SIZE, max_at_once=2, wait_timeout=wait_timeout)
 
 
 class Request:
@@ -52,8 +51,9 @@ async def test_a_user_has_room_for_one_largest_body() -> None:
     await settled()
     assert [one.has_room.is_set() for one in (first, other)] == [True, True]
 
-    with pytest.raises(problems.TooManyRequestsOfUser):
+    with pytest.raises(problems.TooManyRequestsOfUser) as refused:
         await Request(here, "a").task
+    assert refused.value.bound == "bodies_of_user"
 
     await first.end()
     for one in (Request(here, "a"), other):
@@ -75,7 +75,7 @@ async def test_all_users_have_room_for_so_many_bytes() -> None:
 
 async def test_bodies_are_worked_on_two_at_a_time() -> None:
     """Whoever only sends slowly keeps no turn."""
-    here = BodyRoom(max_bytes=10 * SIZE, max_bytes_per_user=2 * SIZE, max_at_once=2)
+    here = BodyRoom(max_bytes=10 * SIZE, max_bytes_per_user=2 * SIZE, max_at_once=2, wait_timeout=5)
     slow = [Request(here, user) for user in "xyz"]
     quick = [Request(here, user) for user in "aabc"]
     for one in quick:
@@ -88,21 +88,24 @@ async def test_bodies_are_worked_on_two_at_a_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("holders", "asks", "refusal"),
-    [("a", "a", problems.TooManyRequestsOfUser), ("abc", "d", problems.TooManyConcurrentRequests)],
+    ("holders", "asks", "refusal", "bound"),
+    [
+        ("a", "a", problems.TooManyRequestsOfUser, "bodies_of_user"),
+        ("abc", "d", problems.TooManyConcurrentRequests, "bodies"),
+    ],
 )
 async def test_who_waits_in_vain_is_refused(
-    monkeypatch: pytest.MonkeyPatch, holders: str, asks: str, refusal: type[problems.Problem]
+    holders: str, asks: str, refusal: type[problems.Problem], bound: str
 ) -> None:
-    """429 for one's own share, 503 for everybody's; the place is free for the next."""
-    here = room()
+    """429 for one's own share, 503 for everybody's; each is counted as what it is. The place is free for the next."""
+    here = room(wait_timeout=0.01)
     held = [Request(here, user) for user in holders]
     await settled()
-    monkeypatch.setattr(body_room, "WAIT_SECONDS", 0.01)
 
-    with pytest.raises(refusal):
+    with pytest.raises(refusal) as refused:
         async with here.entered(asks, SIZE):
             pass
+    assert refused.value.bound == bound
 
     for one in held:
         await one.end()

@@ -132,6 +132,8 @@ def sensible(node: Any) -> Any:
         told["time_zone"] = "Europe/Berlin"
     if told.get("recurrence") is not None:
         told |= {"recurrence": "FREQ=DAILY", "due_date": "2026-12-24"}
+    if told.get("completed") is False:
+        told.pop("skip_missed", None)  # only what is completed moves on
     if "op" in told and told["op"] != "create":
         told = {**told, "id": 1}
         told.pop("ref", None)

@@ -10,10 +10,18 @@ class Priority(StrEnum):
 
 
 class RecurrenceFrom(StrEnum):
-    """What a repeating task's next due date is counted from."""
+    """What a repeating task's next due date is counted from; on schedule, occurrences that are past are skipped."""
 
     DUE_DATE = "due_date"
     COMPLETION = "completion"
+    SCHEDULE = "schedule"
+
+
+class ImportIds(StrEnum):
+    """Which ids the tasks of a file get: the user's next ones, or those that they have in the file."""
+
+    NEW = "new"
+    KEEP = "keep"
 
 
 class Status(StrEnum):

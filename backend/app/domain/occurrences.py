@@ -6,6 +6,7 @@ period begins with and on its length, so each such kind of period is worked out 
 
 import calendar
 import dataclasses
+import math
 from collections.abc import Iterator
 from datetime import MAXYEAR, date
 from functools import cache
@@ -15,17 +16,19 @@ from backend.app.domain.rules import Rule
 
 # The Gregorian calendar repeats itself, weekdays too, every 400 years: a month that has not come in 4,800 never comes.
 STEPS_MAX: Final = 4800
-_DAYS_A_WEEK: Final = 7
-_MONTHS_A_YEAR: Final = 12
+# How many periods it has by then: a rule that has met each kind of them once in vain never comes.
+_CYCLES: Final = {"DAILY": 146_097, "WEEKLY": 20_871, "MONTHLY": 4800, "YEARLY": 400}
+DAYS_A_WEEK: Final = 7
+MONTHS_A_YEAR: Final = 12
 _FEBRUARY: Final = 2
 _MONTH_LENGTHS: Final = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _LAST_DAY: Final = date.max.toordinal()
 # The first day of each of 54 weeks.
-_WEEKLY: Final = sum(1 << day for day in range(0, 378, _DAYS_A_WEEK))
+WEEKLY: Final = sum(1 << day for day in range(0, 378, DAYS_A_WEEK))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Span:
+class Span:
     """Some days in a row of a period: from which on (0 is its first one), and how many."""
 
     offset: int
@@ -42,8 +45,11 @@ def occurrences(rule: Rule, start: date, *, steps_max: int = STEPS_MAX) -> Itera
     COUNT and UNTIL are left out. Ends with the calendar (December 9999), or when so many steps of the rule's frequency
     had none.
     """
-    rule = _with_defaults(rule, start)
+    rule = with_defaults(rule, start)
     days = _IN_PERIODS[rule.frequency](rule, start)
+    cycle = _CYCLES[rule.frequency]
+    # One more: of the first period only a part is looked at.
+    steps_max = min(steps_max, cycle // math.gcd(cycle, rule.interval) + 1)
     fruitless = 0
     for day in days:
         if day is None:
@@ -64,7 +70,7 @@ def following(rule: Rule, start: date) -> tuple[bool, date | None]:
     return True, next(days, None)
 
 
-def _with_defaults(rule: Rule, start: date) -> Rule:
+def with_defaults(rule: Rule, start: date) -> Rule:
     """What a rule does not say it takes from its first day (RFC 5545, section 3.3.10)."""
     if rule.weekdays or rule.numbered or rule.month_days:
         return rule
@@ -79,22 +85,22 @@ def _with_defaults(rule: Rule, start: date) -> Rule:
 
 def _daily(rule: Rule, start: date) -> Iterator[int | None]:
     """Ordinals of days, None for each step that has none."""
-    weekdays, months = rule.weekdays or range(_DAYS_A_WEEK), rule.months
+    weekdays, months = rule.weekdays or range(DAYS_A_WEEK), rule.months
     first = start.toordinal()
-    on_weekdays = [(start.weekday() + step * rule.interval) % _DAYS_A_WEEK in weekdays for step in range(_DAYS_A_WEEK)]
+    on_weekdays = [(start.weekday() + step * rule.interval) % DAYS_A_WEEK in weekdays for step in range(DAYS_A_WEEK)]
     if not any(on_weekdays):
         return
     for step, ordinal in enumerate(range(first, _LAST_DAY + 1, rule.interval)):
-        fits = on_weekdays[step % _DAYS_A_WEEK] and (not months or date.fromordinal(ordinal).month in months)
+        fits = on_weekdays[step % DAYS_A_WEEK] and (not months or date.fromordinal(ordinal).month in months)
         yield ordinal if fits else None
 
 
 def _weekly(rule: Rule, start: date) -> Iterator[int | None]:
     first = start.toordinal()
-    week = first - (start.weekday() - rule.week_start) % _DAYS_A_WEEK
-    offsets = sorted((weekday - rule.week_start) % _DAYS_A_WEEK for weekday in rule.weekdays)
-    for monday in range(week, _LAST_DAY + 1, rule.interval * _DAYS_A_WEEK):
-        for ordinal in range(monday, min(monday + _DAYS_A_WEEK, _LAST_DAY + 1)):
+    week = first - (start.weekday() - rule.week_start) % DAYS_A_WEEK
+    offsets = sorted((weekday - rule.week_start) % DAYS_A_WEEK for weekday in rule.weekdays)
+    for monday in range(week, _LAST_DAY + 1, rule.interval * DAYS_A_WEEK):
+        for ordinal in range(monday, min(monday + DAYS_A_WEEK, _LAST_DAY + 1)):
             if ordinal - monday not in offsets or ordinal < first:
                 continue
             if not rule.months or date.fromordinal(ordinal).month in rule.months:
@@ -105,41 +111,41 @@ def _weekly(rule: Rule, start: date) -> Iterator[int | None]:
 def _monthly(rule: Rule, start: date) -> Iterator[int | None]:
     @cache
     def days(weekday: int, length: int) -> int:
-        span = _Span(0, length)
-        return _days(rule, weekday, [span], [span])
+        span = Span(0, length)
+        return days_of_period(rule, weekday, [span], [span])
 
-    month = start.year * _MONTHS_A_YEAR + start.month - 1
-    if not any(days(weekday, length) for length in _lengths(rule, month) for weekday in range(_DAYS_A_WEEK)):
+    month = start.year * MONTHS_A_YEAR + start.month - 1
+    if not any(days(weekday, length) for length in _lengths(rule, month) for weekday in range(DAYS_A_WEEK)):
         return
-    for number in range(month, (MAXYEAR + 1) * _MONTHS_A_YEAR, rule.interval):
-        year, month_of_year = divmod(number, _MONTHS_A_YEAR)
+    for number in range(month, (MAXYEAR + 1) * MONTHS_A_YEAR, rule.interval):
+        year, month_of_year = divmod(number, MONTHS_A_YEAR)
         if rule.months and month_of_year + 1 not in rule.months:
             yield None
             continue
         first = date(year, month_of_year + 1, 1)
-        found = days(first.weekday(), _length(month_of_year + 1, leap=calendar.isleap(year)))
+        found = days(first.weekday(), month_length(month_of_year + 1, leap=calendar.isleap(year)))
         yield from _ordinals(found, first, start)
 
 
 def _lengths(rule: Rule, month: int) -> set[int]:
     """How long the months are that a monthly rule can come to from this one on."""
-    every = {(month + step * rule.interval) % _MONTHS_A_YEAR + 1 for step in range(_MONTHS_A_YEAR)}
+    every = {(month + step * rule.interval) % MONTHS_A_YEAR + 1 for step in range(MONTHS_A_YEAR)}
     reached = every.intersection(rule.months) if rule.months else every
-    return {_length(number, leap=leap) for number in reached for leap in (False, True)}
+    return {month_length(number, leap=leap) for number in reached for leap in (False, True)}
 
 
 def _yearly(rule: Rule, start: date) -> Iterator[int | None]:
     @cache
     def days(weekday: int, leap: bool) -> int:
         spans, offset = [], 0
-        for month in range(1, _MONTHS_A_YEAR + 1):
-            length = _length(month, leap=leap)
+        for month in range(1, MONTHS_A_YEAR + 1):
+            length = month_length(month, leap=leap)
             if not rule.months or month in rule.months:
-                spans.append(_Span(offset, length))
+                spans.append(Span(offset, length))
             offset += length
-        return _days(rule, weekday, spans, spans if rule.months else [_Span(0, offset)])
+        return days_of_period(rule, weekday, spans, spans if rule.months else [Span(0, offset)])
 
-    if not any(days(weekday, leap) for weekday in range(_DAYS_A_WEEK) for leap in (False, True)):
+    if not any(days(weekday, leap) for weekday in range(DAYS_A_WEEK) for leap in (False, True)):
         return
     for year in range(start.year, MAXYEAR + 1, rule.interval):
         first = date(year, 1, 1)
@@ -149,7 +155,7 @@ def _yearly(rule: Rule, start: date) -> Iterator[int | None]:
 _IN_PERIODS: Final = {"DAILY": _daily, "WEEKLY": _weekly, "MONTHLY": _monthly, "YEARLY": _yearly}
 
 
-def _days(rule: Rule, weekday: int, months: list[_Span], numbered_in: list[_Span]) -> int:
+def days_of_period(rule: Rule, weekday: int, months: list[Span], numbered_in: list[Span]) -> int:
     """The days that a rule means in a month or year that begins with this weekday, as bits."""
     allowed = sum(span.days for span in months)
     if rule.month_days:
@@ -159,7 +165,7 @@ def _days(rule: Rule, weekday: int, months: list[_Span], numbered_in: list[_Span
     return _at_positions(allowed, rule.positions) if rule.positions else allowed
 
 
-def _on_month_days(rule: Rule, months: list[_Span]) -> int:
+def _on_month_days(rule: Rule, months: list[Span]) -> int:
     found = 0
     for span in months:
         for number in rule.month_days:
@@ -169,15 +175,15 @@ def _on_month_days(rule: Rule, months: list[_Span]) -> int:
     return found
 
 
-def _on_weekdays(rule: Rule, first: int, numbered_in: list[_Span]) -> int:
+def _on_weekdays(rule: Rule, first: int, numbered_in: list[Span]) -> int:
     found = 0
     for weekday in rule.weekdays:
-        found |= _WEEKLY << (weekday - first) % _DAYS_A_WEEK
+        found |= WEEKLY << (weekday - first) % DAYS_A_WEEK
     for number, weekday in rule.numbered:
         for span in numbered_in:
-            until_it = (weekday - first - span.offset) % _DAYS_A_WEEK
-            last = until_it + (span.length - 1 - until_it) // _DAYS_A_WEEK * _DAYS_A_WEEK
-            day = until_it + (number - 1) * _DAYS_A_WEEK if number > 0 else last + (number + 1) * _DAYS_A_WEEK
+            until_it = (weekday - first - span.offset) % DAYS_A_WEEK
+            last = until_it + (span.length - 1 - until_it) // DAYS_A_WEEK * DAYS_A_WEEK
+            day = until_it + (number - 1) * DAYS_A_WEEK if number > 0 else last + (number + 1) * DAYS_A_WEEK
             if 0 <= day < span.length:
                 found |= 1 << (span.offset + day)
     return found
@@ -209,5 +215,5 @@ def _ordinals(days: int, first: date, start: date) -> Iterator[int | None]:
     yield None
 
 
-def _length(month: int, *, leap: bool) -> int:
+def month_length(month: int, *, leap: bool) -> int:
     return _MONTH_LENGTHS[month - 1] + (month == _FEBRUARY and leap)

@@ -15,3 +15,9 @@ def check_plan(due_date: str | None, time_zone: str | None, rule: str | None, *,
             raise ValueError("a task that repeats needs a due_date")
         if comes_again:
             recurrence.check(due_date, rule, time_zone)
+
+
+def check_skip(completed: bool, skip_missed: bool) -> None:
+    """Raises ValueError where occurrences are to be skipped of what is not completed."""
+    if skip_missed and not completed:
+        raise ValueError("skip_missed goes with completed: true")

@@ -6,23 +6,28 @@ wall time stays the same over daylight saving changes.
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Final
 
 from backend.app.domain import due_dates as dues
 from backend.app.domain.due_dates import Due
 from backend.app.domain.occurrences import following
 from backend.app.domain.rules import Rule, read_rule
+from backend.app.domain.schedule import Schedule
 
+# A wall time of two days before a moment's own local day is over by then, also where a zone has left a day out.
+_OVER: Final = timedelta(days=2)
+_DAY: Final = timedelta(days=1)
 _COUNT: Final = re.compile("(?i)COUNT=[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """When the task comes again, and the rule from then on."""
+    """When the task comes again, the rule from then on, and how many occurrences are skipped until then."""
 
     due: str
     rule: str
+    skipped: int = 0
 
 
 def check_rule(rule: str) -> None:
@@ -43,35 +48,69 @@ def advance(due: str, rule: str, *, time_zone: str | None, completed_at: datetim
     COUNT and UNTIL of a rule are of what is left from the due date on. None: it does not come again. Next's `due` is
     written like the one before.
     """
-    read, written = read_rule(rule), dues.read(due)
+    task = _Repeating(read_rule(rule), rule, dues.read(due), time_zone)
     try:
-        return _advance(read, written, rule, time_zone, completed_at)
+        start = task.wall.date() if completed_at is None else completed_at.astimezone(task.where).date()
+        is_one, day = following(task.rule, start)
+        return task.next(day, used=is_one or completed_at is not None)
     except (OverflowError, ValueError):  # the end of the calendar, or of its zone's
         return None
 
 
-def _advance(rule: Rule, due: Due, text: str, time_zone: str | None, completed_at: datetime | None) -> Next | None:
-    where, wall = dues.home(due, time_zone), dues.local(due, time_zone)
-    start = wall.date() if completed_at is None else completed_at.astimezone(where).date()
-    is_one, day = following(rule, start)
-    left = None if rule.count is None else rule.count - (is_one or completed_at is not None)
-    if day is None or left == 0:
-        return None
-    again, last = datetime.combine(day, wall.time()), rule.last_wall_time(where)
-    if last is not None and again > last:
-        return None
-    there = _written(again, due, time_zone)
-    dues.check(there, time_zone)
-    return Next(there, text if left is None else _COUNT.sub(f"COUNT={left}", text))
+def advance_past(due: str, rule: str, *, time_zone: str | None, now: datetime) -> Next | None:
+    """The first occurrence after the due date that is not past: what `advance` comes to when it is repeated.
 
-
-def _written(wall: datetime, due: Due, time_zone: str | None) -> str:
-    """A wall time, written like this due date.
-
-    One that is left out by a change of the clocks has the offset from before: that is a moment, and the wall time is
-    still there to go on from. Of two, it is the first.
+    A day is past when it has ended. Those that are skipped count as if they were completed. None: none is left.
     """
-    offset = due.offset
-    if offset is not None and time_zone is not None:
-        offset = wall.replace(tzinfo=dues.zone(time_zone)).utcoffset()
-    return str(Due(wall, offset, due.fraction, due.zulu))
+    task = _Repeating(read_rule(rule), rule, dues.read(due), time_zone)
+    try:
+        start = task.wall.date()
+        schedule = Schedule(task.rule, start)
+        day = schedule.first(max(start + _DAY, now.astimezone(task.where).date() - _OVER))
+        while day is not None and dues.instant(task.due_on(day), time_zone) <= now:
+            day = schedule.first(day + _DAY)
+        skipped = 0 if day is None else schedule.count(start + _DAY, day)
+        return task.next(day, used=schedule.includes(start), skipped=skipped)
+    except (OverflowError, ValueError):  # as above
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Repeating:
+    """A task's rule, also as it is written, and what it counts from. Properties raise ValueError and OverflowError."""
+
+    rule: Rule
+    text: str
+    due: Due
+    time_zone: str | None
+
+    @property
+    def where(self) -> tzinfo:
+        return dues.home(self.due, self.time_zone)
+
+    @property
+    def wall(self) -> datetime:
+        return dues.local(self.due, self.time_zone)
+
+    def next(self, day: date | None, *, used: bool, skipped: int = 0) -> Next | None:
+        """The occurrence on this day, unless the rule has ended before; `used`: the due date was one of the rule's."""
+        left = None if self.rule.count is None else self.rule.count - used - skipped
+        if day is None or (left is not None and left <= 0):
+            return None
+        last = self.rule.last_wall_time(self.where)
+        if last is not None and datetime.combine(day, self.wall.time()) > last:
+            return None
+        there = self.due_on(day)
+        dues.check(there, self.time_zone)
+        return Next(there, self.text if left is None else _COUNT.sub(f"COUNT={left}", self.text), skipped)
+
+    def due_on(self, day: date) -> str:
+        """The due date of an occurrence on this day, written like the first.
+
+        A wall time that is left out by a change of the clocks has the offset from before: that is a moment, and the
+        wall time is still there to go on from. Of two, it is the first.
+        """
+        wall, offset = datetime.combine(day, self.wall.time()), self.due.offset
+        if offset is not None and self.time_zone is not None:
+            offset = wall.replace(tzinfo=dues.zone(self.time_zone)).utcoffset()
+        return str(Due(wall, offset, self.due.fraction, self.due.zulu))

@@ -45,7 +45,7 @@ from backend.app.problems.requests import (
     ValidationFailed,
 )
 from backend.app.problems.startup import StartupError
-from backend.app.problems.tasks import BatchOperationFailed, SyncTokenExpired, TaskLimitReached, TaskNotFound
+from backend.app.problems.tasks import BatchOperationFailed, IdsTaken, SyncTokenExpired, TaskLimitReached, TaskNotFound
 
 __all__ = [
     "CHALLENGE",
@@ -64,6 +64,7 @@ __all__ = [
     "IdempotencyKeyInUse",
     "IdempotencyKeyReused",
     "IdempotencyLimitReached",
+    "IdsTaken",
     "InternalError",
     "InvalidCursor",
     "InvalidToken",

@@ -126,7 +126,11 @@ class TooManyConcurrentRequests(Unavailable):
         "Wait for the seconds in `Retry-After` and repeat the request. An operator who sees this often adds a process."
     )
     detail = "The service answers as many requests at once as it may. Try again in a moment."
-    bound = "requests"
+
+    def __init__(self, bound: Bound = "requests") -> None:
+        """`bound` says what there are as many of as there may be."""
+        self.bound = bound
+        super().__init__()
 
 
 class RequestTimeout(Unavailable):

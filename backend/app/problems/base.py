@@ -8,7 +8,15 @@ MEDIA_TYPE = "application/problem+json"
 
 # Bounds of what is shared; a problem that is raised because one is met names it, for whoever counts.
 Bound = Literal[
-    "requests", "requests_of_user", "connections", "connections_of_user", "streams", "idempotency", "stored_tasks"
+    "requests",
+    "requests_of_user",
+    "connections",
+    "connections_of_user",
+    "bodies",
+    "bodies_of_user",
+    "streams",
+    "idempotency",
+    "stored_tasks",
 ]
 
 # As ASGI has them: lower-case names, and values.

@@ -43,6 +43,33 @@ class BatchOperationFailed(Problem):
         return {**self.problem.members(), "operation": self.operation}
 
 
+class IdsTaken(Problem):
+    """409: RFC 9110, section 15.5.10; `errors` has a pointer to each id of the file that is another task's."""
+
+    status, slug, title = 409, "ids-taken", "Ids taken by other tasks"
+    cause = (
+        "The file names the user, so its tasks would keep their ids; but some of these ids belong to tasks of the user "
+        "that are not the ones in the file, for example because the account was erased and used again."
+    )
+    remedy = (
+        "Send the file with `?ids=new`, which adds its tasks beside what is there, or with `?ids=keep`, which puts "
+        "them in place of what has their ids; what is replaced goes to the trash."
+    )
+    detail = "Other tasks of yours have ids of this file. Send it with ?ids=new to add its tasks, or with ?ids=keep."
+
+    def __init__(self, pointers: list[str]) -> None:
+        """JSON pointers into the body (RFC 6901)."""
+        self.pointers = pointers
+        super().__init__()
+
+    def members(self) -> dict[str, Any]:
+        return {
+            "errors": [
+                {"pointer": pointer, "detail": "is the id of another task of yours"} for pointer in self.pointers
+            ]
+        }
+
+
 class TaskLimitReached(Problem):
     status, slug, title = 422, "task-limit-reached", "Task limit reached"
     cause = "The user already has as many tasks as the server allows."

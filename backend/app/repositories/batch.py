@@ -60,13 +60,17 @@ class _Batch:
                 with _within("changes"):
                     task = await self._tasks.update(named, changes.changes(), operation.expected)
                 return {"status": 200, "task": task}
-            case Complete(completed=completed):
-                named = self._named(operation)
-                return {"status": 200, "task": await self._tasks.complete(named, completed, operation.expected)}
+            case Complete():
+                return {"status": 200, "task": await self._complete(operation)}
             case Restore():
                 return {"status": 200, "task": await self._tasks.restore(self._named(operation), operation.expected)}
         await self._tasks.delete(self._named(operation), operation.expected)
         return {"status": 204}
+
+    async def _complete(self, operation: Complete) -> Task:
+        return await self._tasks.complete(
+            self._named(operation), operation.completed, operation.expected, skip_missed=operation.skip_missed
+        )
 
     async def _create(self, operation: Create) -> Task:
         new, ref = operation.task, operation.parent_ref

@@ -1,131 +1,43 @@
 """Tasks that come from an export: all of them, or none."""
 
+import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
-
-from sqlalchemy import (
-    ARRAY,
-    BigInteger,
-    Select,
-    any_,
-    bindparam,
-    delete,
-    func,
-    not_,
-    null,
-    or_,
-    select,
-    true,
-    tuple_,
-    update,
-)
-from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.sql.elements import ColumnElement
+from typing import Final, TypeVar
 
 from backend.app import problems
 from backend.app.db.session import OwnerSession
+from backend.app.domain.enums import ImportIds
 from backend.app.domain.errors import InvalidField
 from backend.app.domain.first_revision import first_revision
-from backend.app.models import NO_COUNTS
-from backend.app.repositories.mapping import DELETED, LISTS, TASKS, owner, plain, task_to_columns
-from backend.app.repositories.scoping import compile_scoped
+from backend.app.repositories import import_statements as statements
+from backend.app.repositories.import_replacement import Replacement
+from backend.app.repositories.import_rows import arrays_of, revised
 from backend.app.schemas.transfer import ArchivedTask
 
 # How many tasks a statement writes.
-BATCH = 500
-# Between tags that travel in one text: none contains it.
-SEPARATOR = "\x1f"
+BATCH: Final = 500
+# How many ids a statement names that looks at tasks or marks them.
+IDS_AT_ONCE: Final = 5_000
+Item = TypeVar("Item")
 
-_mine = TASKS.c.user_id == owner
-_ids = bindparam("ids", type_=ARRAY(BigInteger))
-_first_revision = bindparam("first_revision", type_=BigInteger)
-_NAMES = [column.name for column in TASKS.c if column.name != "user_id"]
-_TEXTS = ("tags", "tag_keys")
-# What an import compares: a revision is given to what differs, and what has once been compound stays so.
-_COMPARED = [name for name in _NAMES if name not in ("id", "revision", "compound")]
-
-
-def _write() -> Any:
-    arrays = [bindparam(f"of_{name}", type_=ARRAY(_element(name))) for name in _NAMES]
-    rows = func.unnest(*arrays).table_valued(*_NAMES).render_derived()
-    values: list[ColumnElement[Any]] = [owner]
-    values += [func.string_to_array(rows.c[name], SEPARATOR) if name in _TEXTS else rows.c[name] for name in _NAMES]
-    new = upsert(TASKS).from_select(["user_id", *_NAMES], select(*values))
-    put: dict[str, ColumnElement[Any]] = {name: new.excluded[name] for name in (*_COMPARED, "revision")}
-    put["compound"] = or_(TASKS.c.compound, new.excluded.compound)
-    ours, theirs = (tuple_(*(columns[name] for name in _COMPARED)) for columns in (TASKS.c, new.excluded))
-    return new.on_conflict_do_update(
-        index_elements=[TASKS.c.user_id, TASKS.c.id], set_=put, where=ours.is_distinct_from(theirs)
-    ).returning(TASKS.c.id, TASKS.c.revision)
-
-
-def _element(name: str) -> Any:
-    return TASKS.c.title.type if name in _TEXTS else plain(TASKS.c[name].type)
-
-
-def _misplaced() -> Select[Any]:
-    """Parts of what is no task, or is a part itself; and parts that have parts."""
-    parent, part = TASKS.alias("parent"), TASKS.alias("part")
-    is_parent = (parent.c.user_id == owner, parent.c.id == TASKS.c.parent_id, parent.c.parent_id.is_(None))
-    has_part = (part.c.user_id == owner, part.c.parent_id == TASKS.c.id)
-    wrong = or_(not_(select(parent.c.id).where(*is_parent).exists()), select(part.c.id).where(*has_part).exists())
-    return select(TASKS.c.id).where(_mine, TASKS.c.id == any_(_ids), TASKS.c.parent_id.is_not(None), wrong)
-
-
-START = compile_scoped(
-    "begin an import",
-    upsert(LISTS)
-    .values(user_id=owner, last_task_id=0, task_count=0, revision=_first_revision, horizon=_first_revision, **NO_COUNTS)
-    .on_conflict_do_update(index_elements=[LISTS.c.user_id], set_={"task_count": LISTS.c.task_count})
-    .returning(LISTS.c.revision, LISTS.c.task_count),
-)
-KNOWN = compile_scoped("find the tasks that are known", select(TASKS.c.id).where(_mine, TASKS.c.id == any_(_ids)))
-WRITE = compile_scoped("import tasks", _write())
-UNTRASH = compile_scoped(
-    "take over deleted ids", delete(DELETED).where(DELETED.c.user_id == owner, DELETED.c.id == any_(_ids))
-)
-MARK = compile_scoped(
-    "mark tasks as parents",
-    update(TASKS).values(compound=true()).where(_mine, TASKS.c.id == any_(_ids), not_(TASKS.c.compound)),
-)
-MISPLACED = compile_scoped("find parts at the wrong place", _misplaced())
-CROWDED = compile_scoped(
-    "find tasks with too many parts",
-    select(TASKS.c.parent_id)
-    .where(_mine, TASKS.c.parent_id == any_(_ids))
-    .group_by(TASKS.c.parent_id)
-    .having(func.count() > bindparam("max_subtasks", type_=BigInteger)),
-)
-FINISH = compile_scoped(
-    "end an import",
-    update(LISTS)
-    .values(
-        revision=bindparam("revision", type_=BigInteger),
-        horizon=func.coalesce(LISTS.c.horizon, LISTS.c.revision),
-        task_count=LISTS.c.task_count + bindparam("created", type_=BigInteger),
-        last_task_id=func.greatest(LISTS.c.last_task_id, bindparam("last_task_id", type_=BigInteger)),
-        # An import takes ids over from the trash: the next delete counts anew.
-        trash_count=null(),
-        tombstone_count=null(),
-    )
-    .where(LISTS.c.user_id == owner)
-    .returning(LISTS.c.revision),
-    bumps_revision=True,
-)
+_NOT_IN_FILE: Final = "must be another task of this file, which is no subtask itself"
+_NO_PARENT: Final = "must be another task, which is no subtask itself"
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """What became of the tasks of a file."""
+    """What became of the tasks of a file, and whether they got the caller's next ids or kept the file's."""
 
+    ids: ImportIds
     created: int
     changed: int
     unchanged: int
 
 
 class ImportRepository:
-    """Brings tasks in, with their ids. May raise Unavailable."""
+    """Brings tasks in. May raise Unavailable."""
 
     __slots__ = ("_max_subtasks", "_max_tasks", "_session")
 
@@ -134,67 +46,113 @@ class ImportRepository:
         self._max_tasks = max_tasks
         self._max_subtasks = max_subtasks
 
-    async def import_tasks(self, tasks: list[ArchivedTask]) -> Count:
-        """Make the caller's tasks with these ids as they are here; others stay.
+    async def import_tasks(self, tasks: list[ArchivedTask], ids: ImportIds | None = None) -> Count:
+        """Add the tasks under the caller's next ids (NEW), or put them in place of those with their ids (KEEP).
 
-        Raises TaskLimitReached, or InvalidField for a part that is at the wrong place.
+        Without `ids`, a file whose tasks name the caller is put in place, and any other one is added. What is replaced
+        goes to the trash under a new id.
+
+        Raises TaskLimitReached, InvalidField for a parent that cannot be one, or IdsTaken where `ids` is not given and
+        a task of the caller's with an id of the file is another one.
         """
-        created: set[int] = set()
-        written: dict[int, int] = {}
-        parents = {task.parent_id for task in tasks} - {None}
+        is_own = all(task.user_id == self._session.owner for task in tasks)
+        chosen = ids or (ImportIds.KEEP if is_own else ImportIds.NEW)
         async with self._session.transaction() as session:
-            [known] = await session.run(START, first_revision=first_revision())
-            revision = known["revision"]
-            for batch in _batches(tasks):
-                ids = [task.id for task in batch]
-                there = {row["id"] for row in await session.run(KNOWN, ids=ids)}
-                made = await session.run(WRITE, **_arrays(batch, revision, parents))
-                revision += len(batch)
-                written |= {row["id"]: row["revision"] for row in made}
-                created |= written.keys() & set(ids) - there
-            if written:
-                if known["task_count"] + len(created) > self._max_tasks:
-                    raise problems.TaskLimitReached(self._max_tasks)
-                await session.run(UNTRASH, ids=list(created))
-                await self._check_families(session, tasks, parents)
-                numbers = {
-                    "revision": max(written.values()),
-                    "created": len(created),
-                    "last_task_id": max(created or [0]),
-                }
-                await session.run(FINISH, **numbers)
-        return Count(len(created), len(written) - len(created), len(tasks) - len(written))
+            [begun] = await session.run(statements.START, first_revision=first_revision())
+            if chosen is ImportIds.NEW:
+                created = await self._add(session, tasks, **begun)
+                return Count(chosen, created, 0, 0)
+            made = await self._replace(session, tasks, check=ids is None, **begun)
+        created, changed = len(made.created), len(made.changed)
+        return Count(chosen, created, changed, len(tasks) - created - changed)
 
-    async def _check_families(self, session: OwnerSession, tasks: list[ArchivedTask], parents: set[Any]) -> None:
-        wrong = {row["id"] for row in await session.run(MISPLACED, ids=[task.id for task in tasks])}
-        crowded = await session.run(CROWDED, ids=list(parents), max_subtasks=self._max_subtasks)
-        full = {row["parent_id"] for row in crowded}
+    async def _add(
+        self, session: OwnerSession, tasks: list[ArchivedTask], *, revision: int, task_count: int, last_task_id: int
+    ) -> int:
+        """Write the tasks under the ids after the caller's last one, in the order of their ids in the file."""
+        if task_count + len(tasks) > self._max_tasks:
+            raise problems.TaskLimitReached(self._max_tasks)
+        if not tasks:
+            return 0
+        await self._check_parents_in_file(tasks)
+        in_order = sorted(tasks, key=lambda task: task.id)
+        ids: dict[int, int] = {}
+        for some in _slices(in_order, IDS_AT_ONCE):
+            await asyncio.sleep(0)
+            ids |= {task.id: number for number, task in enumerate(some, last_task_id + len(ids) + 1)}
+        parents = _parents(tasks)
+        await asyncio.sleep(0)
+        for batch in _slices(in_order, BATCH):
+            await session.run(statements.WRITE, **revised(arrays_of(batch, parents, ids), revision))
+            revision += len(batch)
+        await session.run(
+            statements.FINISH, revision=revision, created=len(tasks), last_task_id=last_task_id + len(tasks)
+        )
+        return len(tasks)
+
+    async def _check_parents_in_file(self, tasks: list[ArchivedTask]) -> None:
+        """Nothing of the caller's is touched, so a parent is in the file."""
+        possible = {task.id for task in tasks if task.parent_id is None}
+        await asyncio.sleep(0)
+        counts = Counter(task.parent_id for task in tasks)
         for number, task in enumerate(tasks):
+            if task.parent_id is not None and task.parent_id not in possible:
+                raise _invalid(number, _NOT_IN_FILE)
+            if task.parent_id is not None and counts[task.parent_id] > self._max_subtasks:
+                raise self._crowded(number)
+            if number % BATCH == 0:
+                await asyncio.sleep(0)
+
+    async def _replace(
+        self,
+        session: OwnerSession,
+        tasks: list[ArchivedTask],
+        *,
+        check: bool,
+        revision: int,
+        task_count: int,
+        last_task_id: int,
+    ) -> Replacement:
+        """Write the tasks under the file's ids."""
+        last_id = max(last_task_id, *(task.id for task in tasks)) if tasks else last_task_id
+        replacement = Replacement(session, revision=revision, last_id=last_id, check=check)
+        parents = _parents(tasks)
+        for number, batch in enumerate(_slices(tasks, BATCH)):
+            await replacement.write(arrays_of(batch, parents), number * BATCH)
+        replacement.refuse_taken()
+        if replacement.created or replacement.changed:
+            if task_count + len(replacement.created) > self._max_tasks:
+                raise problems.TaskLimitReached(self._max_tasks)
+            await self._check_families(session, tasks)
+            await replacement.finish(max_trash=self._max_tasks)
+        return replacement
+
+    async def _check_families(self, session: OwnerSession, tasks: list[ArchivedTask]) -> None:
+        parents, wrong, full = list(_parents(tasks)), set[int](), set[int]()
+        for some in _slices(tasks, IDS_AT_ONCE):
+            wrong |= {row["id"] for row in await session.run(statements.MISPLACED, ids=[task.id for task in some])}
+        for ids in _slices(parents, IDS_AT_ONCE):
+            crowded = await session.run(statements.CROWDED, ids=ids, max_subtasks=self._max_subtasks)
+            full |= {row["parent_id"] for row in crowded}
+        for number, task in enumerate(tasks if wrong or full else ()):
             if task.id in wrong:
-                raise _invalid(number, "must be another task, which is no subtask itself")
+                raise _invalid(number, _NO_PARENT)
             if task.parent_id in full:
-                raise _invalid(number, f"must be a task with at most {self._max_subtasks} subtasks")
-        await session.run(MARK, ids=list(parents))
+                raise self._crowded(number)
+        for ids in _slices(parents, IDS_AT_ONCE):
+            await session.run(statements.MARK, ids=ids)
+
+    def _crowded(self, number: int) -> InvalidField:
+        return _invalid(number, f"must be a task with at most {self._max_subtasks} subtasks")
 
 
-def _batches(tasks: list[ArchivedTask]) -> Iterator[list[ArchivedTask]]:
-    for start in range(0, len(tasks), BATCH):
-        yield tasks[start : start + BATCH]
+def _parents(tasks: list[ArchivedTask]) -> set[int]:
+    return {task.parent_id for task in tasks if task.parent_id is not None}
 
 
-def _arrays(tasks: list[ArchivedTask], revision: int, parents: set[Any]) -> dict[str, list[Any]]:
-    """The tasks by columns. Each may get a revision of its own, the next after the list's."""
-    rows = []
-    for number, task in enumerate(tasks, 1):
-        members = task.model_dump()
-        columns = task_to_columns(members)
-        columns |= {name: SEPARATOR.join(columns[name]) for name in _TEXTS}
-        columns |= {name: members[name] for name in ("id", "completed_at", "created_at", "updated_at")}
-        columns["due_at"] = str(columns["due_at"])
-        columns["revision"] = revision + number
-        columns["compound"] = task.recurrence is not None or task.id in parents
-        rows.append(columns)
-    return {f"of_{name}": [row[name] for row in rows] for name in _NAMES}
+def _slices(items: list[Item], size: int) -> Iterator[list[Item]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 def _invalid(number: int, detail: str) -> InvalidField:

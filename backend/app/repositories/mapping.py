@@ -57,7 +57,15 @@ _SHOWN = (
     "revision",
     "created_at",
     "updated_at",
+    "on_schedule",
 )
+
+# By `after_completion` and `on_schedule`.
+_RECURRENCE_FROM: Final = {
+    (False, False): RecurrenceFrom.DUE_DATE.value,
+    (True, False): RecurrenceFrom.COMPLETION.value,
+    (False, True): RecurrenceFrom.SCHEDULE.value,
+}
 
 owner: BindParameter[str] = bindparam(OWNER, type_=Text)
 task_id: BindParameter[int] = bindparam("task_id", type_=BigInteger)
@@ -68,10 +76,13 @@ def plain(type_: TypeEngine[Any]) -> TypeEngine[Any]:
     return Text() if isinstance(type_, Text) else type_
 
 
+def _parameters(*names: str) -> dict[str, BindParameter[Any]]:
+    return {name: bindparam(name, type_=plain(TASKS.c[name].type)) for name in names}
+
+
 # The columns that a write brings, as parameters of their names.
-VALUES: Final[dict[str, BindParameter[Any]]] = {
-    name: bindparam(name, type_=plain(TASKS.c[name].type))
-    for name in (
+VALUES: Final = _parameters(
+    *(
         "title",
         "title_key",
         "description",
@@ -87,7 +98,9 @@ VALUES: Final[dict[str, BindParameter[Any]]] = {
         "tag_keys",
         "parent_id",
     )
-}
+)
+# Those that few tasks have: only statements of their own bring them.
+RARE_VALUES: Final = _parameters("on_schedule")
 NO_DUE_DATE: Final = "infinity"
 
 
@@ -121,6 +134,7 @@ def row_to_task(row: Row) -> Task:
         revision,
         created_at,
         updated_at,
+        on_schedule,
     ) = row
     return {
         "user_id": user_id,
@@ -133,8 +147,7 @@ def row_to_task(row: Row) -> Task:
         "due_date": due_date,
         "time_zone": time_zone,
         "recurrence": recurrence,
-        "recurrence_from": recurrence
-        and (RecurrenceFrom.COMPLETION if after_completion else RecurrenceFrom.DUE_DATE).value,
+        "recurrence_from": recurrence and _RECURRENCE_FROM[bool(after_completion), bool(on_schedule)],
         "tags": tags,
         "parent_id": parent_id,
         "revision": revision,
@@ -192,4 +205,5 @@ def task_to_columns(members: Mapping[str, Any]) -> dict[str, Any]:
     if "recurrence" in members:
         repeats = members["recurrence"] is not None
         columns["after_completion"] = repeats and members["recurrence_from"] == RecurrenceFrom.COMPLETION
+        columns["on_schedule"] = repeats and members["recurrence_from"] == RecurrenceFrom.SCHEDULE
     return columns

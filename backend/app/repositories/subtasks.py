@@ -31,6 +31,7 @@ from backend.app.domain.preconditions import Precondition
 from backend.app.repositories.deletion import BRING_BACK, REMOVE, TRASHED, TRASHED_PARTS
 from backend.app.repositories.mapping import (
     LISTS,
+    RARE_VALUES,
     TASKS,
     VALUES,
     Task,
@@ -72,6 +73,7 @@ def _write() -> Any:
     counted = bump_revision().returning(LISTS.c.revision).cte("counted")
     values = {
         **VALUES,
+        **RARE_VALUES,
         "completed_at": completion(_completed),
         "compound": or_(TASKS.c.compound, VALUES["recurrence"].is_not(None)),
         "revision": counted.c.revision,
@@ -143,11 +145,11 @@ class TaskTree:
             await self.attach_child(wanted["parent_id"], task)
         return await self._write(task, wanted)
 
-    async def complete(self, task_id: int, completed: bool | None, expected: Expected) -> Task:
+    async def complete(self, task_id: int, completed: bool | None, expected: Expected, *, skip_missed: bool) -> Task:
         task = await self._get(task_id, expected)
         done = not task["completed"] if completed is None else completed
         if done and task["recurrence"] is not None:
-            return await self._write(task, {**task, "completed": True})
+            return await self._write(task, {**task, "completed": True}, skip_missed=skip_missed)
         values = {"completed": done, "with_itself": True, "with_parts": done}
         [written] = await self.session.run(SETTLE, task_id=task_id, **values)
         return written
@@ -173,14 +175,18 @@ class TaskTree:
         [restored] = await self.session.run(BRING_BACK, task_id=task_id, parent_id=parent_id)
         return restored
 
-    async def _write(self, task: Task, wanted: Mapping[str, Any]) -> Task:
+    async def _write(self, task: Task, wanted: Mapping[str, Any], *, skip_missed: bool = False) -> Task:
         """Write all of a task. One that is completed is completed with its subtasks, or moves on where it repeats."""
         occurrence = None
         if wanted["completed"] and not task["completed"]:
             now = datetime.now(UTC)
-            following = _following(wanted, now)
+            following = _following(wanted, now, skip_missed=skip_missed)
             if following is not None:
-                occurrence = {"due_date": wanted["due_date"], "completed_at": _rfc3339(now)}
+                occurrence = {
+                    "due_date": wanted["due_date"],
+                    "completed_at": _rfc3339(now),
+                    "skipped": following.skipped,
+                }
                 wanted = {**wanted, "completed": False, "due_date": following.due, "recurrence": following.rule}
             values = {"completed": following is None, "with_itself": False, "with_parts": True}
             await self.session.run(SETTLE, task_id=task["id"], **values)
@@ -203,17 +209,16 @@ def _as_expected(found: list[Task], expected: Expected) -> Task:
     return found[0]
 
 
-def _following(task: Mapping[str, Any], now: datetime) -> recurrence.Next | None:
+def _following(task: Mapping[str, Any], now: datetime, *, skip_missed: bool) -> recurrence.Next | None:
     """When a task comes again that is completed now; None where it does not, or no more."""
     if task["recurrence"] is None:
         return None
-    from_completion = task["recurrence_from"] == RecurrenceFrom.COMPLETION
-    return recurrence.advance(
-        task["due_date"],
-        task["recurrence"],
-        time_zone=task["time_zone"],
-        completed_at=now if from_completion else None,
-    )
+    due, rule, time_zone = task["due_date"], task["recurrence"], task["time_zone"]
+    if task["recurrence_from"] == RecurrenceFrom.COMPLETION:
+        return recurrence.advance(due, rule, time_zone=time_zone, completed_at=now)
+    if skip_missed or task["recurrence_from"] == RecurrenceFrom.SCHEDULE:
+        return recurrence.advance_past(due, rule, time_zone=time_zone, now=now)
+    return recurrence.advance(due, rule, time_zone=time_zone, completed_at=None)
 
 
 def _rfc3339(moment: datetime) -> str:

@@ -6,7 +6,7 @@ Each write begins by locking the caller's task_lists row, so that a user's revis
 they become visible, and ends by counting the change there only if a task was really written.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -45,6 +45,7 @@ from backend.app.models import NO_COUNTS
 from backend.app.repositories.mapping import (
     DELETED,
     LISTS,
+    RARE_VALUES,
     TASKS,
     VALUES,
     Task,
@@ -94,27 +95,29 @@ def _number() -> ReturningInsert[Any]:
     )
 
 
-def _numbered_as(last_task_id: ColumnElement[int], revision: ColumnElement[int]) -> dict[str, ColumnElement[Any]]:
+def _numbered_as(
+    last_task_id: ColumnElement[int], revision: ColumnElement[int], brought: Mapping[str, ColumnElement[Any]]
+) -> dict[str, ColumnElement[Any]]:
     return {
         "user_id": owner,
         "id": last_task_id,
         "revision": revision,
         "completed_at": case((VALUES["completed"], func.now())),
         "compound": VALUES["recurrence"].is_not(None),
-        **VALUES,
+        **brought,
     }
 
 
-def _create() -> Select[Any]:
+def _create(brought: Mapping[str, ColumnElement[Any]]) -> Select[Any]:
     numbered = _number().cte("numbered")
-    values = _numbered_as(numbered.c.last_task_id, numbered.c.revision)
+    values = _numbered_as(numbered.c.last_task_id, numbered.c.revision, brought)
     created = insert(TASKS).from_select(list(values), select(*values.values())).returning(*shown(TASKS))
     return select(*created.cte("created").c)
 
 
-def _create_in_steps(name: str) -> tuple[Statement, ...]:
+def _create_in_steps(name: str, brought: Mapping[str, ColumnElement[Any]]) -> tuple[Statement, ...]:
     last_task_id, revision = (bindparam(column, type_=BigInteger) for column in ("last_task_id", "revision"))
-    created = insert(TASKS).values(_numbered_as(last_task_id, revision)).returning(*shown(TASKS))
+    created = insert(TASKS).values(_numbered_as(last_task_id, revision, brought)).returning(*shown(TASKS))
     return (
         compile_scoped(f"{name}: number it", _number(), bumps_revision=True),
         compile_scoped(f"{name}: write it", created),
@@ -198,8 +201,14 @@ def _deleted(name: str) -> _Write:
 
 _done = func.coalesce(VALUES["completed"], not_(TASKS.c.completed))
 
-_CREATE = "create a task"
-CREATE = compile_scoped(_CREATE, _create(), row_to_task, bumps_revision=True, steps=_create_in_steps(_CREATE))
+
+def _created(name: str, brought: Mapping[str, ColumnElement[Any]]) -> Statement:
+    steps = _create_in_steps(name, brought)
+    return compile_scoped(name, _create(brought), row_to_task, bumps_revision=True, steps=steps)
+
+
+CREATE = _created("create a task", VALUES)
+CREATE_RARE = _created("create a task with what few have", VALUES | RARE_VALUES)
 UPDATE = _changed(
     "update a task",
     _alone,
@@ -262,9 +271,10 @@ class TaskRepository:
             return await self._create(tree.session, new)
 
     async def _create(self, session: OwnerSession, new: TaskCreate) -> Task:
+        columns = task_to_columns(new.model_dump())
         created = await session.run(
-            CREATE,
-            **task_to_columns(new.model_dump()),
+            CREATE_RARE if any(columns[name] for name in RARE_VALUES) else CREATE,
+            **columns,
             max_tasks=self._max_tasks,
             first_revision=first_revision(),
         )
@@ -298,17 +308,19 @@ class TaskRepository:
         async with self._locked_tree() as tree:
             return await tree.update(task_id, changes, expected)
 
-    async def complete(self, task_id: int, completed: bool | None, expected: Expected = None) -> Task:
+    async def complete(
+        self, task_id: int, completed: bool | None, expected: Expected = None, *, skip_missed: bool = False
+    ) -> Task:
         """Set `completed`, or turn it over where it is None; raises TaskNotFound or PreconditionFailed.
 
-        Completes the subtasks too. A task that repeats moves on to its next due date, stays open, and comes with a
-        `completed_occurrence`.
+        Completes the subtasks too. A task that repeats moves on to its next due date, with `skip_missed` to the next
+        one that is not past, stays open, and comes with a `completed_occurrence`.
         """
         written = await self._written(COMPLETE, expected, task_id=task_id, completed=completed)
         if written is not None:
             return written
         async with self._locked_tree() as tree:
-            return await tree.complete(task_id, completed, expected)
+            return await tree.complete(task_id, completed, expected, skip_missed=skip_missed)
 
     async def delete(self, task_id: int, expected: Expected = None) -> None:
         """Move the task to the trash, and its subtasks with it. Raises TaskNotFound or PreconditionFailed.

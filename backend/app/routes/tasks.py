@@ -182,7 +182,8 @@ async def delete_task(
     operation_id="complete_task",
     summary="Turn `completed` over, or set it",
     description="Without a body, turns `completed` over. With one, sets it, which is safe to repeat unless the task "
-    "repeats: that moves on to its next due date and stays open. Subtasks are completed with their parent.",
+    "repeats: that moves on to its next due date and stays open. With `skip_missed`, or where its `recurrence_from` is "
+    "`schedule`, it moves on to the next one that is not past. Subtasks are completed with their parent.",
     response_model=CompletedTask,
     response_model_exclude_unset=True,
     responses={200: {"headers": _ETAG}, **BODY, **CONDITIONAL, **INVALID},
@@ -194,8 +195,10 @@ async def complete_task(
     if_match: IfMatch = None,
     if_none_match: IfNoneMatchOfWrite = None,
 ) -> ApiResponse:
-    completed = None if body is None else body.completed
-    return one(await tasks.complete(task_id, completed, precondition(if_match, if_none_match)))
+    expected = precondition(if_match, if_none_match)
+    if body is None:
+        return one(await tasks.complete(task_id, None, expected))
+    return one(await tasks.complete(task_id, body.completed, expected, skip_missed=body.skip_missed))
 
 
 @router.post(

@@ -11,7 +11,7 @@ from backend.app.domain.enums import Sort
 from backend.app.problems import documented
 from backend.app.repositories.queries import Page, TaskQueries
 from backend.app.routes.dependencies import Imports, Queries
-from backend.app.schemas.queries import ExportQuery, TaskPageQuery
+from backend.app.schemas.queries import ExportQuery, ImportQuery, TaskPageQuery
 from backend.app.schemas.transfer import Archive, Imported
 from backend.app.web.body import BodyLimit
 from backend.app.web.export_formats import FORMATS, CSVExport, Format
@@ -69,18 +69,19 @@ async def export(tasks: Queries, query: Annotated[ExportQuery, Query()], accept:
     "/import",
     operation_id="import",
     summary="Bring tasks in from an export",
-    description="Tasks get the ids that they have in the file, in place of what you have under those; others stay. All "
-    "or none; the same file twice changes nothing. The export may be another user's: it becomes yours.",
+    description="All or none. The export may be another user's: with `ids=new` its tasks are added under your next "
+    "ids, and nothing of yours changes. With `ids=keep` they keep the file's ids, in place of what you have under "
+    "those, which goes to the trash; others stay, and the same file twice changes nothing.",
     response_model=Imported,
-    responses={**BODY, **CAPPED},
+    responses={**BODY, **CAPPED, **documented(problems.IdsTaken)},
 )
 async def import_tasks(
     body: Annotated[Archive, BodyLimit("max_import_bytes")],
     archives: Imports,
+    query: Annotated[ImportQuery, Query()],
 ) -> ApiResponse:
-    count = await archives.import_tasks(body.tasks)
-    answer = {"created": count.created, "changed": count.changed, "unchanged": count.unchanged}
-    return ApiResponse(200, orjson.dumps(answer))
+    count = await archives.import_tasks(body.tasks, query.ids)
+    return ApiResponse(200, orjson.dumps(count))
 
 
 async def _pieces(tasks: TaskQueries, file: Format, page: Page) -> AsyncIterator[bytes]:

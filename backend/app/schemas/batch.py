@@ -5,8 +5,9 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, Discriminator, Field, StringConstraints, model_validator
 
 from backend.app.domain.limits import ID_MAX
+from backend.app.domain.plan import check_skip
 from backend.app.domain.preconditions import Precondition
-from backend.app.schemas.task import Body, Completed, CompletedTask, TaskCreate, TaskPatch, at_most
+from backend.app.schemas.task import Body, Completed, CompletedTask, SkipMissed, TaskCreate, TaskPatch, at_most
 
 OPERATIONS_MAX = 100
 REF_MAX_CHARACTERS = 100
@@ -67,6 +68,12 @@ class Complete(Named):
 
     op: Literal["complete"]
     completed: Completed = True
+    skip_missed: SkipMissed = False
+
+    @model_validator(mode="after")
+    def _skips_when_completed(self) -> Self:
+        check_skip(self.completed, self.skip_missed)
+        return self
 
 
 class Delete(Named):

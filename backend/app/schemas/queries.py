@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from backend.app.domain.enums import DELETED_SORTS, Sort, Status
+from backend.app.domain.enums import DELETED_SORTS, ImportIds, Sort, Status
 from backend.app.domain.limits import ID_MAX, TAGS_MAX
 from backend.app.schemas.task import DAY_OR_MOMENT, Tag, at_most, due_date, without_nul
 
@@ -106,6 +106,19 @@ class ExportQuery(BaseModel):
 
     bom: Literal["true", "false"] = Field(
         default="true", description="Whether CSV begins with a byte order mark, which Excel needs to read UTF-8."
+    )
+
+
+class ImportQuery(BaseModel):
+    """How a file is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ids: ImportIds | None = Field(
+        default=None,
+        description="`new`: the tasks are added under your next ids. `keep`: they keep the file's ids, in place of "
+        "what you have under those. Without it, a file whose tasks name you in `user_id` keeps its ids, and any other "
+        "is added.",
     )
 
 

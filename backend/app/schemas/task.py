@@ -21,7 +21,7 @@ from backend.app.domain import due_dates, recurrence
 from backend.app.domain.enums import Priority, RecurrenceFrom
 from backend.app.domain.keys import tag_key
 from backend.app.domain.limits import ID_MAX, TAG_MAX_CHARACTERS, TAGS_MAX
-from backend.app.domain.plan import check_plan
+from backend.app.domain.plan import check_plan, check_skip
 from backend.app.models import DESCRIPTION_MAX_CHARACTERS, TITLE_MAX_CHARACTERS
 
 # How many unknown members of an object are judged: as many as there are errors in an answer.
@@ -152,11 +152,16 @@ def _moment(text: Any) -> datetime:
     return due_dates.moment(text)
 
 
+_RECURRENCE_FROM: Final = (
+    "What the next due date is counted from: `due_date`, the moment of `completion`, or `due_date` without the "
+    "occurrences that are past by then (`schedule`)."
+)
+
 # What is answered comes back in bodies, too: a moment, and the null of a task that does not repeat.
 Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 AnsweredRecurrenceFrom = Annotated[
     RecurrenceFrom,
-    Field(strict=False, description="What the next due date is counted from; null is `due_date`."),
+    Field(strict=False, description=f"{_RECURRENCE_FROM} Null is `due_date`."),
     BeforeValidator(lambda start: RecurrenceFrom.DUE_DATE if start is None else start),
     WithJsonSchema({"enum": [*RecurrenceFrom, None]}),
 ]
@@ -191,7 +196,7 @@ class Planned(Body):
     recurrence: Rule | None = None
     recurrence_from: Annotated[
         RecurrenceFrom,
-        Field(strict=False, description="What the next due date is counted from.", examples=["due_date"]),
+        Field(strict=False, description=_RECURRENCE_FROM, examples=["due_date"]),
     ] = RecurrenceFrom.DUE_DATE
     tags: Tags = []
     parent_id: ParentId | None = None
@@ -282,10 +287,26 @@ class TaskPatch(Body):
         return cast("Changes", self.model_dump(exclude_unset=True))
 
 
+SkipMissed = Annotated[
+    bool,
+    Field(
+        description="Of a task that repeats, skip the occurrences that are past by now; those of one whose "
+        "`recurrence_from` is `completion` are skipped anyway.",
+        examples=[True],
+    ),
+]
+
+
 class Completion(Body):
     """The state to set, whatever it was: safe to repeat."""
 
     completed: Completed
+    skip_missed: SkipMissed = False
+
+    @model_validator(mode="after")
+    def _skips_when_completed(self) -> Self:
+        check_skip(self.completed, self.skip_missed)
+        return self
 
 
 class Occurrence(BaseModel):
@@ -295,6 +316,7 @@ class Occurrence(BaseModel):
     completed_at: Annotated[datetime, WithJsonSchema({"type": "string", "format": "date-time"})] = Field(
         examples=["2026-01-01T00:00:00.000000Z"]
     )
+    skipped: int = Field(ge=0, description="How many occurrences were past, and are skipped.", examples=[0])
 
 
 def _timestamp(description: str = "RFC 3339, UTC.") -> Any:

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from backend.app.domain.enums import RecurrenceFrom
+from backend.app.domain.enums import ImportIds, RecurrenceFrom
 from backend.app.schemas.task import AnsweredRecurrenceFrom, Body, Completed, Moment, Planned, at_most
 
 FORMAT = "tasks-backend"
@@ -41,20 +41,18 @@ class ArchivedTask(Planned):
 class Archive(Body):
     """An export."""
 
+    # No two tasks have the same; it is looked at where the list is judged, in steps (web/long_body.py).
+    distinct: ClassVar[str] = "id"
+
     format: Literal["tasks-backend"]
     version: Literal[1]
     tasks: Annotated[list[ArchivedTask], at_most(ARCHIVE_MAX)] = Field(max_length=ARCHIVE_MAX)
-
-    @model_validator(mode="after")
-    def _each_once(self) -> Self:
-        if len({task.id for task in self.tasks}) < len(self.tasks):
-            raise ValueError("tasks must not have an id twice")
-        return self
 
 
 class Imported(BaseModel):
     """What an import did."""
 
+    ids: ImportIds = Field(description="Which ids the tasks got.", examples=["new"])
     created: int = Field(ge=0, examples=[2])
-    changed: int = Field(ge=0, examples=[1])
+    changed: int = Field(ge=0, description="What was there is in the trash, under a new id.", examples=[1])
     unchanged: int = Field(ge=0, examples=[0])

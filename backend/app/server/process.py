@@ -1,4 +1,7 @@
-"""What a server process owes its machine: rare garbage collection, and an end when its supervisor is gone."""
+"""What a server process owes its machine and its clients.
+
+Rare garbage collection, an end when its supervisor is gone, and our own protocol however uvicorn was started.
+"""
 
 import asyncio
 import contextlib
@@ -6,7 +9,11 @@ import gc
 import multiprocessing
 import signal
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from backend.app.server.protocol import Protocol
 
 # After so many new objects, and collections of the younger generations, the collector runs (gc.set_threshold).
 GARBAGE_THRESHOLDS: Final = (20_000, 20, 20)
@@ -21,6 +28,17 @@ def rare_garbage_collection() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
+
+
+def use_own_protocol() -> None:
+    """Speak our protocol, too, where uvicorn was started without `--http`: its own has no limits (server/protocol.py).
+
+    uvicorn makes a protocol of this class for each connection, and accepts the first one after the lifespan has begun.
+    """
+    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    config: Any = getattr(server, "config", None)
+    if getattr(config, "http_protocol_class", None) is HttpToolsProtocol:
+        config.http_protocol_class = Protocol
 
 
 def end_with_parent() -> None:

@@ -15,7 +15,7 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from backend.app.server.protocol import Protocol
+from uvicorn.config import HTTP_PROTOCOLS
 
 # From asm-generic/socket.h; Python has no name for it.
 SO_ATTACH_FILTER: Final = 26
@@ -70,11 +70,17 @@ def graceful_shutdown(before_refusing: Callable[[], None]) -> Iterator[None]:
 def own_listeners(server: Any) -> list[int]:
     """The listening sockets (TCP) that end with this process. Those that others accept from too must stay as they are.
 
-    Our protocol says that the server was started as `deploy/` does, and not by gunicorn, which shares its sockets.
+    Our protocol, chosen with `--http`, says that the server was started as `deploy/` does, and not by gunicorn, which
+    shares its sockets.
     """
     config: Any = getattr(server, "config", None)
-    http = getattr(config, "http_protocol_class", object)
-    if not issubclass(http, Protocol) or config.fd is not None or multiprocessing.parent_process() is not None:
+    chosen = getattr(config, "http", None)
+    if (
+        chosen is None
+        or chosen in HTTP_PROTOCOLS
+        or config.fd is not None
+        or multiprocessing.parent_process() is not None
+    ):
         return []
     sockets = [each for listening in getattr(server, "servers", ()) for each in listening.sockets]
     return [each.fileno() for each in sockets if each.family in (socket.AF_INET, socket.AF_INET6)]

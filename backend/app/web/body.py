@@ -12,8 +12,9 @@ from starlette.types import Receive
 from backend.app import problems
 from backend.app.web.body_room import BodyPlace
 from backend.app.web.headers import is_media_type
-from backend.app.web.long_body import LongBody, parse
+from backend.app.web.long_body import LongBody, LongDocument
 from backend.app.web.services import services_of
+from backend.app.web.turns import Steps
 from backend.app.web.validation import _errors, names_within
 
 JSON = "application/json"
@@ -80,8 +81,11 @@ class _Body:
             raise problems.UnsupportedMediaType(self.accepted)
         if place is not None:
             await place.start()
-        if self.is_long:
-            return await parse(body)
+        if self._long is not None:
+            document = await self._long.parse(body, _steps_of(request))
+            if place is not None:
+                place.on_exit(document.forget)
+            return document
         try:
             return orjson.loads(body)
         except orjson.JSONDecodeError:
@@ -91,16 +95,25 @@ class _Body:
         """Raises ValidationFailed."""
         if document is NO_BODY:
             return None
-        if self._long is not None:
+        if self._long is not None and isinstance(document, LongDocument):
             return await self._long.validate(document)
         try:
             return self.model.model_validate(document)
         except ValidationError as error:
             raise problems.ValidationFailed(_errors(error, "#/", document, self._names)) from None
 
+    @staticmethod
+    def contents_of(document: Any) -> Any:
+        """What makes two documents the same, of one that `read` gave."""
+        return document.contents if isinstance(document, LongDocument) else document
+
     def _limit_of(self, request: Request) -> int:
         limit: int = getattr(services_of(request.scope).settings, self.limit)
         return limit
+
+
+def _steps_of(request: Request) -> Steps:
+    return services_of(request.scope).turns.of(request.state.principal.user_id)
 
 
 def _announced_length(headers: list[tuple[bytes, bytes]]) -> int | None:
@@ -112,19 +125,17 @@ def _announced_length(headers: list[tuple[bytes, bytes]]) -> int | None:
     return int(announced)
 
 
-async def _read(receive: Receive, limit: int) -> bytes:
-    pieces: list[bytes] = []
-    size, more = 0, True
+async def _read(receive: Receive, limit: int) -> bytearray:
+    body, more = bytearray(), True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise problems.MalformedRequest("The body ended early.")
-        pieces.append(message.get("body", b""))
-        size += len(pieces[-1])
-        if size > limit:
+        body += message.get("body", b"")
+        if len(body) > limit:
             raise problems.BodyTooLarge(limit)
         more = message.get("more_body", False)
-    return b"".join(pieces)
+    return body
 
 
 def _is_json(headers: list[tuple[bytes, bytes]], accepted: tuple[str, ...]) -> bool:

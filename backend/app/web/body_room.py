@@ -6,7 +6,7 @@ their own share already is refused with 429.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
@@ -14,15 +14,17 @@ from backend.app import problems
 
 # A body up to this size is not counted (bytes).
 SMALL_BODY_BYTES: Final = 64 * 1024
-# How long a request waits for room, and then for its turn to be worked on (seconds).
-WAIT_SECONDS: Final = 5.0
 
 
 class BodyRoom:
     """The large bodies of this process."""
 
-    def __init__(self, *, max_bytes: int, max_bytes_per_user: int, max_at_once: int) -> None:
-        """`max_bytes` of all bodies together, `max_at_once` that are parsed and written at a time, one of a user."""
+    def __init__(self, *, max_bytes: int, max_bytes_per_user: int, max_at_once: int, wait_timeout: float) -> None:
+        """`max_bytes` of all bodies together, `max_at_once` that are parsed and written at a time, one of a user.
+
+        `wait_timeout`: how long a request waits for room, and then for its turn to be worked on (seconds).
+        """
+        self._wait_timeout = wait_timeout
         self._max_bytes = max_bytes
         self._max_bytes_per_user = max_bytes_per_user
         self._max_at_once = max_at_once
@@ -54,7 +56,7 @@ class BodyRoom:
             return self._bytes[user_id] + size <= self._max_bytes_per_user
 
         if not fits_own_share():  # at once: a client that is kept waiting goes on sending
-            raise problems.TooManyRequestsOfUser
+            raise problems.TooManyRequestsOfUser("bodies_of_user")
         await self._until(lambda: fits_own_share() and self.held_bytes + size <= self._max_bytes, fits_own_share)
         self._bytes[user_id] += size
 
@@ -80,14 +82,15 @@ class BodyRoom:
 
     async def _until(self, fits: Callable[[], bool], fits_own_share: Callable[[], bool]) -> None:
         try:
-            async with asyncio.timeout(WAIT_SECONDS):
+            async with asyncio.timeout(self._wait_timeout):
                 while not fits():
                     waiter = asyncio.get_running_loop().create_future()
                     self._waiters.append(waiter)
                     await waiter
         except TimeoutError:
-            refusal = problems.TooManyConcurrentRequests if fits_own_share() else problems.TooManyRequestsOfUser
-            raise refusal from None
+            if fits_own_share():
+                raise problems.TooManyConcurrentRequests("bodies") from None
+            raise problems.TooManyRequestsOfUser("bodies_of_user") from None
 
     def _wake_waiters(self) -> None:
         waiters, self._waiters = self._waiters, []
@@ -108,3 +111,7 @@ class BodyPlace:
         """Wait for this request's turn to be worked on, which lasts until it is answered."""
         await self._room.start(self._user_id)
         self._held.callback(self._room.end, self._user_id)
+
+    def on_exit(self, callback: Callable[[], Awaitable[None]]) -> None:
+        """Do this when the request is answered, before its room is given to another one."""
+        self._held.push_async_callback(callback)

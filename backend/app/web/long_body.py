@@ -1,111 +1,172 @@
-"""Bodies that hold many items (a batch, an import): parsed with a bound, and judged in steps of some milliseconds.
+"""Bodies that hold many items (a batch, an import): parsed and judged in steps of some milliseconds.
 
 pydantic holds the interpreter's lock for as long as it judges, so a thread would be no help to other requests.
 """
 
-import asyncio
+import hashlib
 from collections.abc import Iterator
 from typing import Any, Final, get_args, get_origin
 
 import orjson
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
 
 from backend.app import problems
+from backend.app.web.body_room import SMALL_BODY_BYTES
+from backend.app.web.json_pieces import Items, JSONPieces, parsed
+from backend.app.web.turns import Steps
 from backend.app.web.validation import ERRORS_MAX, _described, _errors, _findings, names_within
 
-# How many items are judged before other requests get their turn: some milliseconds' work.
-ITEMS_AT_ONCE: Final = 50
-# What a body may hold at most by its size (bytes for each), and in any case: a task that is written out has a hundred
-# bytes, and an object in Python takes two hundred.
-BYTES_PER_CONTAINER: Final = 20
-BYTES_PER_MEMBER: Final = 5
-CONTAINERS_ALWAYS: Final = 10_000
-MEMBERS_ALWAYS: Final = 50_000
-# How much is looked through before other requests get their turn (bytes).
-SCANNED_AT_ONCE: Final = 64 * 1024
-_TOO_MANY: Final = "has more members than a body of its size may have"
+# What the items of a body take at most, for each byte of its text: docs/configuration.md reckons with it.
+BYTES_PER_TEXT_BYTE: Final = 10
+# How many items are looked at between two looks at the clock, where each takes less than a microsecond.
+QUICK_ITEMS: Final = 500
+# Of so many kinds of items, each with other members, the names are shared.
+NAMES_SHARED: Final = 100
 
 
-async def parse(body: bytes) -> Any:
-    """The JSON document.
+class _Judge:
+    """One list of a document: its items as they are judged, and the faults of the first ones that have some."""
 
-    Raises MalformedJSON, or ValidationFailed for a document that would take far more room than its text.
-    """
-    containers = max(CONTAINERS_ALWAYS, len(body) // BYTES_PER_CONTAINER)
-    members = max(MEMBERS_ALWAYS, len(body) // BYTES_PER_MEMBER)
-    # Brackets and commas inside texts are counted, too, so this is an upper bound; seldom it has to be known exactly.
-    if body.count(b"{") + body.count(b"[") > containers or body.count(b",") > members:
-        found = await _counted(body)
-        if found[0] > containers or found[1] > members:
-            raise problems.ValidationFailed([{"pointer": "#", "detail": _TOO_MANY}])
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise problems.MalformedJSON from None
+    def __init__(self, body: "LongBody") -> None:
+        self._body = body
+        self.count = 0
+        self.items: list[Any] = []
+        self.errors: list[dict[str, str]] = []
+        self._names: dict[frozenset[str], set[str]] = {}
+
+    async def judge(self, values: list[Any], steps: Steps) -> None:
+        for value in values:
+            if self.count < self._body.most and len(self.errors) < ERRORS_MAX:
+                self._judge_one(value)
+            self.count += 1
+            if steps.is_over:
+                await steps.next_step()
+
+    def _judge_one(self, value: Any) -> None:
+        try:
+            item = self._body.item.validate_python(value)
+        except ValidationError as error:
+            prefix = f"#/{self._body.name}/{self.count}/"
+            self.errors += _described(_findings(error), prefix, value, self._body.names)
+        else:
+            if not self.errors:
+                self._share_names(item)
+                self.items.append(item)
+
+    def _share_names(self, item: BaseModel) -> None:
+        """Let items that were sent with the same members share the set of their names: a third of their memory."""
+        names = item.model_fields_set
+        shared = self._names.get(frozenset(names))
+        if shared is not None:
+            object.__setattr__(item, "__pydantic_fields_set__", shared)
+        elif len(self._names) < NAMES_SHARED:
+            self._names[frozenset(names)] = names
 
 
-async def _counted(body: bytes) -> tuple[int, int]:
-    """How many objects and arrays, and how many commas, there are outside of texts."""
-    containers = commas = 0
-    for piece in _outside_texts(body):
-        containers += piece.count(b"{") + piece.count(b"[")
-        commas += piece.count(b",")
-        await asyncio.sleep(0)
-    return containers, commas
+class LongDocument:
+    """A document that was parsed, and its list's items, which were judged."""
 
+    def __init__(self, document: Any, judge: _Judge, contents: Any, steps: Steps) -> None:
+        """`contents` is what makes two documents the same, for a write with an Idempotency-Key."""
+        self.document = document
+        self.judge = judge
+        self.contents = contents
+        self.steps = steps
 
-def _outside_texts(body: bytes) -> Iterator[bytes]:
-    in_text, carried = False, b""
-    for start in range(0, len(body), SCANNED_AT_ONCE):
-        piece = carried + body[start : start + SCANNED_AT_ONCE]
-        # An escape that is cut in two belongs to the next piece.
-        escapes = len(piece) - len(piece.rstrip(b"\\"))
-        carried = b"\\" if escapes % 2 else b""
-        parts = piece[: len(piece) - len(carried)].replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
-        yield b"".join(parts[in_text::2])
-        in_text ^= len(parts) % 2 == 0
+    async def forget(self) -> None:
+        """Empty the list in steps: to free 100,000 tasks takes a while, too."""
+        await _forget(self.judge.items, self.steps)
 
 
 class LongBody:
-    """Judges the items of a body's one list a few at a time, and then the body as a whole."""
+    """Reads a body that has one list of many items."""
 
     def __init__(self, model: type[BaseModel]) -> None:
-        """`model` has one field that is a list."""
+        """`model` has one field that is a list; its `distinct`, if any, is the member that no two items share."""
         self._model = model
-        self._names = names_within(model)
-        [self._name] = [name for name, field in model.model_fields.items() if get_origin(field.annotation) is list]
-        field = model.model_fields[self._name]
-        self._items: TypeAdapter[list[Any]] = TypeAdapter(list[get_args(field.annotation)[0]])  # type: ignore[arg-type, misc] # made at run time
-        self._most = next(mark.max_length for mark in field.metadata if hasattr(mark, "max_length"))
+        self._distinct: str | None = getattr(model, "distinct", None)
+        self.names = names_within(model)
+        [self.name] = [name for name, field in model.model_fields.items() if get_origin(field.annotation) is list]
+        field = model.model_fields[self.name]
+        self.item: TypeAdapter[Any] = TypeAdapter(get_args(field.annotation)[0])
+        self.most: int = next(mark.max_length for mark in field.metadata if hasattr(mark, "max_length"))
 
-    async def validate(self, document: Any) -> BaseModel:
-        """Raises ValidationFailed with the first 20 faults."""
-        items = document.get(self._name) if isinstance(document, dict) else None
-        if isinstance(items, list) and len(items) <= self._most:
-            document = {**document, self._name: await self._judged(items, document)}
+    async def parse(self, text: bytearray, steps: Steps) -> LongDocument:
+        """Parse the document and judge its items, in steps. A large text is emptied meanwhile.
+
+        Raises MalformedJSON, or ValidationFailed for a document that would take far more room than its text.
+        """
+        await steps.next_step()
+        if len(text) > SMALL_BODY_BYTES:
+            return await self._parse_in_pieces(text, steps)
+        document, judge = parsed(bytes(text)), _Judge(self)
+        items = document.get(self.name) if isinstance(document, dict) else None
+        if isinstance(items, list):
+            await judge.judge(items, steps)
+            return LongDocument({**document, self.name: []}, judge, document, steps)
+        return LongDocument(document, judge, document, steps)
+
+    async def _parse_in_pieces(self, text: bytearray, steps: Steps) -> LongDocument:
+        pieces, number, judge, contents = JSONPieces(text), 0, _Judge(self), hashlib.sha256()
         try:
-            return self._model.model_validate(document)
+            for items in pieces:
+                if items is not None:
+                    contents.update(_canonical(items))
+                if items is not None and items.name == self.name:
+                    if items.number != number:  # of two lists of this name the last one counts, as in any JSON object
+                        await _forget(judge.items, steps)
+                        number, judge = items.number, _Judge(self)
+                    await judge.judge(items.values, steps)
+                if steps.is_over:
+                    await steps.next_step()
+        except problems.Problem:
+            await _forget(judge.items, steps)
+            raise
+        contents.update(orjson.dumps(pieces.document, option=orjson.OPT_SORT_KEYS))
+        return LongDocument(pieces.document, judge, [contents.hexdigest()], steps)
+
+    async def validate(self, parsed: LongDocument) -> BaseModel:
+        """Raises ValidationFailed with the first 20 faults."""
+        document, judge = parsed.document, parsed.judge
+        if isinstance(document, dict) and document.get(self.name) == []:
+            if judge.errors and judge.count <= self.most:
+                raise problems.ValidationFailed(judge.errors[:ERRORS_MAX])
+            # One judged item stands for all of them; too many are told by their number alone.
+            stand_ins = judge.items[:1] if judge.count <= self.most else [None] * (self.most + 1)
+            document = {**document, self.name: stand_ins}
+        try:
+            body = self._model.model_validate(document)
         except ValidationError as error:
-            raise problems.ValidationFailed(_errors(error, "#/", document, self._names)) from None
+            raise problems.ValidationFailed(_errors(error, "#/", document, self.names)) from None
+        await self._check_distinct(judge.items, parsed.steps)
+        setattr(body, self.name, judge.items)
+        return body
 
-    async def _judged(self, items: list[Any], document: dict[str, Any]) -> list[Any]:
-        judged: list[Any] = []
-        findings: list[ErrorDetails] = []
-        for start in range(0, len(items), ITEMS_AT_ONCE):
-            try:
-                judged += self._items.validate_python(items[start : start + ITEMS_AT_ONCE])
-            except ValidationError as error:
-                findings += [_moved(finding, self._name, start) for finding in _findings(error)]
-                if len(findings) >= ERRORS_MAX:
-                    break
-            await asyncio.sleep(0)
-        if findings:
-            raise problems.ValidationFailed(_described(findings, "#/", document, self._names))
-        return judged
+    async def _check_distinct(self, items: list[Any], steps: Steps) -> None:
+        if self._distinct is None:
+            return
+        values: set[Any] = set()
+        for some in _slices(items):
+            values.update([getattr(item, self._distinct) for item in some])
+            if steps.is_over:
+                await steps.next_step()
+        if len(values) < len(items):
+            detail = f"{self.name} must not have an {self._distinct} twice"
+            raise problems.ValidationFailed([{"pointer": "#", "detail": detail}])
 
 
-def _moved(finding: ErrorDetails, name: str, by: int) -> ErrorDetails:
-    """A finding about some of the items as one about the body."""
-    number, *inner = finding["loc"]
-    return {**finding, "loc": (name, by + int(number), *inner)}
+async def _forget(items: list[Any], steps: Steps) -> None:
+    while items:
+        del items[-QUICK_ITEMS:]
+        if steps.is_over:
+            await steps.next_step()
+
+
+def _slices(items: list[Any]) -> Iterator[list[Any]]:
+    for start in range(0, len(items), QUICK_ITEMS):
+        yield items[start : start + QUICK_ITEMS]
+
+
+def _canonical(items: Items) -> bytes:
+    """The items of a list, as they are the same wherever the text was cut."""
+    return orjson.dumps(items.values, option=orjson.OPT_SORT_KEYS)[1:-1] + b","

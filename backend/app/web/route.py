@@ -91,7 +91,7 @@ class StrictRoute(APIRoute):
                 answer: ApiResponse = await self.endpoint(**arguments, **solved, **provided)
                 return answer
 
-            return await respond(request, document, make)
+            return await respond(request, _Body.contents_of(document), make)
 
         return _with_problems(_in_room(body, handle))
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from backend.app.web.idempotency import IdempotentWrites
     from backend.app.web.response_cache import ResponseCache
     from backend.app.web.subscriptions import Subscriptions
+    from backend.app.web.turns import Turns
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Services:
     response_cache: "ResponseCache"
     subscriptions: "Subscriptions"
     body_room: "BodyRoom"
+    turns: "Turns"
     user_rate_limit: RateLimit
     address_rate_limit: RateLimit
     # The keys that Better Auth publishes, where the settings name it.

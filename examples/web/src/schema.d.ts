@@ -95,7 +95,7 @@ export interface paths {
         head?: never;
         /**
          * Turn `completed` over, or set it
-         * @description Without a body, turns `completed` over. With one, sets it, which is safe to repeat unless the task repeats: that moves on to its next due date and stays open. Subtasks are completed with their parent.
+         * @description Without a body, turns `completed` over. With one, sets it, which is safe to repeat unless the task repeats: that moves on to its next due date and stays open. With `skip_missed`, or where its `recurrence_from` is `schedule`, it moves on to the next one that is not past. Subtasks are completed with their parent.
          */
         patch: operations["complete_task"];
         trace?: never;
@@ -273,7 +273,7 @@ export interface paths {
         put?: never;
         /**
          * Bring tasks in from an export
-         * @description Tasks get the ids that they have in the file, in place of what you have under those; others stay. All or none; the same file twice changes nothing. The export may be another user's: it becomes yours.
+         * @description All or none. The export may be another user's: with `ids=new` its tasks are added under your next ids, and nothing of yours changes. With `ids=keep` they keep the file's ids, in place of what you have under those, which goes to the trash; others stay, and the same file twice changes nothing.
          */
         post: operations["import"];
         delete?: never;
@@ -391,11 +391,11 @@ export interface components {
             /** Recurrence */
             recurrence?: string | null;
             /**
-             * @description What the next due date is counted from; null is `due_date`.
+             * @description What the next due date is counted from: `due_date`, the moment of `completion`, or `due_date` without the occurrences that are past by then (`schedule`). Null is `due_date`.
              * @default due_date
              * @enum {unknown}
              */
-            recurrence_from?: "due_date" | "completion" | null;
+            recurrence_from?: "due_date" | "completion" | "schedule" | null;
             /**
              * Tags
              * @description Each once, also regardless of case.
@@ -501,6 +501,13 @@ export interface components {
              * @example false
              */
             completed?: boolean;
+            /**
+             * Skip Missed
+             * @description Of a task that repeats, skip the occurrences that are past by now; those of one whose `recurrence_from` is `completion` are skipped anyway.
+             * @default false
+             * @example true
+             */
+            skip_missed?: boolean;
         };
         /**
          * CompletedTask
@@ -610,6 +617,13 @@ export interface components {
              * @example false
              */
             completed: boolean;
+            /**
+             * Skip Missed
+             * @description Of a task that repeats, skip the occurrences that are past by now; those of one whose `recurrence_from` is `completion` are skipped anyway.
+             * @default false
+             * @example true
+             */
+            skip_missed?: boolean;
         };
         /**
          * Create
@@ -663,10 +677,21 @@ export interface components {
             tasks: number;
         };
         /**
+         * ImportIds
+         * @description Which ids the tasks of a file get: the user's next ones, or those that they have in the file.
+         * @enum {string}
+         */
+        ImportIds: "new" | "keep";
+        /**
          * Imported
          * @description What an import did.
          */
         Imported: {
+            /**
+             * @description Which ids the tasks got.
+             * @example new
+             */
+            ids: components["schemas"]["ImportIds"];
             /**
              * Created
              * @example 2
@@ -674,6 +699,7 @@ export interface components {
             created: number;
             /**
              * Changed
+             * @description What was there is in the trash, under a new id.
              * @example 1
              */
             changed: number;
@@ -800,6 +826,12 @@ export interface components {
              * @example 2026-01-01T00:00:00.000000Z
              */
             completed_at: string;
+            /**
+             * Skipped
+             * @description How many occurrences were past, and are skipped.
+             * @example 0
+             */
+            skipped: number;
         };
         /**
          * Priority
@@ -808,10 +840,10 @@ export interface components {
         Priority: "low" | "medium" | "high";
         /**
          * RecurrenceFrom
-         * @description What a repeating task's next due date is counted from.
+         * @description What a repeating task's next due date is counted from; on schedule, occurrences that are past are skipped.
          * @enum {string}
          */
-        RecurrenceFrom: "due_date" | "completion";
+        RecurrenceFrom: "due_date" | "completion" | "schedule";
         /**
          * Restore
          * @description Takes a task back from the trash.
@@ -993,7 +1025,7 @@ export interface components {
             /** Recurrence */
             recurrence?: string | null;
             /**
-             * @description What the next due date is counted from.
+             * @description What the next due date is counted from: `due_date`, the moment of `completion`, or `due_date` without the occurrences that are past by then (`schedule`).
              * @default due_date
              * @example due_date
              */
@@ -1079,11 +1111,11 @@ export interface components {
             /** Recurrence */
             recurrence?: string | null;
             /**
-             * @description What the next due date is counted from; null is `due_date`.
+             * @description What the next due date is counted from: `due_date`, the moment of `completion`, or `due_date` without the occurrences that are past by then (`schedule`). Null is `due_date`.
              * @default due_date
              * @enum {unknown}
              */
-            recurrence_from?: "due_date" | "completion" | null;
+            recurrence_from?: "due_date" | "completion" | "schedule" | null;
             /**
              * Tags
              * @description Each once, also regardless of case.
@@ -3267,7 +3299,10 @@ export interface operations {
     };
     import: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `new`: the tasks are added under your next ids. `keep`: they keep the file's ids, in place of what you have under those. Without it, a file whose tasks name you in `user_id` keeps its ids, and any other is added. */
+                ids?: components["schemas"]["ImportIds"] | null;
+            };
             header?: {
                 /**
                  * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
@@ -3334,7 +3369,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Idempotency key in use */
+            /** @description Ids taken by other tasks */
             409: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];

@@ -1,0 +1,40 @@
+"""The tasks of a file by columns, as the statements of an import take them."""
+
+from collections.abc import Collection
+from typing import Any
+
+from backend.app.repositories.import_statements import NAMES, SEPARATOR, TEXTS
+from backend.app.repositories.mapping import task_to_columns
+from backend.app.schemas.transfer import ArchivedTask
+
+# One array for each column, all equally long.
+Arrays = dict[str, list[Any]]
+
+
+def arrays_of(tasks: list[ArchivedTask], parents: set[int], new_ids: dict[int, int] | None = None) -> Arrays:
+    """The tasks by columns, under new ids where these are given; `parents` are the ids of those with subtasks."""
+    rows = []
+    for task in tasks:
+        members = task.model_dump()
+        columns = task_to_columns(members)
+        columns |= {name: SEPARATOR.join(columns[name]) for name in TEXTS}
+        columns |= {name: members[name] for name in ("id", "completed_at", "created_at", "updated_at")}
+        columns["due_at"] = str(columns["due_at"])
+        columns["revision"] = 0
+        columns["compound"] = task.recurrence is not None or task.id in parents
+        if new_ids is not None:
+            columns["id"] = new_ids[task.id]
+            columns["parent_id"] = None if task.parent_id is None else new_ids[task.parent_id]
+        rows.append(columns)
+    return {f"of_{name}": [row[name] for row in rows] for name in NAMES}
+
+
+def revised(arrays: Arrays, revision: int) -> Arrays:
+    """The same, each with a revision of its own: the next ones after this."""
+    return {**arrays, "of_revision": list(range(revision + 1, revision + 1 + len(arrays["of_id"])))}
+
+
+def only(arrays: Arrays, ids: Collection[int]) -> Arrays:
+    """Of these tasks, those with these ids."""
+    places = [place for place, task_id in enumerate(arrays["of_id"]) if task_id in ids]
+    return {name: [values[place] for place in places] for name, values in arrays.items()}
