@@ -87,11 +87,13 @@ async def test_everything_can_be_entered(visit: Visit) -> None:
         await page.get_by_label("Due", exact=True).fill("2030-07-05")
         await page.get_by_label("Time").fill("18:30")
         await page.get_by_label("Repeats").select_option("Every 2 weeks")
+        await page.get_by_label("Counts from").select_option("Completion")
         await page.get_by_label("Priority").select_option("High")
         await page.get_by_label("Tags").fill("Work, urgent, work")
         async with page.expect_response(lambda answer: answer.status == 201) as created:
             await button(page, "Add").click()
         sent = await (await created.value).json()
+        assert sent["recurrence_from"] == "completion"
         assert {name: sent[name] for name in ("due_date", "time_zone", "recurrence", "priority", "tags")} == {
             "due_date": "2030-07-05T18:30:00+02:00",
             "time_zone": "Europe/Berlin",
@@ -104,7 +106,7 @@ async def test_everything_can_be_entered(visit: Visit) -> None:
         await act(page, "Send the report", "Edit")
         form = page.get_by_role("form", name="Edit Send the report")
         await expect(form.get_by_label("Time")).to_have_value("18:30")
-        await form.get_by_label("Due").fill("2030-12-06")
+        await form.get_by_label("Due", exact=True).fill("2030-12-06")
         await form.get_by_label("Repeats").select_option("Every month")
         await button(form, "Save").click()
         await saved(page)
@@ -141,6 +143,15 @@ async def test_a_repeating_task_says_when_it_comes_again(page: Page, example: Ex
     await expect_tasks(page, Overdue=["Swim"])
     await saved(page)
     await expect(row(page, "Swim")).to_contain_text("every week 3 more times")
+
+
+async def test_what_was_missed_is_not_done_one_by_one(page: Page, example: Example) -> None:
+    """A daily task that is three days late comes again today."""
+    await create(page, example, {"title": "Stretch", "due_date": day(-3), "recurrence": "FREQ=DAILY"})
+
+    await complete(page, "Stretch")
+    await expect(toast(page)).to_contain_text("Next today; 2 missed before.")
+    await expect_tasks(page, Today=["Stretch"])
 
 
 async def test_what_is_done_can_be_undone(week: Page) -> None:

@@ -48,4 +48,4 @@ async def watched_page(browser: Browser, *origins: str, **options: Any) -> Async
         yield watched
     finally:
         await context.close()
-        assert watched.wrongs == []
+        assert not watched.wrongs, watched.wrongs

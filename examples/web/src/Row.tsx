@@ -3,7 +3,7 @@ import { isOver, onDay, shownDue } from "./dates";
 import { focusTask, leaveRow } from "./keys";
 import { ruleInWords } from "./recurrence";
 import { Editor, NewSubtask } from "./TaskForm";
-import type { Content, ShownTask, Task, TaskList } from "./tasks";
+import type { CompletedTask, Content, ShownTask, Task, TaskList } from "./tasks";
 import type { Notice } from "./Toast";
 
 /** What every row of the page is given. */
@@ -51,10 +51,10 @@ export function Row({ task, subtasks = [], ...context }: Props) {
 
   async function complete(completed: boolean) {
     onNotice(undefined);
-    const parts = list.subtasksOf(task);
+    const before = list.subtasksOf(task);
     if (!task.parent_id && row.current) leaveRow(row.current);
     const answer = await list.complete(task, completed);
-    if (answer && answer !== true && completed) onNotice(completedNotice(list, task, parts, answer, now));
+    if (answer && answer !== true && completed) onNotice(completedNotice(list, task, before, answer, now));
   }
 
   async function remove() {
@@ -159,10 +159,11 @@ function ignoreSecond(event: MouseEvent) {
 }
 
 /** What was completed, when it comes again, and the way back for the task and what went with it. */
-function completedNotice(list: TaskList, task: Task, subtasks: Task[], answer: Task, now: Date): Notice {
+function completedNotice(list: TaskList, task: Task, subtasks: Task[], answer: CompletedTask, now: Date): Notice {
   const { id, due_date, recurrence } = task;
   const repeats = !answer.completed && answer.due_date;
-  const next = repeats ? ` Next ${onDay(repeats, now)}.` : "";
+  const skipped = answer.completed_occurrence?.skipped;
+  const next = repeats ? ` Next ${onDay(repeats, now)}${skipped ? `; ${skipped} missed before` : ""}.` : "";
   async function undo() {
     const current = list.get(id) ?? answer;
     await (repeats ? list.edit(current, { due_date, recurrence }) : list.complete(current, false));

@@ -139,6 +139,14 @@ function Plan({ content }: { content?: Content }) {
         </select>
       </label>
       <label>
+        Counts from
+        <select name="recurrence_from" defaultValue={content?.recurrence_from ?? "due_date"}>
+          <option value="due_date">Due date</option>
+          <option value="completion">Completion</option>
+          {content?.recurrence_from === "schedule" && <option value="schedule">Schedule</option>}
+        </select>
+      </label>
+      <label>
         Priority
         <select name="priority" defaultValue={content?.priority ?? ""}>
           <option value="">None</option>
@@ -156,7 +164,7 @@ function Plan({ content }: { content?: Content }) {
 }
 
 /** What the fields of `Plan` say. What has a time or repeats is due today, unless another day is given. */
-function planOf(form: FormData, was?: Content): Pick<Content, "due_date" | "recurrence" | "priority" | "tags"> {
+function planOf(form: FormData, was?: Content): Omit<Content, "title" | "description"> {
   const [time, recurrence] = [String(form.get("time")), String(form.get("recurrence")) || null];
   const day = String(form.get("day")) || (time || recurrence ? dayOf(new Date()) : "");
   const before = localParts(was?.due_date ?? "");
@@ -165,6 +173,7 @@ function planOf(form: FormData, was?: Content): Pick<Content, "due_date" | "recu
     // What was not touched stays as it is written: it may have been meant elsewhere.
     due_date: day === before.day && time === before.time ? (was?.due_date ?? null) : dueDate(day, time),
     recurrence,
+    recurrence_from: recurrence ? (form.get("recurrence_from") as Content["recurrence_from"]) : null,
     priority: (form.get("priority") || null) as Content["priority"],
     tags: tags.filter((tag, n) => tag && tags.findIndex((other) => sameTag(other, tag)) === n),
   };

@@ -5,8 +5,9 @@ import { listen } from "./live";
 import type { components } from "./schema";
 
 export type Task = components["schemas"]["Task"];
+export type CompletedTask = components["schemas"]["CompletedTask"];
 /** What a person writes of a task. */
-export type Content = Pick<Task, "title" | "description" | "priority" | "due_date" | "recurrence" | "tags">;
+export type Content = Pick<Task, "title" | "description" | "priority" | "due_date" | "recurrence" | "recurrence_from" | "tags">;
 /** `saving`: what is shown is on its way to the server, which may still refuse it. */
 export type ShownTask = Task & { saving?: true };
 
@@ -20,7 +21,6 @@ export interface State {
 }
 
 type ChangeList = components["schemas"]["ChangeList"];
-type CompletedTask = components["schemas"]["CompletedTask"];
 type Problem = components["schemas"]["Problem"];
 type Answer<Data> = { data?: Data; error?: Problem; response: Response };
 /** A change that is on its way, as what it does to the tasks that the server told us of. */
@@ -30,8 +30,8 @@ const PAGE_SIZE = 500;
 const CHANGED = "This task was changed elsewhere in the meantime. Compare, and save again if you still want to.";
 const UNREACHABLE = "The server cannot be reached. Check your connection and try again.";
 const NOTHING: State = { tasks: [], loading: true, alert: "" };
-const EMPTY = { description: null, priority: null, due_date: null, recurrence: null, tags: [], parent_id: null };
-const SET_BY_SERVER = { completed: false, completed_at: null, time_zone: null, recurrence_from: null, revision: 0 };
+const EMPTY = { description: null, priority: null, due_date: null, recurrence: null, recurrence_from: null, tags: [] };
+const SET_BY_SERVER = { completed: false, completed_at: null, time_zone: null, revision: 0 };
 
 export class TaskList {
   #state = NOTHING;
@@ -86,7 +86,7 @@ export class TaskList {
     const now = new Date().toISOString();
     const id = --this.#drafts;
     const draft = { ...SET_BY_SERVER, ...EMPTY, ...content, id, parent_id, ...this.#user, created_at: now, updated_at: now };
-    const body = { ...content, ...zoneOf(content), parent_id };
+    const body = { ...written(content), ...zoneOf(content), parent_id };
     return this.#write(
       (tasks) => [{ ...draft, saving: true }, ...tasks],
       () => this.#api.POST("/api/{user_id}/tasks", { params: { path: this.#user }, body }),
@@ -96,7 +96,7 @@ export class TaskList {
   /** Only if the task is still as `task` says (If-Match): what someone else wrote meanwhile is never overwritten. */
   edit(task: Task, content: Partial<Content>) {
     const params = { path: this.#path(task), header: { "If-Match": `"${task.revision}"` } };
-    const body = { ...content, ...(content.due_date === task.due_date ? {} : zoneOf(content)) };
+    const body = { ...written(content), ...(content.due_date === task.due_date ? {} : zoneOf(content)) };
     return this.#write(
       changing([task.id], content),
       () => this.#api.PATCH("/api/{user_id}/tasks/{task_id}", { params, body }),
@@ -104,15 +104,19 @@ export class TaskList {
     );
   }
 
-  /** Sets what the person saw and meant, instead of turning over whatever is there by now. Subtasks follow their task. */
+  /**
+   * Sets what the person saw and meant, instead of turning over whatever is there by now. Subtasks follow their task. One
+   * that repeats goes on to the first time that is not past.
+   */
   complete(task: Task, completed: boolean) {
     const params = { path: this.#path(task) };
     const ids = [task.id, ...this.subtasksOf(task).map(({ id }) => id)];
+    const body = { completed, ...(completed && task.recurrence && { skip_missed: true }) };
     // Where a repeating task goes to, only the server knows.
     const change = task.recurrence ? changing([task.id], {}) : changing(ids, { completed });
     return this.#write<CompletedTask>(
       change,
-      () => this.#api.PATCH("/api/{user_id}/tasks/{task_id}/complete", { params, body: { completed } }),
+      () => this.#api.PATCH("/api/{user_id}/tasks/{task_id}/complete", { params, body }),
       task,
     );
   }
@@ -221,6 +225,11 @@ export class TaskList {
     this.#state = { ...this.#state, ...news, tasks };
     for (const listener of this.#listeners) listener();
   }
+}
+
+/** `recurrence_from` of a task that does not repeat is answered as null, and not written. */
+function written<Some extends Partial<Content>>({ recurrence_from, ...content }: Some) {
+  return { ...content, ...(recurrence_from && { recurrence_from }) };
 }
 
 /** A due date is meant where the person is: a day ends there, and a task repeats at their local time. */
