@@ -19,9 +19,17 @@ GROUPS = ("Overdue", "Today", "Next", "No date", "Done")
 Visit = Callable[..., AbstractAsyncContextManager[Watched]]
 
 
-def a_week(now: datetime) -> list[dict[str, Any]]:
+def now() -> datetime:
+    return datetime.now().astimezone()
+
+
+def day(days: int) -> str:
+    """So many days from today."""
+    return (now() + timedelta(days)).date().isoformat()
+
+
+def a_week() -> list[dict[str, Any]]:
     """What somebody has to do: of every group, with all that a task may have."""
-    day = lambda days: (now + timedelta(days)).date().isoformat()  # noqa: E731 - a word for the table below
     return [
         {"title": "Tidy the workshop", "tags": ["home"]},
         {"title": "Read the paper on fractional indexing", "priority": "low"},
@@ -33,7 +41,7 @@ def a_week(now: datetime) -> list[dict[str, Any]]:
         {"parent_ref": "party", "title": "Invite everybody"},
         {"parent_ref": "party", "title": "Order the cake"},
         {"title": "Water the plants", "due_date": day(0), "recurrence": "FREQ=WEEKLY", "tags": ["home"]},
-        {"title": "Call the bank", "due_date": f"{day(0)}T23:50:00{now:%z}"[:-2] + ":00"},
+        {"title": "Call the bank", "due_date": now().replace(hour=23, minute=59).isoformat(timespec="seconds")},
         {"title": "Send the report to Grace", "due_date": day(-1), "priority": "high", "tags": ["work"]},
         {"title": "Return the library books", "due_date": day(-4)},
     ]
