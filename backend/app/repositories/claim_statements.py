@@ -2,7 +2,23 @@
 
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, BigInteger, DateTime, Insert, Select, Table, Text, any_, bindparam, cast, false, func, insert, not_, select
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    DateTime,
+    Insert,
+    Select,
+    Table,
+    Text,
+    any_,
+    bindparam,
+    cast,
+    false,
+    func,
+    insert,
+    not_,
+    select,
+)
 from sqlalchemy.sql.elements import ColumnElement
 
 from backend.app.repositories.arrays import rows_of_arrays
