@@ -390,6 +390,7 @@ export interface components {
             format: "tasks-backend";
             /**
              * Version
+             * Format: int64
              * @constant
              */
             version: 1;
@@ -419,9 +420,8 @@ export interface components {
             /**
              * @description What the next due date is counted from: `due_date`, the moment of `completion`, or `due_date` without the occurrences that are past by then (`schedule`). Null is `due_date`.
              * @default due_date
-             * @enum {unknown}
              */
-            recurrence_from?: "due_date" | "completion" | "schedule" | null;
+            recurrence_from?: components["schemas"]["RecurrenceFrom"] | null;
             /**
              * Tags
              * @description Each once, also regardless of case.
@@ -435,6 +435,7 @@ export interface components {
             parent_id?: number | null;
             /**
              * Id
+             * Format: int64
              * @example 1
              */
             id: number;
@@ -495,6 +496,7 @@ export interface components {
             deleted: number[];
             /**
              * Revision
+             * Format: int64
              * @description What to ask with next. Negative in the middle of a full copy whose beginning is long ago.
              */
             revision: number;
@@ -520,12 +522,14 @@ export interface components {
         Claimed: {
             /**
              * Tasks
+             * Format: int64
              * @description Tasks that are yours now.
              * @example 3
              */
             tasks: number;
             /**
              * Deleted Tasks
+             * Format: int64
              * @description Tasks that are in your trash now.
              * @example 0
              */
@@ -572,6 +576,7 @@ export interface components {
         CompletedTask: {
             /**
              * Id
+             * Format: int64
              * @description Counts from 1 for every user.
              * @example 1
              */
@@ -641,6 +646,7 @@ export interface components {
             parent_id: number | null;
             /**
              * Revision
+             * Format: int64
              * @description Grows with every change of the user's tasks; the ETag.
              * @example 1767225600001
              */
@@ -727,6 +733,7 @@ export interface components {
         Erased: {
             /**
              * Tasks
+             * Format: int64
              * @description How many tasks were removed.
              * @example 3
              */
@@ -750,17 +757,20 @@ export interface components {
             ids: components["schemas"]["ImportIds"];
             /**
              * Created
+             * Format: int64
              * @example 2
              */
             created: number;
             /**
              * Changed
+             * Format: int64
              * @description What was there is in the trash, under a new id.
              * @example 1
              */
             changed: number;
             /**
              * Unchanged
+             * Format: int64
              * @example 0
              */
             unchanged: number;
@@ -772,6 +782,7 @@ export interface components {
         ListedTask: {
             /**
              * Id
+             * Format: int64
              * @description Counts from 1 for every user.
              * @example 1
              */
@@ -841,6 +852,7 @@ export interface components {
             parent_id: number | null;
             /**
              * Revision
+             * Format: int64
              * @description Grows with every change of the user's tasks; the ETag.
              * @example 1767225600001
              */
@@ -884,6 +896,7 @@ export interface components {
             completed_at: string;
             /**
              * Skipped
+             * Format: int64
              * @description How many occurrences were past, and are skipped.
              * @example 0
              */
@@ -927,6 +940,7 @@ export interface components {
         Result: {
             /**
              * Status
+             * Format: int64
              * @example 201
              */
             status: number;
@@ -956,11 +970,13 @@ export interface components {
             tag: string;
             /**
              * Open
+             * Format: int64
              * @example 2
              */
             open: number;
             /**
              * Total
+             * Format: int64
              * @example 3
              */
             total: number;
@@ -972,6 +988,7 @@ export interface components {
         Task: {
             /**
              * Id
+             * Format: int64
              * @description Counts from 1 for every user.
              * @example 1
              */
@@ -1041,6 +1058,7 @@ export interface components {
             parent_id: number | null;
             /**
              * Revision
+             * Format: int64
              * @description Grows with every change of the user's tasks; the ETag.
              * @example 1767225600001
              */
@@ -1169,9 +1187,8 @@ export interface components {
             /**
              * @description What the next due date is counted from: `due_date`, the moment of `completion`, or `due_date` without the occurrences that are past by then (`schedule`). Null is `due_date`.
              * @default due_date
-             * @enum {unknown}
              */
-            recurrence_from?: "due_date" | "completion" | "schedule" | null;
+            recurrence_from?: components["schemas"]["RecurrenceFrom"] | null;
             /**
              * Tags
              * @description Each once, also regardless of case.
@@ -1191,6 +1208,7 @@ export interface components {
             completed?: boolean;
             /**
              * Id
+             * Format: int64
              * @description Must be the path's.
              * @example 1
              */
@@ -1251,6 +1269,7 @@ export interface components {
             /** @description Stable name of the problem; compare this, not the title. */
             type: string;
             title: string;
+            /** Format: int64 */
             status: number;
             /** @description A sentence that a person can act on. */
             detail: string;
@@ -1258,7 +1277,10 @@ export interface components {
             instance: string;
             /** @description Also in the X-Request-ID header and in the server's log. */
             request_id: string;
-            /** @description Of a batch: which operation was refused, counted from 0. */
+            /**
+             * Format: int64
+             * @description Of a batch: which operation was refused, counted from 0.
+             */
             operation?: number;
             /** @description With status 422: every fault of the request. */
             errors?: {
@@ -1295,7 +1317,7 @@ export interface operations {
                 /** @description How many of them a page holds at most. */
                 limit?: number;
                 /** @description Where the page starts: from the Link header of the page before. */
-                cursor?: string | null;
+                cursor?: string;
                 /** @description Only tasks in this state; `deleted` is the trash. */
                 status?: components["schemas"]["Status"];
                 /** @description `created` and `updated` newest first, `title` A to Z, `due_date` soonest first and none last, `priority` highest first; a leading `-` reverses. The trash knows `created` and `updated` only. */
@@ -1305,23 +1327,23 @@ export interface operations {
                 /** @description All of these, regardless of case; may be repeated. */
                 tag?: string[];
                 /** @description Due before this moment, or before this day (UTC). */
-                due_before?: string | null;
+                due_before?: string;
                 /** @description Due at or after this moment, or on or after this day. */
-                due_after?: string | null;
+                due_after?: string;
                 /** @description Pending, and the due date has passed. */
-                overdue?: ("true" | "false") | null;
+                overdue?: "true" | "false";
                 /** @description Subtasks of this task; `none`: tasks that are no subtasks. */
-                parent_id?: number | "none" | null;
+                parent_id?: number | "none";
                 /** @description Text that the title or the description holds, regardless of case. */
-                q?: string | null;
+                q?: string;
             };
             header?: {
                 /** @description Answer only if the ETag is one of these; otherwise 412. `*` is any. */
-                "If-Match"?: string | null;
+                "If-Match"?: string;
                 /** @description Answer 304 if the ETag is one of these. */
-                "If-None-Match"?: string | null;
+                "If-None-Match"?: string;
                 /** @description What you would rather have; `Preference-Applied` tells what was heeded. */
-                Prefer?: string | null;
+                Prefer?: string;
             };
             path: {
                 /**
@@ -1628,9 +1650,9 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description Answer only if the ETag is one of these; otherwise 412. `*` is any. */
-                "If-Match"?: string | null;
+                "If-Match"?: string;
                 /** @description Answer 304 if the ETag is one of these. */
-                "If-None-Match"?: string | null;
+                "If-None-Match"?: string;
             };
             path: {
                 /**
@@ -1783,9 +1805,9 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description Answer only if the ETag is one of these; otherwise 412. `*` is any. */
-                "If-Match"?: string | null;
+                "If-Match"?: string;
                 /** @description Write only if the task's ETag is none of these; otherwise 412. `*` is any. */
-                "If-None-Match"?: string | null;
+                "If-None-Match"?: string;
                 /**
                  * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
                  * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
@@ -1967,9 +1989,9 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description Answer only if the ETag is one of these; otherwise 412. `*` is any. */
-                "If-Match"?: string | null;
+                "If-Match"?: string;
                 /** @description Write only if the task's ETag is none of these; otherwise 412. `*` is any. */
-                "If-None-Match"?: string | null;
+                "If-None-Match"?: string;
                 /**
                  * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
                  * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
@@ -2123,9 +2145,9 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description Answer only if the ETag is one of these; otherwise 412. `*` is any. */
-                "If-Match"?: string | null;
+                "If-Match"?: string;
                 /** @description Write only if the task's ETag is none of these; otherwise 412. `*` is any. */
-                "If-None-Match"?: string | null;
+                "If-None-Match"?: string;
                 /**
                  * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
                  * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
@@ -2308,9 +2330,9 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description Answer only if the ETag is one of these; otherwise 412. `*` is any. */
-                "If-Match"?: string | null;
+                "If-Match"?: string;
                 /** @description Write only if the task's ETag is none of these; otherwise 412. `*` is any. */
-                "If-None-Match"?: string | null;
+                "If-None-Match"?: string;
                 /**
                  * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
                  * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
@@ -2492,9 +2514,9 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description Answer only if the ETag is one of these; otherwise 412. `*` is any. */
-                "If-Match"?: string | null;
+                "If-Match"?: string;
                 /** @description Write only if the task's ETag is none of these; otherwise 412. `*` is any. */
-                "If-None-Match"?: string | null;
+                "If-None-Match"?: string;
                 /**
                  * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
                  * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
@@ -2653,13 +2675,13 @@ export interface operations {
                 /** @description How many of them a page holds at most. */
                 limit?: number;
                 /** @description Where the page starts: from the Link header of the page before. */
-                cursor?: string | null;
+                cursor?: string;
             };
             header?: {
                 /** @description Answer only if the ETag is one of these; otherwise 412. `*` is any. */
-                "If-Match"?: string | null;
+                "If-Match"?: string;
                 /** @description Answer 304 if the ETag is one of these. */
-                "If-None-Match"?: string | null;
+                "If-None-Match"?: string;
             };
             path: {
                 /**
@@ -3107,7 +3129,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The last revision that was heard of: only a newer one is told at once. */
-                "Last-Event-ID"?: string | null;
+                "Last-Event-ID"?: string;
             };
             path: {
                 /**
@@ -3129,11 +3151,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/event-stream": {
-                        /** @constant */
-                        event?: "changed";
-                        id?: string;
-                        data?: string;
+                    "text/event-stream": string | {
+                        /**
+                         * Format: int64
+                         * @example 1767225600001
+                         */
+                        revision: number;
                     };
                 };
             };
@@ -3357,7 +3380,7 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description `new`: the tasks are added under your next ids. `keep`: they keep the file's ids, in place of what you have under those. Without it, a file whose tasks name you in `user_id` keeps its ids, and any other is added. */
-                ids?: components["schemas"]["ImportIds"] | null;
+                ids?: components["schemas"]["ImportIds"];
             };
             header?: {
                 /**
@@ -3673,7 +3696,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description What you would rather have; `Preference-Applied` tells what was heeded. */
-                Prefer?: string | null;
+                Prefer?: string;
                 /**
                  * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
                  * @example 8e03978e-40d5-43dd-bc93-6894a57f9324

@@ -44,7 +44,7 @@ export class TaskList {
   #state = NOTHING;
   #confirmed: Task[] = [];
   #changes: Change[] = [];
-  #cursor: string | null = null;
+  #cursor: string | undefined;
   /** What of the list is known: changes after this are not. */
   #revision?: number;
   #drafts = 0;
@@ -181,11 +181,11 @@ export class TaskList {
     this.#revision ??= Number(/"(\d+)"/.exec(response.headers.get("ETag") ?? "")?.[1] ?? 0);
     this.#cursor = nextCursor(response);
     this.#confirm(data);
-    this.#show({ more: this.#cursor !== null });
+    this.#show({ more: this.#cursor !== undefined });
   }
 
   async #startAgain() {
-    this.#cursor = null;
+    this.#cursor = undefined;
     this.#revision = undefined;
     this.#confirmed = [];
     await this.#load();
@@ -265,7 +265,7 @@ function changing(changed: number, members: Partial<Task>): Change {
 /** The cursor of the next page, from `Link: <...?cursor=...>; rel="next"` (RFC 8288). */
 function nextCursor(response: Response) {
   const [, target] = /<([^>]*)>; rel="next"/.exec(response.headers.get("Link") ?? "") ?? [];
-  return target === undefined ? null : new URL(target, response.url).searchParams.get("cursor");
+  return target === undefined ? undefined : new URL(target, response.url).searchParams.get("cursor") ?? undefined;
 }
 
 function sentenceFor(problem: Problem): string {
