@@ -48,12 +48,13 @@ def _some_ids(table: Table) -> Select[Any]:
 
 
 def _some(table: Table) -> Select[Any]:
-    # Moments as texts: psycopg2 has no infinity, and would make it the last moment of the year 9999.
-    columns = [
-        cast(column, Text).label(column.name) if isinstance(column.type, DateTime) else column
-        for column in (table.c[name] for name in names_of(table))
-    ]
+    columns = [_as_kept(table.c[name]) for name in names_of(table)]
     return select(*columns).where(*_kept(table), table.c.id == any_(_ids)).order_by(table.c.id)
+
+
+def _as_kept(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A moment as PostgreSQL's text, which comes back as the same one: Python has no infinity."""
+    return cast(column, Text).label(column.key) if isinstance(column.type, DateTime) else column
 
 
 def _write(table: Table) -> Insert:

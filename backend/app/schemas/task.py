@@ -163,7 +163,7 @@ AnsweredRecurrenceFrom = Annotated[
     RecurrenceFrom,
     Field(strict=False, description=f"{_RECURRENCE_FROM} Null is `due_date`."),
     BeforeValidator(lambda start: RecurrenceFrom.DUE_DATE if start is None else start),
-    WithJsonSchema({"enum": [*RecurrenceFrom, None]}),
+    WithJsonSchema({"anyOf": [{"$ref": "#/components/schemas/RecurrenceFrom"}, {"type": "null"}]}),
 ]
 
 
