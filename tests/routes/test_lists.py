@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import orjson
 import pytest
 
 from backend.app.main import create_app
@@ -514,3 +515,22 @@ async def test_an_imported_list_takes_no_place_of_another(client: Client) -> Non
     assert [found["id"] for found in lists] == [1, 7]
     assert lists[0]["position"] < lists[1]["position"]
     assert await lists_of(client) == lists
+
+
+async def test_lists_of_a_large_file_are_imported(client: Client) -> None:
+    """One that is parsed in pieces, with the lists before the tasks or behind them; of two the last one counts."""
+    lists = [{**LISTED, "id": number, "position": f"b{number}"} for number in range(10, 40)]
+    tasks = [exported_task(number, list_id=10, description="x" * 900) for number in range(1, 100)]
+    before = {"format": "tasks-backend", "version": 2, "lists": lists, "tasks": tasks}
+    behind = {"format": "tasks-backend", "version": 2, "tasks": tasks, "lists": lists}
+    twice = orjson.dumps(before).replace(b'"lists":', b'"lists":[{"id":1},{"id":2}],"lists":')
+
+    answers = [await imported(client, file, "?ids=keep") for file in (before, behind)]
+    answers += [
+        await client.post(
+            f"/api/{client.user_id}/import?ids=keep", content=twice, headers={"Content-Type": "application/json"}
+        )
+    ]
+
+    assert [answer.json()["unchanged"] for answer in answers] == [0, 99, 99]
+    assert [found["id"] for found in await lists_of(client)] == list(range(10, 40))

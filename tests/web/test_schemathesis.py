@@ -35,6 +35,9 @@ OPERATIONS = [
     ("PATCH", "/api/{user_id}/lists/{list_id}"),
     ("DELETE", "/api/{user_id}/lists/{list_id}"),
     ("POST", "/api/{user_id}/lists/{list_id}/restore"),
+    ("POST", "/api/{user_id}/tasks/apply"),
+    ("DELETE", "/api/{user_id}/trash"),
+    ("DELETE", "/api/{user_id}/trash/{task_id}"),
     ("GET", "/api/{user_id}/tags"),
     ("POST", "/api/{user_id}/batch"),
     ("GET", "/api/{user_id}/changes"),
@@ -142,7 +145,7 @@ def sensible(node: Any) -> Any:
         return int(node)  # to JSON Schema, 1.0 is an integer
     if not isinstance(node, dict):
         return node
-    told = {
+    told: dict[str, Any] = {
         name: None if name == "after" else sensible(value) for name, value in node.items() if name not in REFERENCES
     }
     if told.get("time_zone") is not None:

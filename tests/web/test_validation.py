@@ -7,6 +7,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 
 from backend.app.main import create_app
+from backend.app.schemas.apply import Where
 from backend.app.schemas.batch import Batch
 from backend.app.schemas.queries import TaskPageQuery
 from backend.app.schemas.task import UNKNOWN_MEMBERS_JUDGED, Body, TaskCreate, TaskPatch, TaskReplace
@@ -69,6 +70,7 @@ def test_every_list_is_known() -> None:
         (ArchivedTask, "tags"),
         (Archive, "tasks"),
         (Batch, "operations"),
+        (Where, "tag"),
         (TaskPageQuery, "tag"),
         (TaskPageQuery, "priority"),
     }

@@ -49,6 +49,7 @@ from backend.app.problems.requests import (
 from backend.app.problems.startup import StartupError
 from backend.app.problems.tasks import (
     BatchOperationFailed,
+    CountDiffers,
     IdsTaken,
     ListLimitReached,
     ListNotFound,
@@ -68,6 +69,7 @@ __all__ = [
     "Bound",
     "ClaimNotAllowed",
     "ClaimedTokenRefused",
+    "CountDiffers",
     "CrossSiteRequest",
     "DatabaseOverloaded",
     "DatabaseUnavailable",

@@ -109,10 +109,13 @@ START = compile_scoped(
         func.coalesce(LISTS.c.last_list_id, 0).label("last_list_id"),
     ),
 )
-KNOWN = compile_scoped("find the tasks that are known", select(TASKS.c.id).where(_mine, TASKS.c.id == any_(_ids)))
+KNOWN = compile_scoped(
+    "find the tasks that are known", select(TASKS.c.id, TASKS.c.due_date).where(_mine, TASKS.c.id == any_(_ids))
+)
 DIFFERING = compile_scoped("find the tasks that differ from a file's", _differing(TASKS, _mine))
 TRASHED = compile_scoped(
-    "find the tasks that are in the trash", select(DELETED.c.id).where(*_trashed, DELETED.c.id == any_(_ids))
+    "find the tasks that are in the trash",
+    select(DELETED.c.id, DELETED.c.due_date).where(*_trashed, DELETED.c.id == any_(_ids)),
 )
 TRASHED_DIFFERING = compile_scoped(
     "find the tasks in the trash that differ from a file's", _differing(DELETED, *_trashed)

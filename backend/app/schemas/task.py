@@ -168,7 +168,7 @@ AnsweredRecurrenceFrom = Annotated[
     RecurrenceFrom,
     Field(strict=False, description=f"{_RECURRENCE_FROM} Null is `due_date`."),
     BeforeValidator(lambda start: RecurrenceFrom.DUE_DATE if start is None else start),
-    WithJsonSchema({"enum": [*RecurrenceFrom, None]}),
+    WithJsonSchema({"anyOf": [{"$ref": "#/components/schemas/RecurrenceFrom"}, {"type": "null"}]}),
 ]
 
 
@@ -199,10 +199,7 @@ class Planned(Body):
     due_date: DueDate | None = None
     time_zone: TimeZone | None = None
     recurrence: Rule | None = None
-    recurrence_from: Annotated[
-        RecurrenceFrom,
-        Field(strict=False, description=_RECURRENCE_FROM, examples=["due_date"]),
-    ] = RecurrenceFrom.DUE_DATE
+    recurrence_from: AnsweredRecurrenceFrom = RecurrenceFrom.DUE_DATE
     tags: Tags = []
     parent_id: ParentId | None = None
 
@@ -256,7 +253,6 @@ class TaskReplace(Planned):
 
     completed: Completed = absent()
     list_id: ListId | None = absent()
-    recurrence_from: AnsweredRecurrenceFrom = RecurrenceFrom.DUE_DATE
     id: Annotated[int, Field(ge=1, le=ID_MAX, description="Must be the path's.", examples=[1])] = absent()
     user_id: Annotated[str, Field(description="Must be the path's.", examples=["u1"])] = absent()
     position: Annotated[str | None, _IGNORED] = None
@@ -278,23 +274,28 @@ class TaskReplace(Planned):
         return cast("Changes", self.model_dump(exclude=_SET_BY_SERVER | kept))
 
 
-class TaskPatch(Body):
-    """A JSON merge patch (RFC 7396): what is absent stays, null clears."""
+class TaskEdits(Body):
+    """What may be changed of many tasks alike; what is absent stays, null clears (RFC 7396)."""
 
     title: Title = absent()
     description: Description | None = absent()
-    completed: Completed = absent()
     priority: Urgency | None = absent()
     due_date: DueDate | None = absent()
     time_zone: TimeZone | None = absent()
     recurrence: Rule | None = absent()
-    recurrence_from: Annotated[RecurrenceFrom, Field(strict=False, examples=["completion"])] = absent()
+    recurrence_from: AnsweredRecurrenceFrom = absent()
     tags: Tags = absent()
-    parent_id: ParentId | None = absent()
-    list_id: ListId | None = absent()
 
     def changes(self) -> Changes:
         return cast("Changes", self.model_dump(exclude_unset=True))
+
+
+class TaskPatch(TaskEdits):
+    """A JSON merge patch (RFC 7396): what is absent stays, null clears."""
+
+    completed: Completed = absent()
+    parent_id: ParentId | None = absent()
+    list_id: ListId | None = absent()
 
 
 SkipMissed = Annotated[

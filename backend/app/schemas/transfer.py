@@ -4,10 +4,10 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
-from backend.app.domain.enums import ImportIds, RecurrenceFrom
+from backend.app.domain.enums import ImportIds
 from backend.app.domain.positions import POSITION_CHARACTERS_MAX, is_position, unmoved
 from backend.app.schemas.lists import Archived, ListName
-from backend.app.schemas.task import AnsweredRecurrenceFrom, Body, Completed, Moment, Planned, at_most
+from backend.app.schemas.task import Body, Completed, Moment, Planned, at_most
 
 FORMAT = "tasks-backend"
 # Version 1 knows neither lists nor positions.
@@ -48,7 +48,6 @@ class ArchivedTask(Planned):
     completed_at: Moment | None = None
     created_at: Moment
     updated_at: Moment
-    recurrence_from: AnsweredRecurrenceFrom = RecurrenceFrom.DUE_DATE
     list_id: Annotated[int, Field(ge=1, le=ID_MAX, examples=[1])] | None = None
     position: Annotated[
         str,
@@ -71,9 +70,9 @@ class ArchivedTask(Planned):
 
     @model_validator(mode="after")
     def _place(self) -> Self:
-        if self.position in ("", unmoved(self.id)):
+        if self.position and self.position == unmoved(self.id):
             self.position = ""
-        else:
+        elif self.position:
             _position(self.position)
         return self
 

@@ -14,7 +14,7 @@ from backend.app import problems
 from backend.app.web.body_room import SMALL_BODY_BYTES
 from backend.app.web.json_pieces import Items, JSONPieces, parsed
 from backend.app.web.turns import Steps
-from backend.app.web.validation import ERRORS_MAX, _described, _errors, _findings, names_within
+from backend.app.web.validation import ERRORS_MAX, _described, _errors, _findings, models_of
 
 # What the items of a body take at most, for each byte of its text: docs/configuration.md reckons with it.
 BYTES_PER_TEXT_BYTE: Final = 10
@@ -47,7 +47,7 @@ class _Judge:
             item = self._body.item.validate_python(value)
         except ValidationError as error:
             prefix = f"#/{self._body.name}/{self.count}/"
-            self.errors += _described(_findings(error), prefix, value, self._body.names)
+            self.errors += _described(_findings(error), prefix, value, self._body.item_models)
         else:
             if not self.errors:
                 self._share_names(item)
@@ -82,13 +82,19 @@ class LongBody:
     """Reads a body that has one list of many items."""
 
     def __init__(self, model: type[BaseModel]) -> None:
-        """`model` has one field that is a list; its `distinct`, if any, is the member that no two items share."""
+        """`model` has one field that is a list, and tuples for short ones; its `distinct`, if any, is the member that no two items share."""
         self._model = model
         self._distinct: str | None = getattr(model, "distinct", None)
-        self.names = names_within(model)
         [self.name] = [name for name, field in model.model_fields.items() if get_origin(field.annotation) is list]
+        # The lists that are judged at once, by the number of items that they may have.
+        self._short = {
+            name: next(mark.max_length for mark in field.metadata if hasattr(mark, "max_length"))
+            for name, field in model.model_fields.items()
+            if get_origin(field.annotation) is tuple
+        }
         field = model.model_fields[self.name]
         self.item: TypeAdapter[Any] = TypeAdapter(get_args(field.annotation)[0])
+        self.item_models = models_of(field.annotation)
         self.most: int = next(mark.max_length for mark in field.metadata if hasattr(mark, "max_length"))
 
     async def parse(self, text: bytearray, steps: Steps) -> LongDocument:
@@ -108,11 +114,14 @@ class LongBody:
 
     async def _parse_in_pieces(self, text: bytearray, steps: Steps) -> LongDocument:
         pieces, number, judge, contents = JSONPieces(text), 0, _Judge(self), hashlib.sha256()
+        short: dict[str, tuple[int, list[Any]]] = {}
         try:
             for items in pieces:
                 if items is not None:
                     contents.update(_canonical(items))
-                if items is not None and items.name == self.name:
+                if items is not None and items.name in self._short:
+                    self._keep_short(short, items)
+                elif items is not None and items.name == self.name:
                     if items.number != number:  # of two lists of this name the last one counts, as in any JSON object
                         await _forget(judge.items, steps)
                         number, judge = items.number, _Judge(self)
@@ -123,7 +132,19 @@ class LongBody:
             await _forget(judge.items, steps)
             raise
         contents.update(orjson.dumps(pieces.document, option=orjson.OPT_SORT_KEYS))
-        return LongDocument(pieces.document, judge, [contents.hexdigest()], steps)
+        document = pieces.document
+        if isinstance(document, dict):
+            document |= {name: values for name, (_, values) in short.items() if document.get(name) == []}
+        return LongDocument(document, judge, [contents.hexdigest()], steps)
+
+    def _keep_short(self, short: dict[str, tuple[int, list[Any]]], items: Items) -> None:
+        """Keep the items of a list that is judged at once, and of one that is too long only as many as tell that."""
+        name = items.name or ""
+        number, values = short.get(name, (items.number, []))
+        if number != items.number:
+            values = []
+        short[name] = (items.number, values)
+        values += items.values[: self._short[name] + 1 - len(values)]
 
     async def validate(self, parsed: LongDocument) -> BaseModel:
         """Raises ValidationFailed with the first 20 faults."""
@@ -137,7 +158,7 @@ class LongBody:
         try:
             body = self._model.model_validate(document)
         except ValidationError as error:
-            raise problems.ValidationFailed(_errors(error, "#/", document, self.names)) from None
+            raise problems.ValidationFailed(_errors(error, "#/", document, [self._model])) from None
         await self._check_distinct(judge.items, parsed.steps)
         setattr(body, self.name, judge.items)
         return body
