@@ -93,9 +93,11 @@ expect() {
 alice="smoke-$(openssl rand -hex 6)"
 bob="smoke-$(openssl rand -hex 6)"
 carol="smoke-$(openssl rand -hex 6)"
+dave="smoke-$(openssl rand -hex 6)"
 as_alice=(-H "Authorization: Bearer $(token "$alice")")
 as_bob=(-H "Authorization: Bearer $(token "$bob")")
 as_carol=(-H "Authorization: Bearer $(token "$carol")")
+as_dave=(-H "Authorization: Bearer $(token "$dave")")
 json=(-H 'Content-Type: application/json')
 tasks="/api/$alice/tasks"
 
@@ -215,7 +217,14 @@ expect "import what is there" 200 POST "/api/$alice/import" "${as_alice[@]}" "${
 equal "import what is there: nothing changes" '{"ids":"keep","created":0,"changed":0,"unchanged":2}' "$body"
 expect "import it once more, under new ids" 200 POST "/api/$carol/import?ids=new" "${as_carol[@]}" "${json[@]}" -d "$exported"
 equal "import under new ids: all of it is added" '{"ids":"new","created":2,"changed":0,"unchanged":0}' "$body"
-expect "erase what was imported" 200 DELETE "/api/$carol" "${as_carol[@]}"
+anonymous=$(signed "$(claims "$carol"),\"isAnonymous\":true")
+expect "claim with a bad token" 422 POST "/api/$alice/claim" "${as_alice[@]}" "${json[@]}" -d '{"token":"x"}'
+expect "claim with one's own token" 422 POST "/api/$carol/claim" "${as_carol[@]}" "${json[@]}" -d "{\"token\":\"$anonymous\"}"
+expect "claim a user who is not anonymous" 403 POST "/api/$alice/claim" "${as_alice[@]}" "${json[@]}" -d "{\"token\":\"$(token "$carol")\"}"
+expect "claim an anonymous user" 200 POST "/api/$dave/claim" "${as_dave[@]}" "${json[@]}" -d "{\"token\":\"$anonymous\"}"
+equal "claim: all of it has moved" '{"tasks":2,"deleted_tasks":0}' "$body"
+expect "nothing of the anonymous user is left" 204 DELETE "/api/$carol" "${as_carol[@]}" -H 'Prefer: return=minimal'
+expect "erase what was claimed" 200 DELETE "/api/$dave" "${as_dave[@]}"
 expect "import under other ids than new and keep" 422 POST "/api/$alice/import?ids=old" "${as_alice[@]}" "${json[@]}" -d "$exported"
 expect "import what is no export" 422 POST "/api/$alice/import" "${as_alice[@]}" "${json[@]}" -d '{"tasks":[]}'
 
@@ -262,6 +271,7 @@ expect "an unknown path without a token" 401 GET /nowhere
 expect "erasing another user" 403 DELETE "/api/$alice" "${as_bob[@]}"
 expect "restoring as another user" 403 POST "$tasks/1/restore" "${as_bob[@]}"
 expect "a batch as another user" 403 POST "/api/$alice/batch" "${as_bob[@]}" "${json[@]}" -d '{}'
+expect "a claim as another user" 403 POST "/api/$alice/claim" "${as_bob[@]}" "${json[@]}" -d '{}'
 expect "an import as another user" 403 POST "/api/$alice/import" "${as_bob[@]}" "${json[@]}" -d '{}'
 for below in tags changes?since=0 events export; do expect "another user's $below" 403 GET "/api/$alice/$below" "${as_bob[@]}"; done
 expect "another user's list" 403 GET "$tasks" "${as_bob[@]}"

@@ -42,7 +42,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--faults", action="store_true", help="all of tests/faults, as scripts/faults.sh runs it")
     parser.addoption("--soak", type=float, default=0.0, help="so many seconds of load (tests/faults/test_soak.py)")
     parser.addoption("--within", type=float, default=600.0, help="seconds for the whole run: the soak is cut to fit")
-    parser.addoption("--screenshots", action="store_true", help="take docs/web-*.png anew (tests/browser/test_web.py)")
+    parser.addoption(
+        "--screenshots", action="store_true", help="docs/web-*.png anew (tests/browser/test_page_looks.py)"
+    )
 
 
 @pytest.hookimpl(tryfirst=True)

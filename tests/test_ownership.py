@@ -126,6 +126,16 @@ RULES = [
         ('Statement("all", "SELECT * FROM tasks", ())', 'db.Statement("all", "SELECT 1", ())'),
     ),
     Rule(
+        "has two owners in one transaction",
+        lambda node: called(node) == "transaction_with",
+        # db/ hands it from the session to the transaction.
+        ("repositories/claim.py", "db/"),
+        (
+            "async with self._session.transaction_with(other) as (mine, theirs): pass",
+            "session.transaction_with(path_user)",
+        ),
+    ),
+    Rule(
         "imports authlib or joserfc",
         brings("authlib", "joserfc"),
         ("auth/",),

@@ -14,7 +14,7 @@ EXAMPLES: list[Problem] = [
     problems.UnsupportedMediaType(["application/json"]), problems.ValidationFailed([]), problems.TaskLimitReached(1),
     problems.HeadersTooLarge(1), problems.InternalError(), problems.Unavailable(), problems.DatabaseUnavailable(),
     problems.DatabaseOverloaded(), problems.RequestTimeout(), problems.SigningKeysUnavailable(),
-    problems.CrossSiteRequest(),
+    problems.CrossSiteRequest(), problems.ClaimedTokenRefused("The token has expired."), problems.ClaimNotAllowed(),
     problems.IdempotencyKeyInUse(), problems.IdempotencyKeyReused(), problems.SyncTokenExpired(),
     problems.IdempotencyLimitReached(1), problems.IdsTaken(["#/tasks/0/id"]),
     problems.TooManyEventStreams(),

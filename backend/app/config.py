@@ -17,6 +17,8 @@ from backend.app.ratelimit.limit import parse_limit
 
 # Whether each connection prepares its statements: auto is "unless the URL names a transaction pooler".
 Prepare = Literal["auto", "on", "off"]
+# Whose tasks a user may take over, beside their own.
+Claimed = Literal["off", "anonymous", "any"]
 # What the tables are spread over, beside one PostgreSQL.
 Cluster = Literal["citus"]
 
@@ -211,6 +213,7 @@ class Settings(DatabaseSettings):
     auth_cookie: bool = False
     auth_cookie_prefix: str = Field(default="better-auth", pattern=r"^[A-Za-z0-9_.-]+$")
     auth_cookie_version: str = "1"
+    claim: Annotated[Claimed, BeforeValidator(_lower_case)] = "anonymous"
 
     cors_origins: Annotated[
         tuple[str, ...], NoDecode, BeforeValidator(_comma_separated), AfterValidator(_exact_origins)

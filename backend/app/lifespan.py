@@ -132,6 +132,7 @@ def _services(settings: Settings, components: Components, database: Database) ->
         turns=Turns(),
         user_rate_limit=components.user_rate_limit,
         address_rate_limit=components.address_rate_limit,
+        verifier=components.verifier,
         remote_keys=components.remote_keys,
     )
 

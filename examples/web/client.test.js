@@ -38,6 +38,7 @@ const { TaskList } = (await runnerImport("./src/tasks.ts")).module;
 
 const problem = (status, detail) => ({ status, json: { type: "urn:tasks:problem:x", title: "x", status, detail } });
 const task = (id, members) => ({ id, title: `Task ${id}`, description: null, completed: false, revision: id, ...members });
+const changes = (tasks, deleted = [], revision = 9, has_more = false) => ({ json: { tasks, deleted, revision, has_more } });
 const isNewest = ({ headers }) => headers.authorization === `Bearer token-${tokens}`;
 const create = (api, title) => api.POST("/api/{user_id}/tasks", { params: { path: { user_id: "u1" } }, body: { title } });
 /** Something to wait for, until somebody opens it. */
@@ -114,26 +115,27 @@ test("a change is shown at once, and what the server made of it afterwards", asy
   const held = gate();
   answer = async () => (await held.opened, { status: 201, json: task(7, { title: "Trimmed" }) });
 
-  const added = list.add(" Trimmed");
+  const added = list.add({ title: " Trimmed" });
   const shown = list.getState().tasks;
   held.open();
 
-  assert.equal(await added, true);
+  assert.deepEqual(await added, task(7, { title: "Trimmed" }));
   assert.deepEqual(shown.map(({ title, saving }) => [title, saving]), [[" Trimmed", true]]);
   assert.deepEqual(list.getState().tasks, [task(7, { title: "Trimmed" })]);
 });
 
 test("what is refused is taken back, with the server's sentence, and what was sent beside it stays", async () => {
   const list = new TaskList(api_url, "u1");
-  answer = (request) => (request.method === "GET" ? { json: [task(2), task(1)] } : { json: task(1, { completed: true }) });
-  await list.loadMore();
+  answer = () => changes([task(2), task(1)]);
+  await list.load();
   const full = problem(503, "Try again in a moment.");
-  answer = (request) => (request.method === "DELETE" ? full : { json: task(1, { completed: true }) });
+  const done = task(1, { completed: true });
+  answer = (request) => (request.method === "DELETE" ? full : request.method === "GET" ? changes([done]) : { json: done });
 
   const writes = [list.remove(task(2)), list.complete(task(1), true)];
   const shown = list.getState().tasks;
 
-  assert.deepEqual(await Promise.all(writes), [false, true]);
+  assert.deepEqual(await Promise.all(writes), [undefined, done]);
   assert.deepEqual(shown, [task(1, { completed: true, saving: true })]);
   assert.deepEqual(list.getState().tasks, [task(2), task(1, { completed: true })]);
   assert.equal(list.getState().alert, "Try again in a moment.");
@@ -151,51 +153,70 @@ test("changes are sent in the order of the clicks, each when the one before is a
 
   await Promise.all([true, false, true].map((completed) => list.complete(task(1), completed)));
 
-  assert.deepEqual(seen.map(({ body }) => JSON.parse(body).completed), [true, false, true]);
+  const writes = seen.filter(({ method }) => method === "PATCH");
+  assert.deepEqual(writes.map(({ body }) => JSON.parse(body).completed), [true, false, true]);
   assert.equal(most, 1);
 });
 
 test("an edit names the revision that the person saw; where that is over, they get to see the newest", async () => {
   const list = new TaskList(api_url, "u1");
-  answer = (request) => (request.method === "GET" ? { json: task(1, { title: "Theirs", revision: 8 }) } : problem(412, "x"));
+  const theirs = task(1, { title: "Theirs", revision: 8 });
+  answer = (request) => (request.method === "GET" ? changes([theirs]) : problem(412, "x"));
 
   const accepted = await list.edit(task(1, { revision: 5 }), { title: "Mine", description: null });
 
-  assert.equal(accepted, false);
-  assert.equal(seen[0].match, '"5"');
+  assert.equal(accepted, undefined);
+  assert.equal(seen.find(({ method }) => method === "PATCH").match, '"5"');
   assert.equal(list.getState().tasks[0].title, "Theirs");
   assert.match(list.getState().alert, /changed elsewhere/);
 });
 
-test("pages follow the Link header until there is none", async () => {
+test("a copy is made page by page, and then asks for what it lacks", async () => {
   const list = new TaskList(api_url, "u1");
-  const urls = [];
+  const tokens = [];
+  const pages = { 0: [[task(1), task(2)], [], 2, true], 2: [[task(3)], [1], 3, false], 3: [[], [], 3, false] };
   answer = (request) => {
-    urls.push(request.url);
-    const first = urls.length === 1;
-    return { json: [task(first ? 2 : 1)], headers: first ? { Link: '</api/u1/tasks?limit=25&cursor=abc>; rel="next"' } : {} };
+    const since = new URL(request.url, api_url).searchParams.get("since");
+    tokens.push(since);
+    return changes(...pages[since]);
   };
 
-  await list.loadMore();
-  const afterFirst = list.getState().more;
-  await list.loadMore();
+  await list.load();
+  await list.load();
 
-  assert.deepEqual([afterFirst, list.getState().more], [true, false]);
-  assert.deepEqual(list.getState().tasks.map(({ id }) => id), [2, 1]);
-  assert.deepEqual(urls.map((url) => new URL(url, api_url).searchParams.get("cursor")), [null, "abc"]);
+  assert.deepEqual(list.getState().tasks.map(({ id }) => id), [3, 2]);
+  assert.deepEqual(tokens, ["0", "2", "3"]);
+});
+
+test("a draft of a subtask stands below its task at once, and both go together", async () => {
+  const list = new TaskList(api_url, "u1");
+  answer = () => changes([task(1)]);
+  await list.load();
+  const held = gate();
+  answer = async () => (await held.opened, { status: 201, json: task(2, { parent_id: 1 }) });
+
+  const added = list.add({ title: "Part" }, 1);
+  const below = list.subtasksOf(task(1)).map(({ title }) => title);
+  held.open();
+  await added;
+  answer = (request) => (request.method === "DELETE" ? { status: 204 } : changes([]));
+  await list.remove(task(1));
+
+  assert.deepEqual(below, ["Part"]);
+  assert.deepEqual(list.getState().tasks, []);
 });
 
 test("nothing is left of a list that was closed, also when its answer comes late", async () => {
   const list = new TaskList(api_url, "u1");
   const [arrived, held] = [gate(), gate()];
   let news = 0;
-  answer = async () => (arrived.open(), await held.opened, { json: [task(1)] });
-  const loading = list.loadMore();
+  answer = async () => (arrived.open(), await held.opened, changes([task(1)]));
+  const loading = list.load();
   await arrived.opened;
   list.subscribe(() => news++);
 
   list.close();
-  const unsent = list.add("for nobody");
+  const unsent = list.add({ title: "for nobody" });
   held.open();
   await Promise.all([loading, unsent]);
 
@@ -214,13 +235,14 @@ function liveServer() {
     for (const stream of state.streams) stream.write(event(state.revision));
   };
   const event = (id) => `event: changed\ndata: {"revision":${id}}\nid: ${id}\n\n`;
-  const changes = (since) => {
-    if (since < state.horizon) return { status: 410, json: { status: 410, detail: "Start again." } };
-    const page = state.log.filter(([revision]) => revision > since).slice(0, 2); // two at a time
-    const ids = [...new Set(page.map(([, id]) => id))];
-    const revision = page.at(-1)?.[0] ?? state.revision;
+  const page = (since) => {
+    if (since && since < state.horizon) return { status: 410, json: { status: 410, detail: "Start again." } };
+    const log = since < state.horizon ? [...state.tasks.values()].map(({ id, revision }) => [revision, id]) : state.log;
+    const found = log.filter(([revision]) => revision > since).slice(0, 2); // two at a time
+    const ids = [...new Set(found.map(([, id]) => id))];
+    const revision = found.at(-1)?.[0] ?? state.revision;
     const tasks = ids.filter((id) => state.tasks.has(id)).map((id) => state.tasks.get(id));
-    return { json: { tasks, deleted: ids.filter((id) => !state.tasks.has(id)), revision, has_more: revision < state.revision } };
+    return changes(tasks, ids.filter((id) => !state.tasks.has(id)), revision, revision < state.revision);
   };
   state.server = createServer((request, response) => {
     const url = new URL(request.url, "http://x");
@@ -230,12 +252,8 @@ function liveServer() {
       state.streams.add(response);
       return void response.on("close", () => state.streams.delete(response));
     }
-    const list = () => ({
-      json: [...state.tasks.values()].sort((a, b) => b.id - a.id),
-      headers: { ETag: `"${state.revision}"` },
-    });
-    const { status = 200, json, headers } = url.pathname.endsWith("/changes") ? changes(+url.searchParams.get("since")) : list();
-    response.writeHead(status, { "Content-Type": "application/json", ...headers }).end(JSON.stringify(json));
+    const { status = 200, json } = page(+url.searchParams.get("since"));
+    response.writeHead(status, { "Content-Type": "application/json" }).end(JSON.stringify(json));
   }).listen(0, "127.0.0.1");
   after(() => (state.server.closeAllConnections(), state.server.close()));
   return once(state.server, "listening").then(() => state);
@@ -245,7 +263,7 @@ function liveServer() {
 async function following(state) {
   const list = new TaskList(`http://127.0.0.1:${state.server.address().port}`, "u1");
   after(() => list.close());
-  await list.loadMore();
+  await list.load();
   list.follow();
   const same = () => {
     const newest = [...state.tasks.values()].sort((a, b) => b.id - a.id);

@@ -3,10 +3,16 @@
 import contextlib
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
+from tests.browser.example import Example, running
+from tests.browser.tasks_page import Visit, sign_up
+from tests.browser.watched import TIMEOUT_MS, Watched, watched_page
+from tests.examples.conftest import web  # noqa: F401 - a fixture
 from tests.support.postgres import Server
 from tests.support.programs import clone, free_port, serving
 from tests.support.tokens import SECRET
@@ -18,7 +24,13 @@ FLAGS = [
     "--disable-sync",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 ]
-TIMEOUT_MS = 10_000
+# Every state of the document, before it is painted, is in `seen`, from the first one on.
+WATCH = """
+window.seen = [];
+new MutationObserver(() => seen.push(document.body?.innerHTML ?? "")).observe(document, {
+  subtree: true, childList: true, characterData: true, attributes: true,
+});
+"""
 
 expect.set_options(timeout=TIMEOUT_MS)
 
@@ -48,40 +60,39 @@ def api_url(browser: Browser, server: Server, tmp_path_factory: pytest.TempPathF
         yield f"http://127.0.0.1:{port}"
 
 
-class Watched:
-    """A page and what it did that it should not have: `wrongs` has a line for each.
-
-    These are requests to origins that are not its own, what the console says from a warning on (there a violated
-    Content-Security-Policy is told), and errors that nobody caught.
-    """
-
-    def __init__(self, page: Page, *origins: str) -> None:
-        """`expected` is what the console may say: a test that provokes it sets it."""
-        self.page = page
-        self.wrongs: list[str] = []
-        self.expected: tuple[str, ...] = ()
-        self._allowed = (*(f"{origin}/" for origin in origins), "data:")
-        page.on("request", lambda request: self._requested(request.url))
-        page.on("console", lambda message: self._said(message.type, message.text))
-        page.on("pageerror", lambda error: self.wrongs.append(f"uncaught: {error}"))
-
-    def _requested(self, url: str) -> None:
-        if not url.startswith(self._allowed):
-            self.wrongs.append(f"asked {url}")
-
-    def _said(self, kind: str, text: str) -> None:
-        if kind in ("warning", "error") and not any(expected in text for expected in self.expected):
-            self.wrongs.append(f"{kind}: {text}")
+@pytest.fixture(scope="session")
+def example(
+    browser: Browser,
+    web: Path,  # noqa: F811 - the fixture
+    server: Server,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Example]:
+    with running(tmp_path_factory.mktemp("example"), web, server) as example:
+        yield example
 
 
-@contextlib.asynccontextmanager
-async def watched_page(browser: Browser, *origins: str) -> AsyncIterator[Watched]:
-    """A page in a profile of its own; the test fails in the end if the page did anything wrong."""
-    context = await browser.new_context()
-    context.set_default_timeout(TIMEOUT_MS)
-    watched = Watched(await context.new_page(), *origins)
-    try:
-        yield watched
-    finally:
-        await context.close()
-        assert watched.wrongs == []
+@pytest.fixture
+def visit(browser: Browser, example: Example) -> Visit:
+    """Opens the page in a new browser profile, with these options of Playwright's."""
+
+    @contextlib.asynccontextmanager
+    async def visit(**options: Any) -> AsyncIterator[Watched]:
+        async with watched_page(browser, example.page, example.api, **options) as visited:
+            await visited.page.context.add_init_script(WATCH)
+            await visited.page.goto(example.page)
+            yield visited
+
+    return visit
+
+
+@pytest.fixture
+async def visited(visit: Visit) -> AsyncIterator[Watched]:
+    """Somebody new has signed up."""
+    async with visit() as visited:
+        await sign_up(visited.page)
+        yield visited
+
+
+@pytest.fixture
+def page(visited: Watched) -> Page:
+    return visited.page

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Locator, expect
 
-from tests.browser.conftest import Watched, watched_page
+from tests.browser.watched import Watched, watched_page
 from tests.support.tokens import new_user, token
 
 

@@ -96,3 +96,15 @@ async def signed_up(url: str, **more: Any) -> AsyncIterator[Person]:
         person.keep(answer)
         client.cookies.clear()
         yield person
+
+
+@contextlib.asynccontextmanager
+async def anonymously(url: str) -> AsyncIterator[Person]:
+    """Somebody who has not signed up, as Better Auth's anonymous plugin lets them in."""
+    async with httpx.AsyncClient(base_url=url, headers={"Origin": url}, trust_env=False) as client:
+        answer = await client.post("/api/auth/sign-in/anonymous")
+        answer.raise_for_status()
+        person = Person(client, answer.json()["user"]["id"], answer)
+        person.keep(answer)
+        client.cookies.clear()
+        yield person

@@ -14,7 +14,7 @@ import pytest
 from fastapi import FastAPI
 
 from backend.app.main import create_app
-from tests.interop.conftest import OLD_SECRET, PASSWORD, Person, note, signed_up
+from tests.interop.conftest import OLD_SECRET, PASSWORD, Person, anonymously, note, signed_up
 from tests.support.applications import client_for, running, settings_for
 from tests.support.postgres import Server
 from tests.support.programs import clone, free_port, serving
@@ -271,6 +271,43 @@ async def test_who_deletes_their_account_is_erased(better_auth: dict[str, str], 
             assert gone.status_code == 200, gone.text
             assert server.execute("SELECT count(*) FROM task_lists", database=name) == [(0,)]
             assert (await person.get("/api/auth/get-session")).json() is None
+
+
+async def test_the_tasks_of_an_anonymous_user_move_into_the_account(
+    better_auth: dict[str, str], server: Server, tmp_path: Path
+) -> None:
+    """As docs/better-auth.md says: anonymous, three tasks, sign up, and they are there, with one id each.
+
+    Where the tasks cannot be moved, the anonymous user stays, and the next sign-in moves them.
+    """
+    url, port = better_auth["anonymous"], free_port()
+    api = f"http://127.0.0.1:{port}/api"
+    account = {"email": "somebody@example.com", "password": PASSWORD, "name": "A"}
+    with server.new_database() as name:
+        settings = {"BETTER_AUTH_URL": url, "DATABASE_URL": server.database_url(name, "tasks_login")}
+        async with anonymously(url) as person:
+            await person.get(f"/test/api?url=http://127.0.0.1:{free_port()}")  # nobody serves there
+            with serving(clone(tmp_path), port, **settings):
+                made = [
+                    await person.client.post(
+                        f"{api}/{person.user_id}/tasks", json={"title": t}, headers=await token(person)
+                    )
+                    for t in ("one", "two", "three")
+                ]
+                cookie = {"Cookie": person.cookie}
+                failed = await person.client.post("/api/auth/sign-up/email", json=account, headers=cookie)
+                await person.get(f"/test/api?url=http://127.0.0.1:{port}")
+                signed_in = await person.client.post("/api/auth/sign-in/email", json=account, headers=cookie)
+                person.cookies.clear()
+                person.keep(signed_in)
+                user_id = signed_in.json()["user"]["id"]
+                listed = await person.client.get(f"{api}/{user_id}/tasks", headers=await token(person))
+
+    assert [answer.status_code for answer in made] == [201] * 3
+    assert failed.status_code >= 500
+    assert signed_in.status_code == 200
+    assert [(task["id"], task["title"]) for task in listed.json()] == [(3, "three"), (2, "two"), (1, "one")]
+    assert {task["user_id"] for task in listed.json()} == {user_id} != {person.user_id}
 
 
 async def test_a_write_with_the_cookie_needs_a_page_of_ours(better_auth: dict[str, str], database_url: str) -> None:

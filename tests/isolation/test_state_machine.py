@@ -20,6 +20,7 @@ from backend.app.domain.due_dates import instant
 from backend.app.main import create_app
 from backend.app.middleware.path_guard import PathGuardMiddleware
 from tests.support.applications import Client, client_for, running, settings_for
+from tests.support.tokens import token
 from tests.support.ways import examples
 
 Task = dict[str, Any]
@@ -146,6 +147,20 @@ class Model:
         self.last_id += len(file)
         for task in file:
             self._written({**shown(task), "id": ids[task["id"]], "parent_id": ids.get(task["parent_id"])})
+
+    def take_over(self, other: "Model") -> None:
+        """All that the other has, under the next ids in the order of theirs; they are erased."""
+        ids = {
+            old: self.last_id + place for place, old in enumerate(sorted(other.tasks.keys() | other.trash.keys()), 1)
+        }
+        self.last_id += len(ids)
+        for old, task in other.tasks.items():
+            self._written({**task, "id": ids[old], "parent_id": ids.get(task["parent_id"])})
+        for old, task in other.trash.items():
+            along = ids.get(task["deleted_with"])
+            moved = {"id": ids[old], "parent_id": ids.get(task["parent_id"]), "deleted_with": along}
+            self.trash[ids[old]] = {**task, **moved}
+            self._moved_on()
 
     def put_in_place(self, file: list[Task]) -> None:
         """The tasks of a file under its ids; what they replace is in the trash, under the next ids."""
@@ -360,6 +375,14 @@ class TwoUsers(RuleBasedStateMachine):
         file = self.ask(user, "GET", "/export").json()
         file["tasks"] = [{**task, "title": title.strip()} for task in file["tasks"] if task["title"] != title.strip()]
         self.write(user, lambda model: model.put_in_place(file["tasks"]), "POST", "/import", retry, json=file)
+
+    @rule(user=who, retry=retries)
+    def claim(self, user: int, retry: int | None) -> None:
+        """With the other's token, as an anonymous user has it."""
+        other = self.models[1 - user]
+        body = {"token": token(self.clients[1 - user].user_id, isAnonymous=True)}
+        self.write(user, lambda model: model.take_over(other), "POST", "/claim", retry, json=body)
+        self.models[1 - user] = Model()
 
     @rule(user=who)
     def erase_and_bring_back(self, user: int) -> None:

@@ -1,5 +1,6 @@
 """Each wall alone, with the others taken away; and the bug planted that the wall is there for."""
 
+import asyncio
 import contextlib
 from typing import Any
 
@@ -199,3 +200,74 @@ async def test_a_token_of_another_key_is_nobodys(app: FastAPI) -> None:
         answer = await client.get("/api/u1/tasks")
 
     assert answer.status_code == 401
+
+
+ALL_TITLES = Statement(
+    "titles", "SELECT title FROM public.tasks WHERE %(owner)s IS NOT NULL ORDER BY title", ("title",)
+)
+
+
+async def test_in_a_transaction_of_two_each_statement_sees_one_owners_rows(database_url: str) -> None:
+    """Wall 4 without wall 3, while a claim has two owners: in any order, and never a third one's rows."""
+    one, two, three = (new_user() for _ in range(3))
+    async with database_for(database_url) as database:
+        for user_id in (one, two, three):
+            await repository(database, user_id).create(TaskCreate(title=user_id))
+        async with OwnerSession(database, one).transaction_with(two) as (mine, theirs):
+            stranger = OwnerSession(mine._database, three)  # noqa: SLF001 - the mistake that is tried
+            seen = [
+                [row["title"] for row in await session.run(ALL_TITLES)]
+                for session in (theirs, mine, mine, theirs, stranger, mine)
+            ]
+
+    assert seen[:4] == [[two], [one], [one], [two]]
+    assert three not in seen[4]
+    assert seen[5] == [one]
+
+
+async def test_after_a_transaction_of_two_is_one_owners_again(database_url: str) -> None:
+    """Inside a larger one, as a write with an Idempotency-Key has it: the other's rows are out of reach again."""
+    one, two = new_user(), new_user()
+    async with database_for(database_url) as database:
+        for user_id in (one, two):
+            await repository(database, user_id).create(TaskCreate(title=user_id))
+        async with OwnerSession(database, one).transaction() as session:
+            async with session.transaction_with(two) as (_, theirs):
+                inside = await theirs.run(ALL_TITLES)
+            after = [row["title"] for row in await theirs.run(ALL_TITLES)]
+            own = await session.run(ALL_TITLES)
+
+    assert inside == [{"title": two}]
+    assert two not in after
+    assert own == [{"title": one}]
+
+
+@pytest.mark.parametrize("first", ["a", "b"])
+async def test_two_lists_are_locked_in_the_order_of_their_users(server: Server, database_url: str, first: str) -> None:
+    """Whoever claims whom: the transaction waits for the list of the first in that order and has no other lock then."""
+    suffix = new_user()
+    users = {name: f"{name}-{suffix}" for name in ("a", "b")}
+    other = users["b" if first == "a" else "a"]
+    async with database_for(database_url) as database, database_for(database_url) as elsewhere:
+        for user_id in users.values():
+            await repository(database, user_id).create(TaskCreate(title=user_id))
+        async with OwnerSession(database, users["a"]).transaction() as held:
+            await held.run(ALL_TITLES)  # begins it, which locks the list
+            claim = asyncio.ensure_future(_titles_of_both(OwnerSession(elsewhere, users[first]), other))
+            await _until_somebody_waits(server)
+            free = await repository(database, users["b"]).create(TaskCreate(title="not locked yet"))
+        titles = await claim
+
+    assert free["id"] == 2
+    assert len(titles) == 3
+
+
+async def _titles_of_both(session: OwnerSession, other: str) -> list[Any]:
+    async with session.transaction_with(other) as (mine, theirs):
+        return [*await mine.run(ALL_TITLES), *await theirs.run(ALL_TITLES)]
+
+
+async def _until_somebody_waits(server: Server) -> None:
+    async with asyncio.timeout(5):
+        while server.execute("SELECT count(*) FROM pg_locks WHERE NOT granted") == [(0,)]:  # noqa: ASYNC110 - the database tells nobody
+            await asyncio.sleep(0.01)

@@ -9,7 +9,19 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 IDS = {
     *("list_tasks", "create_task", "get_task", "replace_task", "update_task", "delete_task", "complete_task"),
-    *("restore_task", "list_tags", "batch", "list_changes", "listen", "export", "import", "erase", "health", "ready"),
+    *(
+        "restore_task",
+        "list_tags",
+        "batch",
+        "list_changes",
+        "listen",
+        "export",
+        "import",
+        "claim",
+        "erase",
+        "health",
+        "ready",
+    ),
 }
 
 

@@ -33,6 +33,7 @@ OPERATIONS = [
     ("GET", "/api/{user_id}/events"),
     ("GET", "/api/{user_id}/export"),
     ("POST", "/api/{user_id}/import"),
+    ("POST", "/api/{user_id}/claim"),
     ("DELETE", "/api/{user_id}"),
     ("GET", "/health"),
     ("GET", "/health/ready"),
@@ -51,6 +52,7 @@ REFUSALS_OF_VALID = {"positive_data_acceptance": {"expected-statuses": ["2xx", "
 # So is a revision only if it is of this list.
 REFUSALS_OF_VALID_PAGES = {"positive_data_acceptance": {"expected-statuses": ["2xx", "304", "400", "410", "412"]}}
 REFUSALS_OF_PUT_BACK = {"positive_data_acceptance": {"expected-statuses": ["2xx", "304", "404", "412", "422"]}}
+REFUSALS_OF_CLAIM = {"positive_data_acceptance": {"expected-statuses": ["2xx", "422"]}}
 CONFIG = SchemathesisConfig.from_dict(
     {
         "checks": REFUSALS_OF_VALID,
@@ -63,6 +65,8 @@ CONFIG = SchemathesisConfig.from_dict(
             {"include-operation-id": "replace_task", "checks": REFUSALS_OF_PUT_BACK},
             # A parameter too many whose value is empty is not sent at all.
             {"include-operation-id": "export", "checks": {"negative_data_rejection": {"enabled": False}}},
+            # No schema can say which token is a good one.
+            {"include-operation-id": "claim", "checks": REFUSALS_OF_CLAIM},
         ],
     }
 )

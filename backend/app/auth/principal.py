@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from starlette.authentication import BaseUser
 
 USER_ID_MAX_CHARACTERS = 255
+# Where the log finds in the state whose tasks the caller has claimed.
+CLAIMED_USER_ID = "claimed_user_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,8 @@ class Principal(BaseUser):
 
     user_id: str
     expires_at: float = field(default=math.inf, compare=False)
+    # Better Auth's anonymous plugin has made this user, who has not signed up yet.
+    is_anonymous: bool = field(default=False, compare=False)
 
     @property
     def is_authenticated(self) -> bool:

@@ -6,7 +6,7 @@ What Better Auth signs, and which of its tokens must be refused, is told in docs
 import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -16,7 +16,7 @@ from joserfc.errors import ExpiredTokenError, JoseError, MissingClaimError
 from joserfc.jwt import JWTClaimsRegistry
 
 from backend.app.auth.principal import USER_ID_MAX_CHARACTERS, Principal, is_valid_user_id
-from backend.app.auth.signatures import InvalidToken, Signatures, refuse
+from backend.app.auth.signatures import InvalidToken, Signatures, UnknownKey, refuse
 
 # How Better Auth's own session tokens look: 32 letters and digits, and in a cookie a signature behind them.
 _SESSION_TOKEN = re.compile(r"[A-Za-z0-9]{32}(\.[A-Za-z0-9+/%=]{43,60})?")
@@ -134,7 +134,7 @@ class TokenVerifier(BearerTokenValidator):
         (self._shared if signed.is_shared else self._published).check(claims)
         times: dict[str, Any] = {name: claims[name] for name in ("exp", "iat", "nbf") if name in claims}
         good_from, good_until = self._good_between(times)
-        return VerifiedToken(Principal(_user_id(claims), good_until), times, good_from, good_until)
+        return VerifiedToken(_principal(claims, good_until), times, good_from, good_until)
 
     def _good_between(self, times: dict[str, Any]) -> tuple[float, float]:
         """A second inside what the JOSE library would allow; nothing where it has to look at the values first."""
@@ -143,6 +143,26 @@ class TokenVerifier(BearerTokenValidator):
         exp = times["exp"]
         begins = max(exp - self._max_lifetime, times.get("iat", 0), times.get("nbf", 0)) - self._leeway
         return begins + 1, exp + self._leeway - 1
+
+
+async def current_principal(
+    verifier: TokenVerifier, token: str, renew_keys: Callable[[], Awaitable[None]] | None
+) -> Principal:
+    """Who a token names; `renew_keys` is called for a key that is not known.
+
+    Raises InvalidToken, and what `renew_keys` raises.
+    """
+    try:
+        return verifier.principal(token)
+    except UnknownKey:
+        if renew_keys is None:
+            raise
+        await renew_keys()
+        return verifier.principal(token)
+
+
+def _principal(claims: dict[str, Any], good_until: float) -> Principal:
+    return Principal(_user_id(claims), good_until, is_anonymous=claims.get("isAnonymous") is True)
 
 
 def _user_id(claims: dict[str, Any]) -> str:

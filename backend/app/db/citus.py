@@ -24,6 +24,7 @@ _OPENING = ("BEGIN", SET_OWNER, SET_SEARCH_PATH, SET_TIMEOUT, SET_IDLE_TIMEOUT)
 CITUS = Preamble(
     statement=Opening(messages=_OPENING),
     transaction=Opening(messages=(*_OPENING, LOCK_LIST)),
+    owner_change=Opening(messages=(SET_OWNER,)),
     isolation_parameters=row_security.PARAMETERS_OF_A_CLUSTER,
     in_steps=True,
 )

@@ -134,12 +134,16 @@ class Database:
                 yield session
 
     @contextlib.asynccontextmanager
+    async def transaction_with(self, owner: str, other: str) -> AsyncIterator[tuple["OwnerSession", "OwnerSession"]]:
+        """As `transaction`, for two owners; see `OwnerSession.transaction_with`."""
+        async with self.transaction(owner) as session, session.transaction_with(other) as both:
+            yield both
+
+    @contextlib.asynccontextmanager
     async def _opened(self, owner: str, opening: Opening, *, writes: bool = True) -> AsyncIterator["OwnerSession"]:
         """An explicit transaction, which `opening` begins when its first statement is sent."""
         connection = await self._pool.acquire(owner, writes=writes)
-        transaction = Transaction(
-            connection, opening, self._observer, self._raise_problem, in_steps=self._preamble.in_steps
-        )
+        transaction = Transaction(connection, opening, self._preamble, self._observer, self._raise_problem)
         try:
             yield OwnerSession(transaction, owner)
         except Exception:

@@ -37,13 +37,15 @@ class Opening:
 class Preamble:
     """How `Database` opens the session of an owner. Whatever is set ends with the transaction (SET LOCAL).
 
-    `statement` opens a statement that runs alone: where that takes messages, in an explicit transaction.
+    `statement` opens a statement that runs alone: where that takes messages, in an explicit transaction. `owner_change`
+    goes ahead of a statement of another owner than the one before, in a transaction of two.
     `isolation_parameters` are what `row_security.FAULTS` asks about the login. `in_steps`: a write that has steps runs
     as those.
     """
 
     statement: Opening
     transaction: Opening
+    owner_change: Opening
     isolation_parameters: Mapping[str, Any] = field(repr=False)
     in_steps: bool = False
 
@@ -69,5 +71,6 @@ _SETTINGS = f"SET LOCAL ROLE {ROLE}; {SET_OWNER}; {SET_SEARCH_PATH}; {SET_TIMEOU
 POSTGRESQL = Preamble(
     statement=Opening(prefix=_SETTINGS),
     transaction=Opening(prefix=f"BEGIN; {_SETTINGS}{SET_IDLE_TIMEOUT}; {LOCK_LIST}; "),
+    owner_change=Opening(prefix=f"{SET_OWNER}; "),
     isolation_parameters=row_security.PARAMETERS,
 )

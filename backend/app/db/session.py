@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import psycopg2
 
 from backend.app.db.connection import Connection
-from backend.app.db.preamble import Opening
+from backend.app.db.preamble import LOCK_LIST, Opening, Preamble
 from backend.app.db.statement import OWNER, Row, Statement
 from backend.app.domain.first_revision import first_revision
 from backend.app.observability.observer import Observer
@@ -23,6 +23,10 @@ class StatementRunner(Protocol):
 
     def transaction(self, owner: str) -> contextlib.AbstractAsyncContextManager["OwnerSession"]: ...
 
+    def transaction_with(
+        self, owner: str, other: str
+    ) -> contextlib.AbstractAsyncContextManager[tuple["OwnerSession", "OwnerSession"]]: ...
+
 
 class Transaction:
     """One transaction on one connection, begun with its first statement."""
@@ -31,17 +35,20 @@ class Transaction:
         self,
         connection: Connection,
         opening: Opening,
+        preamble: Preamble,
         observer: Observer,
         raise_problem: Callable[[psycopg2.Error], None],
-        *,
-        in_steps: bool,
     ) -> None:
         self._connection = connection
         self._opening = opening
+        self._owner_change = preamble.owner_change
+        # Whose rows the database shows, and the two owners of a transaction that has two.
+        self._owner: str | None = None
+        self._both: frozenset[str] = frozenset()
         self._observer = observer
         self._raise_problem = raise_problem
         self._begun = False
-        self.in_steps = in_steps
+        self.in_steps = preamble.in_steps
         # The names of the statements that gave the list a new revision.
         self.revisions_bumped: list[str] = []
 
@@ -56,8 +63,7 @@ class Transaction:
 
     async def _run_one(self, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
         with self._observer.statement(statement.name):
-            text = statement.text if self._begun else await self._begin(values) + statement.text
-            return await self._execute(text, values)
+            return await self._execute(await self._introduction(values) + statement.text, values)
 
     async def _run_steps(self, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
         """The row that the statement as a whole would answer, made of what its steps answered."""
@@ -69,17 +75,35 @@ class Transaction:
             found.update(zip(step.columns, rows[0] if rows else (), strict=True))
         return [tuple(found[column] for column in statement.columns)]
 
-    async def _begin(self, values: Mapping[str, Any]) -> str:
-        """Send what goes ahead in messages of its own; the text that precedes the first statement."""
-        self._begun = True
-        for message in self._opening.messages:
+    async def _introduction(self, values: Mapping[str, Any]) -> str:
+        """Send what goes ahead of the statement in messages of its own; the text that precedes it in its message."""
+        if not self._begun:
+            opening = self._opening
+        elif values[OWNER] != self._owner and values[OWNER] in self._both:
+            opening = self._owner_change
+        else:
+            return ""
+        self._begun, self._owner = True, values[OWNER]
+        for message in opening.messages:
             await self._execute(message, values)
-        return self._opening.prefix
+        return opening.prefix
 
     @contextlib.asynccontextmanager
     async def transaction(self, owner: str) -> AsyncIterator["OwnerSession"]:
         """This very one: what is made inside is made or undone with all the rest."""
         yield OwnerSession(self, owner)
+
+    @contextlib.asynccontextmanager
+    async def transaction_with(self, owner: str, other: str) -> AsyncIterator[tuple["OwnerSession", "OwnerSession"]]:
+        """See `OwnerSession.transaction_with`."""
+        self._both = frozenset({owner, other})
+        for locked in sorted(self._both):
+            values = {"first_revision": first_revision(), OWNER: locked}
+            await self._execute(await self._introduction(values) + LOCK_LIST, values)
+        yield OwnerSession(self, owner), OwnerSession(self, other)
+        if change := await self._introduction({OWNER: owner}):
+            await self._execute(change, {OWNER: owner})
+        self._both = frozenset()
 
     async def end(self, how: str) -> None:
         """COMMIT or ROLLBACK. A connection that is gone has rolled back, or nobody knows."""
@@ -115,6 +139,19 @@ class OwnerSession:
     def transaction(self) -> contextlib.AbstractAsyncContextManager["OwnerSession"]:
         """Several statements for the same caller, made together or not at all; see `Database.transaction`."""
         return self._database.transaction(self.owner)
+
+    def transaction_with(
+        self, other: str
+    ) -> contextlib.AbstractAsyncContextManager[tuple["OwnerSession", "OwnerSession"]]:
+        """A session of the caller's and one of another user's, in one transaction that has locked both lists.
+
+        Each statement has one owner, and the database sees only their rows while it runs. The lists are locked in the
+        order of the user ids, so that two who do this to each other do not wait for each other; where the caller's is
+        locked already, by a write with an Idempotency-Key, PostgreSQL ends such a deadlock, and the write is repeated.
+
+        Who calls this must have verified that the caller speaks for the other user, too: `repositories/claim.py` alone.
+        """
+        return self._database.transaction_with(self.owner, other)
 
     async def rows(self, statement: Statement, **parameters: Any) -> list[Row]:
         """The rows as the driver hands them out. Raises Unavailable."""

@@ -11,6 +11,7 @@ from typing import Final
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backend.app import problems
+from backend.app.auth.principal import CLAIMED_USER_ID
 from backend.app.middleware.errors import STATUS
 from backend.app.observability.logging import log_request
 from backend.app.observability.observer import UNOBSERVED, Observer, route_of
@@ -63,6 +64,8 @@ class AccessLogMiddleware:
             "request_id": state["request_id"],
             "user_id": None if principal is None else principal.user_id,
         }
+        if CLAIMED_USER_ID in state:
+            line[CLAIMED_USER_ID] = state[CLAIMED_USER_ID]
         if reason is not None:
             line["reason"] = reason
         log_request({**line, **(self.observer.trace_ids() or _trace_of_caller(scope))})

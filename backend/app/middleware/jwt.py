@@ -12,8 +12,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from backend.app import problems
 from backend.app.auth.principal import Principal
 from backend.app.auth.session_cookie import SessionCookies
-from backend.app.auth.signatures import InvalidToken, UnknownKey
-from backend.app.auth.tokens import TokenVerifier
+from backend.app.auth.signatures import InvalidToken
+from backend.app.auth.tokens import TokenVerifier, current_principal
 
 CREDENTIALS = AuthCredentials(["authenticated"])
 # RFC 9110, section 9.2.1: methods that change nothing.
@@ -73,13 +73,7 @@ class AuthenticationMiddleware:
         token = token.lstrip(" ")
         if scheme.lower() != "bearer":
             return self.from_cookie(scope)
-        try:
-            return self.verifier.principal(token)
-        except UnknownKey:
-            if self.renew_keys is None:
-                raise
-            await self.renew_keys()
-            return self.verifier.principal(token)
+        return await current_principal(self.verifier, token, self.renew_keys)
 
     def from_cookie(self, scope: Scope) -> Principal:
         # HTTP/2 may split the Cookie header into several (RFC 9113, section 8.2.3).

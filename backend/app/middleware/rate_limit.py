@@ -17,8 +17,8 @@ RATE_FIELDS = "rate_fields"
 class AnonymousRateLimit:
     """Raises TooManyRequests for an address that was refused too often.
 
-    Only refusals for want of a good token count (AuthenticationRequired, SigningKeysUnavailable): someone with a good
-    token is never shut out by who shares their address.
+    Only refusals for want of a good token count, in the header or in a body: someone with a good token is never shut
+    out by who shares their address.
     """
 
     def __init__(self, app: ASGIApp, *, limit: RateLimit) -> None:
@@ -28,7 +28,7 @@ class AnonymousRateLimit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self.app(scope, receive, send)
-        except (problems.AuthenticationRequired, problems.SigningKeysUnavailable):
+        except (problems.AuthenticationRequired, problems.ClaimedTokenRefused, problems.SigningKeysUnavailable):
             client = scope.get("client")
             result = await self.limit.hit(f"address:{network_of(client[0]) if client else ''}")
             if not result.allowed:

@@ -1,6 +1,6 @@
 """Errors about who is calling (RFC 6750)."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from backend.app.problems.availability import Unavailable
 from backend.app.problems.base import Problem, RawHeaders
@@ -58,6 +58,39 @@ class InvalidToken(AuthenticationRequired):
     def headers(self) -> RawHeaders:
         challenge = f'Bearer realm="{REALM}", error="invalid_token", error_description="{self.detail}"'
         return [(b"www-authenticate", challenge.encode())]
+
+
+class ClaimedTokenRefused(Problem):
+    """422: the caller's own token is good, but the one in the body is not."""
+
+    status, slug, title = 422, "claimed-token-refused", "Token in the body refused"
+    cause = (
+        "The token in the body has expired, its signature or a claim is wrong, or it is not a JWT for this service. It "
+        "must be as good as the one in `Authorization`."
+    )
+    remedy = "Read `errors`, which names the fault. Take a new token of the other user from Better Auth."
+    detail = "The token in the body is not valid. See `errors` for why."
+
+    def __init__(self, reason: str) -> None:
+        """`reason` is a sentence that holds nothing of the token."""
+        self.reason = reason
+        super().__init__()
+
+    def members(self) -> dict[str, Any]:
+        return {"errors": [{"pointer": "#/token", "detail": self.reason}]}
+
+
+class ClaimNotAllowed(Problem):
+    status, slug, title = 403, "claim-not-allowed", "Claim not allowed"
+    cause = (
+        "The server lets nobody take over the tasks of another user (`CLAIM=off`), or only those of an anonymous user "
+        "of Better Auth (`CLAIM=anonymous`), and the token in the body has no `isAnonymous: true`."
+    )
+    remedy = (
+        "Send the anonymous user's token. Where `definePayload` makes the token's contents, let it keep `isAnonymous`. "
+        "An operator can set `CLAIM`."
+    )
+    detail = "Only the tasks of an anonymous user can be claimed here: the token in the body has no isAnonymous."
 
 
 class UserMismatch(Problem):

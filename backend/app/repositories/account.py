@@ -44,6 +44,13 @@ def _erase() -> Select[Any]:
 ERASE = compile_scoped("erase everything", _erase())
 
 
+async def erase_rows(session: OwnerSession) -> int:
+    """Remove everything of the session's owner, in its transaction. How many tasks there were."""
+    await session.run(MAKE_AND_LOCK_LIST, first_revision=first_revision())
+    [gone] = await session.run(ERASE)
+    return int(gone["gone_tasks"])
+
+
 class AccountRepository:
     """The caller's data as a whole."""
 
@@ -55,6 +62,4 @@ class AccountRepository:
     async def erase(self) -> int:
         """Remove everything of the caller, in one transaction. How many tasks there were."""
         async with self._session.transaction() as session:
-            await session.run(MAKE_AND_LOCK_LIST, first_revision=first_revision())
-            [gone] = await session.run(ERASE)
-        return int(gone["gone_tasks"])
+            return await erase_rows(session)

@@ -3,10 +3,12 @@
 from collections.abc import Collection
 from typing import Any
 
-from backend.app.repositories.import_statements import NAMES, SEPARATOR, TEXTS
-from backend.app.repositories.mapping import task_to_columns
+from backend.app.repositories.arrays import SEPARATOR, is_list
+from backend.app.repositories.import_statements import NAMES
+from backend.app.repositories.mapping import TASKS, task_to_columns
 from backend.app.schemas.transfer import ArchivedTask
 
+_LISTS = [name for name in NAMES if is_list(TASKS, name)]
 # One array for each column, all equally long.
 Arrays = dict[str, list[Any]]
 
@@ -17,7 +19,7 @@ def arrays_of(tasks: list[ArchivedTask], parents: set[int], new_ids: dict[int, i
     for task in tasks:
         members = task.model_dump()
         columns = task_to_columns(members)
-        columns |= {name: SEPARATOR.join(columns[name]) for name in TEXTS}
+        columns |= {name: SEPARATOR.join(columns[name]) for name in _LISTS}
         columns |= {name: members[name] for name in ("id", "completed_at", "created_at", "updated_at")}
         columns["due_at"] = str(columns["due_at"])
         columns["revision"] = 0

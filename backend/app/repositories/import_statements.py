@@ -26,13 +26,11 @@ from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.selectable import FromClause
 
 from backend.app.models import NO_COUNTS
-from backend.app.repositories.mapping import DELETED, LISTS, TASKS, in_utc, owner, plain
+from backend.app.repositories.arrays import rows_of_arrays
+from backend.app.repositories.mapping import DELETED, LISTS, TASKS, in_utc, owner
 from backend.app.repositories.scoping import compile_scoped
 
-# Between tags that travel in one text: none contains it.
-SEPARATOR = "\x1f"
 NAMES = tuple(column.name for column in TASKS.c if column.name != "user_id")
-TEXTS = ("tags", "tag_keys")
 # What an import compares: a task that does not differ is not written. What has once been compound stays so.
 _COMPARED = [name for name in NAMES if name not in ("id", "revision", "compound")]
 
@@ -42,20 +40,8 @@ _ids = bindparam("ids", type_=ARRAY(BigInteger))
 _trashed = (DELETED.c.user_id == owner, not_(func.coalesce(DELETED.c.purged, false())))
 
 
-def _of_file() -> tuple[FromClause, dict[str, Any]]:
-    """The file's tasks as rows, from one array for each column."""
-    arrays = [bindparam(f"of_{name}", type_=ARRAY(_element(name))) for name in NAMES]
-    rows = func.unnest(*arrays).table_valued(*NAMES).render_derived()
-    columns = {name: func.string_to_array(rows.c[name], SEPARATOR) if name in TEXTS else rows.c[name] for name in NAMES}
-    return rows, columns
-
-
-def _element(name: str) -> Any:
-    return TASKS.c.title.type if name in TEXTS else plain(TASKS.c[name].type)
-
-
 def _write() -> Any:
-    rows, columns = _of_file()
+    rows, columns = rows_of_arrays(TASKS, NAMES)
     new = upsert(TASKS).from_select(["user_id", *NAMES], select(owner, *columns.values()).select_from(rows))
     put: dict[str, ColumnElement[Any]] = {name: new.excluded[name] for name in (*_COMPARED, "revision")}
     put["compound"] = or_(TASKS.c.compound, new.excluded.compound)
@@ -63,7 +49,7 @@ def _write() -> Any:
 
 
 def _differing(table: Table, *conditions: ColumnElement[bool]) -> Select[Any]:
-    rows, columns = _of_file()
+    rows, columns = rows_of_arrays(TASKS, NAMES)
     ours = tuple_(*(table.c[name] for name in _COMPARED))
     theirs = tuple_(*(columns[name] for name in _COMPARED))
     return (

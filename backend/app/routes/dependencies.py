@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from backend.app.repositories.account import AccountRepository
 from backend.app.repositories.batch import BatchRepository
 from backend.app.repositories.changes import ChangeQueries
+from backend.app.repositories.claim import ClaimRepository
 from backend.app.repositories.imports import ImportRepository
 from backend.app.repositories.queries import TaskQueries
 from backend.app.repositories.tasks import TaskRepository
@@ -47,6 +48,10 @@ def change_queries(session: Session) -> ChangeQueries:
 
 def account_repository(session: Session) -> AccountRepository:
     return AccountRepository(session)
+
+
+def claim_repository(request: Request, session: Session) -> ClaimRepository:
+    return ClaimRepository(session, max_tasks=services_of(request.scope).settings.max_tasks_per_user)
 
 
 def _limits(request: Request) -> dict[str, int]:
@@ -90,6 +95,7 @@ Queries = Annotated[TaskQueries, Depends(task_queries)]
 Batches = Annotated[BatchRepository, Depends(batch_repository)]
 Imports = Annotated[ImportRepository, Depends(import_repository)]
 Changes = Annotated[ChangeQueries, Depends(change_queries)]
+Claims = Annotated[ClaimRepository, Depends(claim_repository)]
 Account = Annotated[AccountRepository, Depends(account_repository)]
 Cached = Annotated[CachedResponses, Depends(CachedResponses)]
 CallerLinks = Annotated[Links, Depends(Links)]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from starlette.types import Scope
 
+from backend.app.auth.tokens import TokenVerifier
 from backend.app.config import Settings
 from backend.app.db.database import Database
 from backend.app.observability.observer import Observer
@@ -33,6 +34,7 @@ class Services:
     turns: "Turns"
     user_rate_limit: RateLimit
     address_rate_limit: RateLimit
+    verifier: TokenVerifier
     # The keys that Better Auth publishes, where the settings name it.
     remote_keys: "RemoteKeys | None"
 

@@ -1,61 +1,53 @@
-// One user's tasks as a page shows them. Knows the API and no React; it lives as long as one session does.
+// A copy of one user's tasks, which follows the server. Knows the API and no React; it lives as long as one session does.
 import { createApi } from "./api";
+import { TIME_ZONE } from "./dates";
 import { listen } from "./live";
 import type { components } from "./schema";
 
 export type Task = components["schemas"]["Task"];
+export type CompletedTask = components["schemas"]["CompletedTask"];
 /** What a person writes of a task. */
-export type Texts = Pick<Task, "title" | "description" | "priority" | "due_date" | "tags">;
+export type Content = Pick<Task, "title" | "description" | "priority" | "due_date" | "recurrence" | "recurrence_from" | "tags">;
 /** `saving`: what is shown is on its way to the server, which may still refuse it. */
 export type ShownTask = Task & { saving?: true };
 
 export interface State {
+  /** Newest first. */
   tasks: ShownTask[];
-  /** Whether there are tasks on the server that are not here yet. */
-  more: boolean;
+  /** Whether the copy is still being made. */
   loading: boolean;
   /** What went wrong last, as a sentence for a person. */
   alert: string;
-  /** What was deleted last, and can be had back. */
-  deleted?: Task;
-  filter: Filter;
-}
-
-/** Text that tasks hold, and a tag that they have. */
-export interface Filter {
-  q?: string;
-  tag?: string;
 }
 
 type ChangeList = components["schemas"]["ChangeList"];
 type Problem = components["schemas"]["Problem"];
-type Answer = { data?: Task; error?: Problem; response: Response };
+type Answer<Data> = { data?: Data; error?: Problem; response: Response };
 /** A change that is on its way, as what it does to the tasks that the server told us of. */
 type Change = (tasks: ShownTask[]) => ShownTask[];
 
-const PAGE_SIZE = 25;
+const PAGE_SIZE = 500;
 const CHANGED = "This task was changed elsewhere in the meantime. Compare, and save again if you still want to.";
 const UNREACHABLE = "The server cannot be reached. Check your connection and try again.";
-const NOTHING: State = { tasks: [], more: true, loading: false, alert: "", filter: {} };
-const NO_PLAN = { priority: null, due_date: null, tags: [] };
-const NOT_YET = { completed_at: null, time_zone: null, recurrence: null, recurrence_from: null, parent_id: null };
+const NOTHING: State = { tasks: [], loading: true, alert: "" };
+const EMPTY = { description: null, priority: null, due_date: null, recurrence: null, recurrence_from: null, tags: [] };
+const SET_BY_SERVER = { completed: false, completed_at: null, time_zone: null, revision: 0 };
 
 export class TaskList {
   #state = NOTHING;
-  #confirmed: Task[] = [];
+  #confirmed = new Map<number, Task>();
   #changes: Change[] = [];
-  #cursor: string | null = null;
-  /** What of the list is known: changes after this are not. */
-  #revision?: number;
+  /** The sync token: what was changed up to here is in the copy. */
+  #since = 0;
   #drafts = 0;
   #turn: Promise<unknown> = Promise.resolve();
   readonly #listeners = new Set<() => void>();
   readonly #closing = new AbortController();
-  readonly #user_id: string;
+  readonly #user: { user_id: string };
   readonly #api;
 
-  constructor(apiUrl: string, userId: string) {
-    this.#user_id = userId;
+  constructor(apiUrl: string, user_id: string) {
+    this.#user = { user_id };
     this.#api = createApi(apiUrl, this.#closing.signal);
   }
 
@@ -69,7 +61,7 @@ export class TaskList {
   /** Forget everything. What is on its way is given up, and an answer that comes all the same is dropped. */
   close() {
     this.#closing.abort();
-    this.#confirmed = [];
+    this.#confirmed.clear();
     this.#changes = [];
     this.#state = NOTHING;
   }
@@ -78,146 +70,126 @@ export class TaskList {
     this.#show({ alert: "" });
   }
 
-  /** The first page, then the next ones. */
-  async loadMore() {
-    if (this.#state.loading) return;
+  /** Make the copy. What the server has is shown as it arrives. */
+  async load() {
     this.#show({ loading: true, alert: "" });
-    await this.#inTurn(() => this.#load());
+    await this.#inTurn(() => this.#pull());
     this.#show({ loading: false });
-  }
-
-  /** Only tasks that meet this filter from now on. */
-  async find(filter: Filter) {
-    this.#show({ filter, alert: "" });
-    await this.#inTurn(() => this.#startAgain());
   }
 
   /** Show what is changed elsewhere, too, until the list is closed. */
   follow() {
-    void listen(this.#api, this.#user_id, (revision) => void this.#catchUp(revision), this.#closing.signal);
+    void listen(this.#api, this.#user.user_id, (revision) => void this.#catchUp(revision), this.#closing.signal);
   }
 
-  add(title: string, plan: Partial<Texts> = {}) {
+  add(content: Partial<Content> & { title: string }, parent_id: number | null = null) {
     const now = new Date().toISOString();
-    const draft: ShownTask = {
-      ...{ id: --this.#drafts, user_id: this.#user_id, title, description: null, completed: false },
-      ...{ revision: 0, created_at: now, updated_at: now, saving: true },
-      ...{ ...NOT_YET, ...NO_PLAN, ...plan },
-    };
-    const body = { title, ...plan };
+    const id = --this.#drafts;
+    const draft = { ...SET_BY_SERVER, ...EMPTY, ...content, id, parent_id, ...this.#user, created_at: now, updated_at: now };
+    const body = { ...written(content), ...zoneOf(content), parent_id };
     return this.#write(
-      (tasks) => [draft, ...tasks],
-      () => this.#api.POST("/api/{user_id}/tasks", { params: { path: { user_id: this.#user_id } }, body }),
+      (tasks) => [{ ...draft, saving: true }, ...tasks],
+      () => this.#api.POST("/api/{user_id}/tasks", { params: { path: this.#user }, body }),
     );
   }
 
   /** Only if the task is still as `task` says (If-Match): what someone else wrote meanwhile is never overwritten. */
-  edit(task: Task, texts: Texts) {
-    const header = { "If-Match": `"${task.revision}"` };
+  edit(task: Task, content: Partial<Content>) {
+    const params = { path: this.#path(task), header: { "If-Match": `"${task.revision}"` } };
+    const body = { ...written(content), ...(content.due_date === task.due_date ? {} : zoneOf(content)) };
     return this.#write(
-      changing(task.id, texts),
-      () => this.#api.PATCH("/api/{user_id}/tasks/{task_id}", { params: { path: this.#path(task), header }, body: texts }),
+      changing([task.id], content),
+      () => this.#api.PATCH("/api/{user_id}/tasks/{task_id}", { params, body }),
       task,
     );
   }
 
-  /** Sets what the person saw and meant, instead of turning over whatever is there by now. */
+  /**
+   * Sets what the person saw and meant, instead of turning over whatever is there by now. Subtasks follow their task. One
+   * that repeats goes on to the first time that is not past.
+   */
   complete(task: Task, completed: boolean) {
-    return this.#write(
-      changing(task.id, { completed }),
-      () =>
-        this.#api.PATCH("/api/{user_id}/tasks/{task_id}/complete", {
-          params: { path: this.#path(task) },
-          body: { completed },
-        }),
+    const params = { path: this.#path(task) };
+    const ids = [task.id, ...this.subtasksOf(task).map(({ id }) => id)];
+    const body = { completed, ...(completed && task.recurrence && { skip_missed: true }) };
+    // Where a repeating task goes to, only the server knows.
+    const change = task.recurrence ? changing([task.id], {}) : changing(ids, { completed });
+    return this.#write<CompletedTask>(
+      change,
+      () => this.#api.PATCH("/api/{user_id}/tasks/{task_id}/complete", { params, body }),
       task,
     );
   }
 
-  /** Moves it to the trash, from which `restore` takes it back. */
-  async remove(task: Task) {
-    this.#show({ deleted: undefined });
-    const removed = await this.#write(
-      (tasks) => tasks.filter(({ id }) => id !== task.id),
+  /** Moves it to the trash with its subtasks, from where `restore` takes them back. */
+  remove(task: Task) {
+    return this.#write(
+      (tasks) => tasks.filter(({ id, parent_id }) => id !== task.id && parent_id !== task.id),
       () => this.#api.DELETE("/api/{user_id}/tasks/{task_id}", { params: { path: this.#path(task) } }),
       task,
     );
-    if (removed) this.#show({ deleted: task });
-    return removed;
   }
 
   restore(task: Task) {
-    this.#show({ deleted: undefined });
-    return this.#write(
-      (tasks) => tasks,
-      () => this.#api.POST("/api/{user_id}/tasks/{task_id}/restore", { params: { path: this.#path(task) } }),
-    );
+    const params = { path: this.#path(task) };
+    return this.#write((tasks) => tasks, () => this.#api.POST("/api/{user_id}/tasks/{task_id}/restore", { params }));
   }
 
-  /** Show `change` at once; when the answer is there, what the server says takes its place. Whether it was accepted. */
-  async #write(change: Change, send: () => Promise<Answer>, task?: Task): Promise<boolean> {
+  subtasksOf(task: Task) {
+    return this.#state.tasks.filter(({ parent_id }) => parent_id === task.id);
+  }
+
+  /** The task as the server has it, as far as is known. */
+  get(id: number) {
+    return this.#confirmed.get(id);
+  }
+
+  /** Show `change` at once; what the server says takes its place. The answer, `true` if it is empty, nothing if refused. */
+  async #write<Data extends Task>(change: Change, send: () => Promise<Answer<Data>>, task?: Task) {
     this.#changes.push(change);
     this.#show({ alert: "" });
-    const accepted = await this.#inTurn(async () => {
+    const answer = await this.#inTurn(async () => {
       const { data, error, response } = await send();
-      if (response.status === 412 && task) await this.#reload(task);
-      if (response.status === 404 || response.status === 204) this.#forget(task);
+      if (response.status === 412) await this.#pull();
+      if (task && (response.status === 404 || response.status === 204)) this.#forget(task.id);
       if (data) this.#confirm([data]);
       if (error) this.#show({ alert: sentenceFor(error) });
-      return !error;
+      return error ? undefined : (data ?? true);
     });
     this.#changes = this.#changes.filter((other) => other !== change);
     this.#show({});
-    return accepted ?? false;
+    // A write may have changed other tasks, too, such as the subtasks.
+    if (answer) void this.#catchUp();
+    return answer;
   }
 
-  async #load() {
-    const query = { limit: PAGE_SIZE, cursor: this.#cursor, ...queryFor(this.#state.filter) };
-    const { data, error, response } = await this.#api.GET("/api/{user_id}/tasks", {
-      params: { path: { user_id: this.#user_id }, query },
-    });
-    if (error) return this.#show({ alert: sentenceFor(error) });
-    // Later pages are newer than the first one: what has changed in between is still to be asked for.
-    this.#revision ??= Number(/"(\d+)"/.exec(response.headers.get("ETag") ?? "")?.[1] ?? 0);
-    this.#cursor = nextCursor(response);
-    this.#confirm(data);
-    this.#show({ more: this.#cursor !== null });
-  }
-
-  async #startAgain() {
-    this.#cursor = null;
-    this.#revision = undefined;
-    this.#confirmed = [];
-    await this.#load();
-  }
-
-  /** What has changed up to this revision, where it is not known already. */
-  #catchUp(revision: number) {
+  /** What has changed up to this revision, where it is not in the copy already. */
+  #catchUp(revision?: number) {
     return this.#inTurn(async () => {
-      if (this.#revision === undefined || revision === this.#revision) return;
-      // Whether a changed task still meets a filter, only the server can say.
-      if (Object.keys(this.#state.filter).length) return this.#startAgain();
-      let since: number = this.#revision;
-      for (let more = true; more; ) {
-        const { data }: { data?: ChangeList } = await this.#api.GET("/api/{user_id}/changes", {
-          params: { path: { user_id: this.#user_id }, query: { since } },
-        });
-        if (!data) return this.#startAgain(); // too old, or of a list that was erased
-        const oldest = this.#state.more ? (this.#confirmed.at(-1)?.id ?? Infinity) : 0;
-        this.#confirm(data.tasks.filter(({ id }) => id >= oldest)); // older ones come with the next page
-        for (const id of data.deleted) this.#forget({ id });
-        since = data.revision;
-        more = data.has_more;
-      }
-      this.#revision = since;
-      this.#show({});
+      if (revision !== this.#since) await this.#pull();
     });
   }
 
-  async #reload(task: Task) {
-    const { data } = await this.#api.GET("/api/{user_id}/tasks/{task_id}", { params: { path: this.#path(task) } });
-    if (data) this.#confirm([data]);
-    else this.#forget(task);
+  /** Everything that the copy lacks. */
+  async #pull() {
+    for (let more = true; more; ) {
+      const query = { since: this.#since, limit: PAGE_SIZE };
+      const params = { path: this.#user, query };
+      const { data, error, response }: Answer<ChangeList> = await this.#api.GET("/api/{user_id}/changes", { params });
+      if (data) {
+        this.#confirm(data.tasks);
+        data.deleted.forEach((id) => this.#forget(id));
+        this.#since = data.revision;
+        more = data.has_more;
+        this.#show({});
+      } else if (response.status === 410 && this.#since) {
+        // The sync token is too old, or of a list that was erased: make the copy anew.
+        this.#confirmed.clear();
+        this.#since = 0;
+      } else {
+        return this.#show({ alert: sentenceFor(error!) });
+      }
+    }
   }
 
   /** One request after the other, in the order of the clicks: no answer is older than the one before it. */
@@ -233,39 +205,40 @@ export class TaskList {
   }
 
   #path(task: Task) {
-    return { user_id: this.#user_id, task_id: task.id };
+    return { ...this.#user, task_id: task.id };
   }
 
   #confirm(tasks: Task[]) {
-    const ids = new Set(tasks.map(({ id }) => id));
-    const others = this.#confirmed.filter(({ id }) => !ids.has(id));
-    this.#confirmed = [...others, ...tasks].sort((a, b) => b.id - a.id);
+    for (const task of tasks) this.#confirmed.set(task.id, task);
   }
 
-  #forget(task?: { id: number }) {
-    this.#confirmed = this.#confirmed.filter(({ id }) => id !== task?.id);
+  #forget(gone: number) {
+    for (const { id, parent_id } of this.#confirmed.values()) {
+      if (id === gone || parent_id === gone) this.#confirmed.delete(id);
+    }
   }
 
   #show(news: Partial<State>) {
     if (this.#closing.signal.aborted) return;
-    const tasks = this.#changes.reduce((shown: ShownTask[], change) => change(shown), this.#confirmed);
+    const confirmed: ShownTask[] = [...this.#confirmed.values()].sort((a, b) => b.id - a.id);
+    const tasks = this.#changes.reduce((shown, change) => change(shown), confirmed);
     this.#state = { ...this.#state, ...news, tasks };
     for (const listener of this.#listeners) listener();
   }
 }
 
-function queryFor({ q, tag }: Filter) {
-  return { ...(q && { q }), ...(tag && { tag: [tag] }) };
+/** `recurrence_from` of a task that does not repeat is answered as null, and not written. */
+function written<Some extends Partial<Content>>({ recurrence_from, ...content }: Some) {
+  return { ...content, ...(recurrence_from && { recurrence_from }) };
 }
 
-function changing(changed: number, members: Partial<Task>): Change {
-  return (tasks) => tasks.map((task) => (task.id === changed ? { ...task, ...members, saving: true } : task));
+/** A due date is meant where the person is: a day ends there, and a task repeats at their local time. */
+function zoneOf({ due_date }: Partial<Content>) {
+  return due_date === undefined ? {} : { time_zone: due_date && TIME_ZONE };
 }
 
-/** The cursor of the next page, from `Link: <...?cursor=...>; rel="next"` (RFC 8288). */
-function nextCursor(response: Response) {
-  const [, target] = /<([^>]*)>; rel="next"/.exec(response.headers.get("Link") ?? "") ?? [];
-  return target === undefined ? null : new URL(target, response.url).searchParams.get("cursor");
+function changing(ids: number[], members: Partial<Task>): Change {
+  return (tasks) => tasks.map((task) => (ids.includes(task.id) ? { ...task, ...members, saving: true } : task));
 }
 
 function sentenceFor(problem: Problem): string {

@@ -6,7 +6,7 @@ import { oauthProvider } from '@better-auth/oauth-provider'
 import { APIError, betterAuth } from 'better-auth'
 import { memoryAdapter } from 'better-auth/adapters/memory'
 import { toNodeHandler } from 'better-auth/node'
-import { bearer, jwt } from 'better-auth/plugins'
+import { anonymous, bearer, jwt } from 'better-auth/plugins'
 import { SignJWT } from 'jose'
 
 const { SECRET, OLD_SECRET } = process.env
@@ -35,7 +35,17 @@ const eraseTasks = async (user, request) => {
   if (!erased.ok) throw new APIError('SERVICE_UNAVAILABLE', { message: 'Your tasks could not be erased. Try again.' })
 }
 
+// As docs/better-auth.md shows it, too.
+const claimTasks = async ({ anonymousUser, newUser }) => {
+  const sign = async ({ id, isAnonymous }) => (await instances.anonymous.api.signJWT({ body: { payload: { sub: id, isAnonymous } } })).token
+  const headers = { Authorization: `Bearer ${await sign(newUser.user)}`, 'Content-Type': 'application/json' }
+  const body = JSON.stringify({ token: await sign(anonymousUser.user) })
+  const claimed = await fetch(`${api}/api/${newUser.user.id}/claim`, { method: 'POST', headers, body })
+  if (!claimed.ok) throw new APIError('SERVICE_UNAVAILABLE', { message: 'Your tasks could not be taken over. Sign in again.' })
+}
+
 const modes = {
+  anonymous: { plugins: [jwt(), anonymous({ onLinkAccount: claimTasks })] },
   leaving: { plugins: [jwt()], user: { deleteUser: { enabled: true, beforeDelete: eraseTasks } } },
   default: { plugins: [jwt(), bearer()] },
   ES256: keys('ES256'),

@@ -1,0 +1,50 @@
+"""Statements that read everything of one user and write it for another; each is confined to the owner it runs for."""
+
+from typing import Any, Final
+
+from sqlalchemy import ARRAY, BigInteger, Insert, Select, Table, any_, bindparam, false, func, insert, not_, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from backend.app.repositories.arrays import rows_of_arrays
+from backend.app.repositories.mapping import DELETED, LISTS, TASKS, owner
+from backend.app.repositories.scoping import compile_scoped
+
+# What is moved. What stays behind and is erased: a purged task's trace, and the answers to keyed writes.
+MOVED: Final = (TASKS, DELETED)
+
+_after = bindparam("after_id", type_=BigInteger)
+_most = bindparam("most", type_=BigInteger)
+_ids = bindparam("ids", type_=ARRAY(BigInteger))
+
+
+def names_of(table: Table) -> list[str]:
+    """What is moved of a row: all but whose it is."""
+    return [column.name for column in table.c if column.name != "user_id"]
+
+
+def _kept(table: Table) -> tuple[ColumnElement[bool], ...]:
+    mine = table.c.user_id == owner
+    return (mine, not_(func.coalesce(table.c.purged, false()))) if "purged" in table.c else (mine,)
+
+
+def _some_ids(table: Table) -> Select[Any]:
+    return select(table.c.id).where(*_kept(table), table.c.id > _after).order_by(table.c.id).limit(_most)
+
+
+def _some(table: Table) -> Select[Any]:
+    columns = [table.c[name] for name in names_of(table)]
+    return select(*columns).where(*_kept(table), table.c.id == any_(_ids)).order_by(table.c.id)
+
+
+def _write(table: Table) -> Insert:
+    rows, columns = rows_of_arrays(table, names_of(table))
+    return insert(table).from_select(["user_id", *columns], select(owner, *columns.values()).select_from(rows))
+
+
+COUNTS = compile_scoped(
+    "count a list's tasks",
+    select(LISTS.c.task_count, LISTS.c.last_task_id, LISTS.c.revision).where(LISTS.c.user_id == owner),
+)
+IDS = {table: compile_scoped(f"read ids of {table.name}", _some_ids(table)) for table in MOVED}
+ROWS = {table: compile_scoped(f"read rows of {table.name}", _some(table)) for table in MOVED}
+WRITE = {table: compile_scoped(f"write rows of {table.name}", _write(table)) for table in MOVED}

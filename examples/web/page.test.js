@@ -1,0 +1,98 @@
+// src/dates.ts, src/recurrence.ts and src/groups.ts: what a person reads, at one moment, in one place.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { runnerImport } from "vite";
+
+process.env.TZ = "America/New_York";
+const { dueDate, isOver, localParts, onDay, shownDue } = (await runnerImport("./src/dates.ts")).module;
+const { RULES, ruleInWords } = (await runnerImport("./src/recurrence.ts")).module;
+const { grouped } = (await runnerImport("./src/groups.ts")).module;
+
+const NOW = new Date("2026-11-28T15:00:00-05:00"); // a Saturday
+
+for (const [due, shown, on] of [
+  ["2026-11-28", "today", "today"],
+  ["2026-11-29", "tomorrow", "tomorrow"],
+  ["2026-11-27", "yesterday", "yesterday"],
+  ["2026-11-22", "6 days ago", "6 days ago"],
+  ["2026-11-21", "Nov 21", "on Nov 21"],
+  ["2026-12-04", "Friday", "on Friday"],
+  ["2026-12-05", "Dec 5", "on Dec 5"],
+  ["2027-01-05", "Jan 5, 2027", "on Jan 5, 2027"],
+  ["2026-11-29T01:00:00Z", "today, 8:00 PM", "today, 8:00 PM"],
+  ["2026-12-04T18:30:00+01:00", "Friday, 12:30 PM", "on Friday, 12:30 PM"],
+])
+  test(`${due} is said as "${shown}"`, () => {
+    assert.equal(shownDue(due, NOW).replaceAll("\u202f", " "), shown);
+    assert.equal(onDay(due, NOW).replaceAll("\u202f", " "), on);
+  });
+
+for (const [day, time, due] of [
+  ["", "", null],
+  ["2026-07-01", "", "2026-07-01"],
+  ["2026-07-01", "09:05", "2026-07-01T09:05:00-04:00"],
+  ["2026-12-01", "09:05", "2026-12-01T09:05:00-05:00"],
+])
+  test(`${day} ${time} is sent as ${due}, and read again`, () => {
+    assert.equal(dueDate(day, time), due);
+    if (due) assert.deepEqual(localParts(due), { day, time });
+  });
+
+test("a day is over when it has ended here, a moment when it has come", () => {
+  const over = ["2026-11-27", "2026-11-28", "2026-11-28T20:00:00Z", "2026-11-28T20:01:00Z"].map((due) => isOver(due, NOW));
+  assert.deepEqual(over, [true, false, true, false]);
+});
+
+for (const [rule, words] of [
+  ["FREQ=DAILY", "every day"],
+  ["FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR", "every weekday"],
+  ["FREQ=WEEKLY;BYDAY=MO,TH", "every week on Mon, Thu"],
+  ["FREQ=DAILY;INTERVAL=3;COUNT=4", "every 3 days 4 more times"],
+  ["FREQ=MONTHLY;BYMONTHDAY=-1", "every month on the last day"],
+  ["FREQ=MONTHLY;BYMONTHDAY=1,15", "every month on day 1, 15"],
+  ["FREQ=MONTHLY;BYDAY=-1FR", "every month on the last Fri"],
+  ["FREQ=MONTHLY;BYDAY=+2TU", "every month on the second Tue"],
+  ["nonsense", "repeats"],
+])
+  test(`${rule} is said as "${words}"`, () => assert.equal(ruleInWords(rule), words));
+
+test("every rule that is offered has its words", () => {
+  assert.deepEqual(Object.keys(RULES).map(ruleInWords), Object.values(RULES).map((words) => words.toLowerCase()));
+});
+
+const task = (id, members) => ({ id, title: `Task ${id}`, description: null, completed: false, tags: [], ...members });
+/** The groups that are not empty, as ids; a subtask is in the list of its task. */
+function ids(tasks, filter = {}) {
+  const groups = [...grouped(tasks, filter, NOW)].filter(([, entries]) => entries.length);
+  const shown = ({ task, subtasks }) => (subtasks.length ? [task.id, ...subtasks.map(({ id }) => id)] : task.id);
+  return Object.fromEntries(groups.map(([name, entries]) => [name, entries.map(shown)]));
+}
+
+test("each task is in one group, the soonest first, and the newest where nothing else decides", () => {
+  const tasks = [
+    task(9),
+    task(8),
+    task(7, { due_date: "2026-12-04" }),
+    task(6, { due_date: "2026-12-01" }),
+    task(5, { due_date: "2026-11-28" }),
+    task(4, { due_date: "2026-11-28T16:00:00-05:00" }),
+    task(3, { due_date: "2026-11-28T14:00:00-05:00" }),
+    task(2, { completed: true, completed_at: "2026-11-01T00:00:00Z" }),
+    task(1, { completed: true, completed_at: "2026-11-02T00:00:00Z", due_date: "2026-01-01" }),
+  ];
+  assert.deepEqual(ids(tasks), { Overdue: [3], Today: [4, 5], Next: [6, 7], "No date": [9, 8], Done: [1, 2] });
+});
+
+test("a task stands where the first of its open subtasks is due", () => {
+  const subtask = task(3, { parent_id: 1, due_date: "2026-11-28" });
+  const tasks = [subtask, task(2, { parent_id: 1 }), task(1, { due_date: "2026-12-01" })];
+  assert.deepEqual(ids(tasks), { Today: [[1, 2, 3]] });
+  assert.deepEqual(ids([{ ...subtask, completed: true }, ...tasks.slice(1)]), { Next: [[1, 2, 3]] });
+});
+
+test("what matches is found in titles, descriptions and tags, also in a subtask", () => {
+  const tasks = [task(3, { tags: ["Home"] }), task(2, { parent_id: 1, description: "A cake" }), task(1)];
+  assert.deepEqual(ids(tasks, { q: "CAKE" }), { "No date": [[1, 2]] });
+  assert.deepEqual(ids(tasks, { tag: "home" }), { "No date": [3] });
+  assert.deepEqual(ids(tasks, { tag: "home", q: "cake" }), {});
+});

@@ -1,0 +1,193 @@
+import { type FormEvent, type KeyboardEvent, type RefObject, useEffect, useRef, useState } from "react";
+import { dayOf, dueDate, localParts } from "./dates";
+import { RULES, ruleInWords } from "./recurrence";
+import { sameTag } from "./groups";
+import type { Content, Task, TaskList } from "./tasks";
+
+const TITLE = { required: true, maxLength: 200, pattern: ".*\\S.*", autoComplete: "off", dir: "auto" };
+
+export function NewTask({ list, input }: { list: TaskList; input: RefObject<HTMLInputElement | null> }) {
+  const [title, setTitle] = useState("");
+
+  async function submit(event: FormEvent<HTMLFormElement>) {
+    event.preventDefault();
+    const plan = planOf(new FormData(event.currentTarget));
+    event.currentTarget.reset();
+    setTitle("");
+    input.current?.focus();
+    // What was refused is not lost, unless something else is being typed already.
+    if (!(await list.add({ title: title.trim(), ...plan }))) setTitle((typed) => typed || title);
+  }
+
+  return (
+    <form className="new" onSubmit={submit}>
+      <input
+        ref={input}
+        aria-label="New task"
+        placeholder="New task"
+        value={title}
+        onChange={(event) => setTitle(event.target.value)}
+        onKeyDown={(event) => event.key === "Escape" && event.currentTarget.blur()}
+        {...TITLE}
+      />
+      <button className="primary">Add</button>
+      <details>
+        <summary>Date, repetition, priority, tags</summary>
+        <Plan />
+      </details>
+    </form>
+  );
+}
+
+/** One title after the other, until Escape. */
+export function NewSubtask({ list, parent, onClose }: { list: TaskList; parent: Task; onClose: () => void }) {
+  const [title, setTitle] = useState("");
+  const input = useFocus();
+
+  async function submit(event: FormEvent) {
+    event.preventDefault();
+    setTitle("");
+    if (!(await list.add({ title: title.trim() }, parent.id))) setTitle((typed) => typed || title);
+  }
+
+  return (
+    <form className="subtask" aria-label={`Add a subtask to ${parent.title}`} onSubmit={submit} onKeyDown={onEscape(onClose)}>
+      <input
+        ref={input}
+        aria-label="New subtask"
+        placeholder="New subtask"
+        value={title}
+        onChange={(event) => setTitle(event.target.value)}
+        {...TITLE}
+      />
+      <button>Add</button>
+      <button type="button" onClick={onClose}>
+        Close
+      </button>
+    </form>
+  );
+}
+
+interface EditorProps {
+  content: Content;
+  /** What the task is now, when a change of it was refused. */
+  current?: Content;
+  onSave: (content: Content) => void;
+  onCancel: () => void;
+}
+
+export function Editor({ content, current, onSave, onCancel }: EditorProps) {
+  const title = useFocus();
+
+  function submit(event: FormEvent<HTMLFormElement>) {
+    event.preventDefault();
+    const form = new FormData(event.currentTarget);
+    const description = String(form.get("description")).trim() || null;
+    onSave({ title: String(form.get("title")).trim(), description, ...planOf(form, content) });
+  }
+
+  return (
+    <form className="edit" aria-label={`Edit ${content.title}`} onSubmit={submit} onKeyDown={onEscape(onCancel)}>
+      <label>
+        Title
+        <input ref={title} name="title" defaultValue={content.title} {...TITLE} />
+      </label>
+      <label>
+        Description
+        <textarea name="description" defaultValue={content.description ?? ""} rows={2} maxLength={1000} dir="auto" />
+      </label>
+      <Plan content={content} />
+      {current && (
+        <p className="current">
+          It is now: “{current.title}”{current.description && `, “${current.description}”`}
+        </p>
+      )}
+      <div>
+        <button className="primary">Save</button>
+        <button type="button" onClick={onCancel}>
+          Cancel
+        </button>
+      </div>
+    </form>
+  );
+}
+
+/** The fields that a new task and a change have in common. */
+function Plan({ content }: { content?: Content }) {
+  const { day, time } = localParts(content?.due_date ?? "");
+  const rule = content?.recurrence ?? "";
+  return (
+    <div className="plan">
+      <label>
+        Due
+        <input type="date" name="day" defaultValue={day} />
+      </label>
+      <label>
+        Time
+        <input type="time" name="time" defaultValue={time} />
+      </label>
+      <label>
+        Repeats
+        <select name="recurrence" defaultValue={rule}>
+          <option value="">Never</option>
+          {Object.entries(RULES).map(([value, words]) => (
+            <option key={value} value={value}>
+              {words}
+            </option>
+          ))}
+          {rule && !(rule in RULES) && <option value={rule}>{ruleInWords(rule)}</option>}
+        </select>
+      </label>
+      <label>
+        Counts from
+        <select name="recurrence_from" defaultValue={content?.recurrence_from ?? "due_date"}>
+          <option value="due_date">Due date</option>
+          <option value="completion">Completion</option>
+          {content?.recurrence_from === "schedule" && <option value="schedule">Schedule</option>}
+        </select>
+      </label>
+      <label>
+        Priority
+        <select name="priority" defaultValue={content?.priority ?? ""}>
+          <option value="">None</option>
+          <option value="low">Low</option>
+          <option value="medium">Medium</option>
+          <option value="high">High</option>
+        </select>
+      </label>
+      <label className="tags">
+        Tags
+        <input name="tags" defaultValue={content?.tags.join(", ") ?? ""} placeholder="home, garden" autoComplete="off" dir="auto" />
+      </label>
+    </div>
+  );
+}
+
+/** What the fields of `Plan` say. What has a time or repeats is due today, unless another day is given. */
+function planOf(form: FormData, was?: Content): Omit<Content, "title" | "description"> {
+  const [time, recurrence] = [String(form.get("time")), String(form.get("recurrence")) || null];
+  const day = String(form.get("day")) || (time || recurrence ? dayOf(new Date()) : "");
+  const before = localParts(was?.due_date ?? "");
+  const tags = String(form.get("tags")).split(",").map((tag) => tag.trim());
+  return {
+    // What was not touched stays as it is written: it may have been meant elsewhere.
+    due_date: day === before.day && time === before.time ? (was?.due_date ?? null) : dueDate(day, time),
+    recurrence,
+    recurrence_from: recurrence ? (form.get("recurrence_from") as Content["recurrence_from"]) : null,
+    priority: (form.get("priority") || null) as Content["priority"],
+    tags: tags.filter((tag, n) => tag && tags.findIndex((other) => sameTag(other, tag)) === n),
+  };
+}
+
+function useFocus() {
+  const input = useRef<HTMLInputElement>(null);
+  useEffect(() => input.current?.focus(), []);
+  return input;
+}
+
+/** An input method may take Escape for itself. */
+function onEscape(leave: () => void) {
+  return (event: KeyboardEvent) => {
+    if (event.key === "Escape" && !event.nativeEvent.isComposing) leave();
+  };
+}
