@@ -9,7 +9,7 @@ import pytest
 
 from backend.app.db.statement import OWNER, Statement
 from backend.app.domain.enums import Sort, Status
-from backend.app.repositories import changes, deletion, import_statements, queries, subtasks, tasks
+from backend.app.repositories import changes, deletion, import_statements, queries, subtasks, task_writes
 from backend.app.repositories.mapping import TASKS
 from backend.app.repositories.sorting import ORDERS
 from tests.support.postgres import Server
@@ -71,8 +71,10 @@ VALUES: dict[str, Any] = {
     "last_task_id": 500,
     "max_subtasks": 10,
 }
-WRITES = (tasks.UPDATE, tasks.COMPLETE, tasks.DELETE)
-STATEMENTS = [*queries.LIST.values(), queries.GET, queries.REVISION, queries.REVISION_OF, tasks.CREATE]
+WRITES = (task_writes.UPDATE, *task_writes.UPDATE_TEXT.values(), task_writes.REPLACE_BY_TEXT)
+WRITES += (task_writes.COMPLETE, task_writes.DELETE)
+STATEMENTS = [*queries.LIST.values(), queries.GET, queries.REVISION, queries.REVISION_OF]
+STATEMENTS += [task_writes.CREATE, task_writes.CREATE_TEXT]
 STATEMENTS += [form for write in WRITES for form in (write.plain, write.conditional)]
 STATEMENTS += [
     subtasks.LOCK_LIST,
@@ -82,7 +84,7 @@ STATEMENTS += [
     subtasks.SETTLE,
 ]
 STATEMENTS += [deletion.REMOVE, deletion.TRASHED, deletion.TRASHED_PARTS, deletion.BRING_BACK]
-STATEMENTS += [tasks.CREATE.steps[0], *deletion.REMOVE.steps, *deletion.BRING_BACK.steps[:3]]
+STATEMENTS += [task_writes.CREATE.steps[0], *deletion.REMOVE.steps, *deletion.BRING_BACK.steps[:3]]
 STATEMENTS += [
     import_statements.START,
     import_statements.KNOWN,
