@@ -124,6 +124,14 @@ async def test_ambiguous_and_oversized_headers_are_refused(client: Client) -> No
     assert [large.status_code, ambiguous.status_code] == [431, 400]
 
 
+@pytest.mark.parametrize(("fields", "status"), [(900, 200), (1_000, 431)])
+async def test_each_header_counts_for_32_bytes_besides(client: Client, fields: int, status: int) -> None:
+    """As in HTTP/2 (RFC 9113, section 6.5.2): thousands of tiny ones are too large together."""
+    answer = await client.get("/health", headers=[("x", "")] * fields)
+
+    assert answer.status_code == status
+
+
 async def _run(app: Any, scope: Scope, received: list[Message] | None = None) -> list[Message]:
     sent: list[Message] = []
     queue = list(received or [])

@@ -74,6 +74,27 @@ async def test_all_that_a_user_has_moves(make_client: MakeClient) -> None:
     assert (await listed(theirs), await listed(theirs, "?status=deleted")) == ([], [])
 
 
+async def test_every_column_is_as_it_was(server: Server, database_url: str, make_client: MakeClient) -> None:
+    """Also what nobody is shown; but for whose it is, and what counts anew."""
+    mine, theirs = make_client(), make_client()
+    await fill(theirs)
+    name = database_url.partition("@/")[2].partition("?")[0]
+
+    def rows(user_id: str) -> list[Any]:
+        anew = "'{user_id,id,revision,parent_id,deleted_with}'::text[]"
+        return [
+            server.execute(
+                f"SELECT to_jsonb({table}) - {anew} FROM {table} WHERE user_id = '{user_id}' ORDER BY id", database=name
+            )
+            for table in ("tasks", "deleted_tasks")
+        ]
+
+    before = rows(theirs.user_id)
+    await claimed(mine, token_of(theirs))
+
+    assert rows(mine.user_id) == before
+
+
 async def test_what_moved_works_as_before(make_client: MakeClient) -> None:
     """A repeating task goes on, a family comes back from the trash, and who follows hears of all."""
     mine, theirs = make_client(), make_client()

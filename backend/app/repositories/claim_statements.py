@@ -2,7 +2,23 @@
 
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, BigInteger, Insert, Select, Table, any_, bindparam, false, func, insert, not_, select
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    DateTime,
+    Insert,
+    Select,
+    Table,
+    Text,
+    any_,
+    bindparam,
+    cast,
+    false,
+    func,
+    insert,
+    not_,
+    select,
+)
 from sqlalchemy.sql.elements import ColumnElement
 
 from backend.app.repositories.arrays import rows_of_arrays
@@ -32,8 +48,13 @@ def _some_ids(table: Table) -> Select[Any]:
 
 
 def _some(table: Table) -> Select[Any]:
-    columns = [table.c[name] for name in names_of(table)]
+    columns = [_as_kept(table.c[name]) for name in names_of(table)]
     return select(*columns).where(*_kept(table), table.c.id == any_(_ids)).order_by(table.c.id)
+
+
+def _as_kept(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A moment as PostgreSQL's text, which comes back as the same one: Python has no infinity."""
+    return cast(column, Text).label(column.key) if isinstance(column.type, DateTime) else column
 
 
 def _write(table: Table) -> Insert:
