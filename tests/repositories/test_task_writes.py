@@ -8,12 +8,13 @@ from sqlalchemy import select
 
 from backend.app.db.database import Database
 from backend.app.db.session import OwnerSession
+from backend.app.domain.enums import Priority
 from backend.app.domain.first_revision import first_revision
 from backend.app.repositories import task_writes
 from backend.app.repositories.mapping import TASKS, owner, task_id, task_to_columns
 from backend.app.repositories.scoping import compile_scoped
 from backend.app.repositories.tasks import TaskRepository
-from backend.app.schemas.task import Changes, TaskCreate, TaskReplace
+from backend.app.schemas.task import TaskCreate, TaskReplace
 from tests.support.applications import database_for
 from tests.support.repositories import repository
 from tests.support.tokens import new_user
@@ -24,8 +25,8 @@ EVERYTHING = compile_scoped("all of a task", select(TASKS).where(TASKS.c.user_id
 PLANNED = TaskCreate(
     title="before",
     description="Before",
-    priority="high",
-    due_date="2026-12-24T18:00",
+    priority=Priority.HIGH,
+    due_date="2026-12-24",
     time_zone="Europe/Berlin",
     tags=["A"],
 )
@@ -74,16 +75,17 @@ async def test_a_text_in_place_of_everything(database: Database, title: str, des
     assert one == other
 
 
-@pytest.mark.parametrize("changed", [{"title"}, {"description"}, {"title", "description"}], ids="+".join)
-async def test_a_changed_text_leaves_the_rest(database: Database, changed: set[str]) -> None:
+@pytest.mark.parametrize("changed", [("title",), ("description",), ("title", "description")], ids="+".join)
+async def test_a_changed_text_leaves_the_rest(database: Database, changed: tuple[str, ...]) -> None:
     """As with a priority that stays what it was."""
     mine = repository(database, new_user())
     first, second = [await mine.create(PLANNED) for _ in range(2)]
-    text: Changes = {"title": "after", "description": None}
+    text: dict[str, Any] = {"title": "after", "description": None}
     changes: Any = {name: text[name] for name in changed}
 
     await mine.update(first["id"], changes)
-    await mine.update(second["id"], {**changes, "priority": "high"})
+    changes["priority"] = Priority.HIGH
+    await mine.update(second["id"], changes)
 
     assert await stored(mine, first["id"]) == await stored(mine, second["id"])
 
@@ -93,13 +95,13 @@ async def test_a_changed_text_leaves_the_rest(database: Database, changed: set[s
     [
         ({"title": "a"}, False, task_writes.UPDATE_TEXT[frozenset({"title"})]),
         ({"description": "a"}, False, task_writes.UPDATE_TEXT[frozenset({"description"})]),
-        ({"title": "a", "priority": "low"}, False, task_writes.UPDATE),
+        ({"title": "a", "priority": Priority.LOW}, False, task_writes.UPDATE),
         ({"completed": True}, False, task_writes.UPDATE),
         (TaskReplace(title="a").changes(0, ""), True, task_writes.REPLACE_BY_TEXT),
         (TaskReplace(title="a", completed=True).changes(0, ""), True, task_writes.UPDATE),
         (TaskReplace(title="a", tags=["b"]).changes(0, ""), True, task_writes.UPDATE),
     ],
-    ids=str,
+    ids=["title", "description", "title and priority", "completed", "whole", "whole and completed", "whole and tags"],
 )
 async def test_the_statement_with_the_fewest_parameters_is_taken(
     database: Database, monkeypatch: pytest.MonkeyPatch, changes: Any, whole: bool, write: task_writes.Write
