@@ -300,7 +300,7 @@ def test_a_migration_distributes_every_table_beside_the_lists(stand_in: StandIn)
 
 def test_new_tables_join_those_that_are_distributed_already(stand_in: StandIn) -> None:
     """The lists before the tasks refer to them; row-level security is forced again on both."""
-    command.upgrade(stand_in.alembic, "0007")
+    command.upgrade(stand_in.alembic, "0008")
     for table in ("task_lists", "tasks", "deleted_tasks", "idempotency_keys"):
         stand_in.execute(f"INSERT INTO pg_dist_partition VALUES ('{table}')")
 

@@ -11,7 +11,7 @@ from alembic import context, op
 from backend.app.migrations import distribution
 
 revision = "0009"
-down_revision = "0007"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 
