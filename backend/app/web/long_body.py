@@ -82,7 +82,10 @@ class LongBody:
     """Reads a body that has one list of many items."""
 
     def __init__(self, model: type[BaseModel]) -> None:
-        """`model` has one field that is a list, and tuples for short ones; its `distinct`, if any, is the member that no two share."""
+        """`model` has one field that is a list, and tuples for short ones.
+
+        Its `distinct`, if any, is the member that no two items share.
+        """
         self._model = model
         self._distinct: str | None = getattr(model, "distinct", None)
         [self.name] = [name for name, field in model.model_fields.items() if get_origin(field.annotation) is list]
