@@ -139,6 +139,17 @@ async def trash(attacker: Attacker) -> None:
     await attacker.flood(Request("POST", f"/api/{attacker.user_id}/batch", body, (JSON,)), at_once=20)
 
 
+async def applied_to_many(attacker: Attacker) -> None:
+    """All of 1,000 tasks that repeat and are two thousand years late, completed and made late again and again."""
+    task = {"title": "x", "due_date": "0001-01-01", "recurrence": "FREQ=WEEKLY;INTERVAL=305"}
+    body = json.dumps({"operations": [{"op": "create", "task": task}] * 100}).encode()
+    for _ in range(10):
+        await attacker.send(Request("POST", f"/api/{attacker.user_id}/batch", body, (JSON,)))
+    complete = {"where": {}, "op": "complete", "skip_missed": True, "expect": 1_000}
+    apply = Request("POST", f"/api/{attacker.user_id}/tasks/apply", json.dumps(complete).encode(), (JSON,))
+    await attacker.flood(apply, at_once=20)
+
+
 async def kept_answers(attacker: Attacker) -> None:
     """Batches whose answers are kept, each under a key of its own."""
     body = json.dumps({"operations": [{"op": "create", "task": {"title": "x" * 200}}] * 100}).encode()
@@ -208,6 +219,7 @@ ATTACKS: Final[dict[str, Attack]] = {
     "batches of 100 impossible rules": impossible_rules,
     "calendars of 500 zones": calendar_of_many_zones,
     "batches that fill the trash": trash,
+    "writes that are applied to 1,000 late tasks": applied_to_many,
     "batches whose answers are kept": kept_answers,
     "200 event streams": streams,
     "forged cursors": forged_cursors,

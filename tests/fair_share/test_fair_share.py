@@ -39,7 +39,7 @@ BOUNDS: Final = settings_for("postgresql://nowhere/x", **SETTINGS)
 MEMORY_MIB: Final = sum(memory_parts(BOUNDS).values()) / MEBIBYTE
 AT_ONCE: Final = 60
 # Operations that need a task in the trash; the others need one that lives.
-FROM_THE_TRASH: Final = frozenset({"restore_task"})
+FROM_THE_TRASH: Final = frozenset({"purge_task", "restore_task"})
 # Operations that take the token of an anonymous user, which no schema can tell.
 OF_ANOTHER_TOKEN: Final = frozenset({"claim"})
 # Operations whose answer does not end.

@@ -89,6 +89,17 @@ def kept(text: str) -> str:
     return f"{found['day']}{separator}{found['time']}{fraction}{found['offset']}"
 
 
+def same(one: str, other: str) -> bool:
+    """Whether two due dates differ at most in how they are spelled: the same day, or moment and offset."""
+    if one == other:
+        return True
+    try:
+        first, second = read(one), read(other)
+    except ValueError:
+        return False
+    return (first.wall, first.offset) == (second.wall, second.offset)
+
+
 def moment(text: str) -> datetime:
     """A date-time with its offset, in UTC. Raises ValueError."""
     due = read(text)

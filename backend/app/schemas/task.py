@@ -163,7 +163,7 @@ AnsweredRecurrenceFrom = Annotated[
     RecurrenceFrom,
     Field(strict=False, description=f"{_RECURRENCE_FROM} Null is `due_date`."),
     BeforeValidator(lambda start: RecurrenceFrom.DUE_DATE if start is None else start),
-    WithJsonSchema({"enum": [*RecurrenceFrom, None]}),
+    WithJsonSchema({"anyOf": [{"$ref": "#/components/schemas/RecurrenceFrom"}, {"type": "null"}]}),
 ]
 
 
@@ -269,22 +269,27 @@ class TaskReplace(Planned):
         return cast("Changes", self.model_dump(exclude=unwritten))
 
 
-class TaskPatch(Body):
-    """A JSON merge patch (RFC 7396): what is absent stays, null clears."""
+class TaskEdits(Body):
+    """What may be changed of many tasks alike; what is absent stays, null clears (RFC 7396)."""
 
     title: Title = _absent()
     description: Description | None = _absent()
-    completed: Completed = _absent()
     priority: Urgency | None = _absent()
     due_date: DueDate | None = _absent()
     time_zone: TimeZone | None = _absent()
     recurrence: Rule | None = _absent()
     recurrence_from: Annotated[RecurrenceFrom, Field(strict=False, examples=["completion"])] = _absent()
     tags: Tags = _absent()
-    parent_id: ParentId | None = _absent()
 
     def changes(self) -> Changes:
         return cast("Changes", self.model_dump(exclude_unset=True))
+
+
+class TaskPatch(TaskEdits):
+    """A JSON merge patch (RFC 7396): what is absent stays, null clears."""
+
+    completed: Completed = _absent()
+    parent_id: ParentId | None = _absent()
 
 
 SkipMissed = Annotated[
