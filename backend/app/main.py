@@ -29,7 +29,7 @@ VERSION = "0.1.0"
 LIVENESS_PATH = "/health"
 PUBLIC_PATHS = frozenset({LIVENESS_PATH, "/health/ready"})
 DOCUMENTATION_PATHS = frozenset(
-    {"/docs", "/docs/init.js", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/openapi.json"}
+    {"/", "/docs", "/docs/init.js", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/openapi.json"}
 )
 CORS_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 CORS_REQUEST_HEADERS = (

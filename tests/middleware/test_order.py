@@ -74,7 +74,7 @@ async def test_production_hides_the_documentation(database_url: str) -> None:
             without = {(await client.get(path)).status_code for path in DOCUMENTATION_PATHS}
             found[environment] = (with_token, without)
 
-    assert found == {"staging": ({200}, {200}), "production": ({404}, {401})}
+    assert found == {"staging": ({200, 307}, {200, 307}), "production": ({404}, {401})}
 
 
 async def test_an_unexpected_exception_is_a_500_that_leaks_nothing(

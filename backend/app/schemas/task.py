@@ -194,10 +194,7 @@ class Planned(Body):
     due_date: DueDate | None = None
     time_zone: TimeZone | None = None
     recurrence: Rule | None = None
-    recurrence_from: Annotated[
-        RecurrenceFrom,
-        Field(strict=False, description=_RECURRENCE_FROM, examples=["due_date"]),
-    ] = RecurrenceFrom.DUE_DATE
+    recurrence_from: AnsweredRecurrenceFrom = RecurrenceFrom.DUE_DATE
     tags: Tags = []
     parent_id: ParentId | None = None
 
@@ -248,7 +245,6 @@ class TaskReplace(Planned):
     """
 
     completed: Completed = _absent()
-    recurrence_from: AnsweredRecurrenceFrom = RecurrenceFrom.DUE_DATE
     id: Annotated[int, Field(ge=1, le=ID_MAX, description="Must be the path's.", examples=[1])] = _absent()
     user_id: Annotated[str, Field(description="Must be the path's.", examples=["u1"])] = _absent()
     revision: Annotated[int | None, _IGNORED] = None
@@ -278,7 +274,7 @@ class TaskEdits(Body):
     due_date: DueDate | None = _absent()
     time_zone: TimeZone | None = _absent()
     recurrence: Rule | None = _absent()
-    recurrence_from: Annotated[RecurrenceFrom, Field(strict=False, examples=["completion"])] = _absent()
+    recurrence_from: AnsweredRecurrenceFrom = _absent()
     tags: Tags = _absent()
 
     def changes(self) -> Changes:

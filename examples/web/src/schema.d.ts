@@ -1273,11 +1273,10 @@ export interface components {
             /** Recurrence */
             recurrence?: string | null;
             /**
-             * @description What the next due date is counted from: `due_date`, the moment of `completion`, or `due_date` without the occurrences that are past by then (`schedule`).
+             * @description What the next due date is counted from: `due_date`, the moment of `completion`, or `due_date` without the occurrences that are past by then (`schedule`). Null is `due_date`.
              * @default due_date
-             * @example due_date
              */
-            recurrence_from?: components["schemas"]["RecurrenceFrom"];
+            recurrence_from?: components["schemas"]["RecurrenceFrom"] | null;
             /**
              * Tags
              * @description Each once, also regardless of case.
@@ -1317,8 +1316,8 @@ export interface components {
             time_zone?: string | null;
             /** Recurrence */
             recurrence?: string | null;
-            /** @example completion */
-            recurrence_from?: components["schemas"]["RecurrenceFrom"];
+            /** @description What the next due date is counted from: `due_date`, the moment of `completion`, or `due_date` without the occurrences that are past by then (`schedule`). Null is `due_date`. */
+            recurrence_from?: components["schemas"]["RecurrenceFrom"] | null;
             /**
              * Tags
              * @description Each once, also regardless of case.
@@ -1348,8 +1347,8 @@ export interface components {
             time_zone?: string | null;
             /** Recurrence */
             recurrence?: string | null;
-            /** @example completion */
-            recurrence_from?: components["schemas"]["RecurrenceFrom"];
+            /** @description What the next due date is counted from: `due_date`, the moment of `completion`, or `due_date` without the occurrences that are past by then (`schedule`). Null is `due_date`. */
+            recurrence_from?: components["schemas"]["RecurrenceFrom"] | null;
             /**
              * Tags
              * @description Each once, also regardless of case.
