@@ -1,8 +1,9 @@
 """The tasks of a file by columns, as the statements of an import take them."""
 
+import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from backend.app.domain import due_dates
 from backend.app.repositories.arrays import SEPARATOR, is_list
@@ -11,6 +12,8 @@ from backend.app.repositories.mapping import TASKS, task_to_columns
 from backend.app.schemas.transfer import ArchivedTask
 
 _LISTS = [name for name in NAMES if is_list(TASKS, name)]
+# So many tasks with the longest texts take about four milliseconds.
+STEP: Final = 100
 # One array for each column, all equally long.
 Arrays = dict[str, list[Any]]
 
@@ -22,6 +25,16 @@ class NewIds:
     tasks: dict[int, int]
     lists: dict[int, int]
     positions: dict[int, str]
+
+
+async def arrays_in_steps(tasks: list[ArchivedTask], parents: set[int], new: NewIds | None = None) -> Arrays:
+    """As `arrays_of`, with a turn for others every few milliseconds: the keys of long texts take their time."""
+    whole: Arrays = {f"of_{name}": [] for name in NAMES}
+    for start in range(0, len(tasks), STEP):
+        for name, values in arrays_of(tasks[start : start + STEP], parents, new).items():
+            whole[name] += values
+        await asyncio.sleep(0)
+    return whole
 
 
 def arrays_of(tasks: list[ArchivedTask], parents: set[int], new: NewIds | None = None) -> Arrays:
