@@ -71,8 +71,8 @@ _alone = not_(TASKS.c.compound)
 _describe = bindparam("describe", type_=Boolean)
 _reschedule = bindparam("reschedule", type_=Boolean)
 _replace = bindparam("replace", type_=Boolean)
-# A day ends where the task's time zone says, which a new due date alone does not bring along.
-_fits = or_(_replace, not_(_reschedule), TASKS.c.time_zone.is_(None))
+# A day ends where the task's time zone says, which a new due date alone does not bring along, and begins there, too.
+_fits = or_(not_(_reschedule), and_(TASKS.c.start_date.is_(None), or_(_replace, TASKS.c.time_zone.is_(None))))
 
 
 def _number() -> ReturningInsert[Any]:
@@ -246,7 +246,7 @@ _UPDATED = (
     *("tags", "tag_keys"),
 )
 # What a task repeats by, or belongs to, has to be looked at together with the rest of it.
-_TOGETHER = frozenset({"recurrence", "recurrence_from", "time_zone", "parent_id"})
+_TOGETHER = frozenset({"recurrence", "recurrence_from", "time_zone", "parent_id", "start_date"})
 
 
 class TaskRepository:
@@ -289,7 +289,7 @@ class TaskRepository:
         where the changes do not go together with what stays.
         """
         if whole:
-            alone = changes["recurrence"] is None and changes["parent_id"] is None
+            alone = all(changes[name] is None for name in ("recurrence", "parent_id", "start_date"))
         else:
             alone = _TOGETHER.isdisjoint(changes)
         if alone:
