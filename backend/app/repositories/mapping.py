@@ -103,6 +103,7 @@ VALUES: Final = _parameters(
 # Those that few tasks have: only statements of their own bring them.
 RARE_VALUES: Final = _parameters("on_schedule", "start_date", "start_at")
 NO_DUE_DATE: Final = "infinity"
+NEVER: Final = cast(literal(NO_DUE_DATE, Text), DateTime(timezone=True))
 
 
 def shown(table: Table) -> list[ColumnElement[Any]]:
@@ -170,10 +171,9 @@ def bump_revision(by: Any = 1, **values: Any) -> Update:
 
 def completion(done: ColumnElement[bool]) -> ColumnElement[Any]:
     """What becomes of a task's `completed_at` when `completed` becomes this."""
-    never = cast(literal("infinity", Text), DateTime(timezone=True))
-    kept = case((not_(done), never), (TASKS.c.completed, TASKS.c.completed_at))
-    # COALESCE(kept, now()), and null for `never`. Citus takes now() in an UPDATE, but not within CASE or COALESCE.
-    return func.nullif(func.greatest(kept, func.least(kept, func.now())), never)
+    kept = case((not_(done), NEVER), (TASKS.c.completed, TASKS.c.completed_at))
+    # COALESCE(kept, now()), and null for `NEVER`. Citus takes now() in an UPDATE, but not within CASE or COALESCE.
+    return func.nullif(func.greatest(kept, func.least(kept, func.now())), NEVER)
 
 
 def numbered(rows: CTE) -> CTE:
