@@ -585,6 +585,8 @@ export interface components {
             /** Description */
             description?: string | null;
             priority?: components["schemas"]["Priority"] | null;
+            /** Start Date */
+            start_date?: string | null;
             /** Due Date */
             due_date?: string | null;
             /** Time Zone */
@@ -784,6 +786,12 @@ export interface components {
             completed_at: string | null;
             /** @example high */
             priority: components["schemas"]["Priority"] | null;
+            /**
+             * Start Date
+             * @description As it was given.
+             * @example 2026-12-20
+             */
+            start_date: string | null;
             /**
              * Due Date
              * @description As it was given.
@@ -991,6 +999,12 @@ export interface components {
             /** @example high */
             priority: components["schemas"]["Priority"] | null;
             /**
+             * Start Date
+             * @description As it was given.
+             * @example 2026-12-20
+             */
+            start_date: string | null;
+            /**
              * Due Date
              * @description As it was given.
              * @example 2026-12-24
@@ -1197,6 +1211,12 @@ export interface components {
             /** @example high */
             priority: components["schemas"]["Priority"] | null;
             /**
+             * Start Date
+             * @description As it was given.
+             * @example 2026-12-20
+             */
+            start_date: string | null;
+            /**
              * Due Date
              * @description As it was given.
              * @example 2026-12-24
@@ -1266,6 +1286,8 @@ export interface components {
             /** Description */
             description?: string | null;
             priority?: components["schemas"]["Priority"] | null;
+            /** Start Date */
+            start_date?: string | null;
             /** Due Date */
             due_date?: string | null;
             /** Time Zone */
@@ -1310,6 +1332,8 @@ export interface components {
             /** Description */
             description?: string | null;
             priority?: components["schemas"]["Priority"] | null;
+            /** Start Date */
+            start_date?: string | null;
             /** Due Date */
             due_date?: string | null;
             /** Time Zone */
@@ -1341,6 +1365,8 @@ export interface components {
             /** Description */
             description?: string | null;
             priority?: components["schemas"]["Priority"] | null;
+            /** Start Date */
+            start_date?: string | null;
             /** Due Date */
             due_date?: string | null;
             /** Time Zone */
@@ -1382,6 +1408,8 @@ export interface components {
             /** Description */
             description?: string | null;
             priority?: components["schemas"]["Priority"] | null;
+            /** Start Date */
+            start_date?: string | null;
             /** Due Date */
             due_date?: string | null;
             /** Time Zone */
@@ -1504,6 +1532,11 @@ export interface components {
              */
             overdue?: ("true" | "false") | null;
             /**
+             * Available
+             * @description Pending, and the start date has come, or there is none.
+             */
+            available?: ("true" | "false") | null;
+            /**
              * Parent Id
              * @description Subtasks of this task; `none`: tasks that are no subtasks.
              */
@@ -1583,6 +1616,8 @@ export interface operations {
                 due_after?: string;
                 /** @description Pending, and the due date has passed. */
                 overdue?: "true" | "false";
+                /** @description Pending, and the start date has come, or there is none. */
+                available?: "true" | "false";
                 /** @description Subtasks of this task; `none`: tasks that are no subtasks. */
                 parent_id?: number | "none";
                 /** @description Text that the title or the description holds, regardless of case. */
