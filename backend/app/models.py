@@ -113,8 +113,8 @@ class Content(SQLModel):
 
     Some columns are made from others when they are written, for what the database has to compare: `title_key` sorts
     and is searched, `description_key` is searched, `tag_keys` match regardless of case, `due_at` is the moment of
-    `due_date` (infinity without one). A task is `compound` once it repeats or has subtasks: to complete or delete it
-    then changes more than its own row.
+    `due_date` (infinity without one), `start_at` that of `start_date`. A task is `compound` once it repeats or has
+    subtasks: to complete or delete it then changes more than its own row.
 
     `list_id` is null in the inbox. `position` is the place that somebody moved the task to, and empty where nobody did
     (`domain/positions.py`).
@@ -151,6 +151,8 @@ class Content(SQLModel):
         sa_type=DateTime(timezone=True), nullable=False, sa_column_kwargs={"server_default": "infinity"}
     )
     tag_keys: list[str] = Field(sa_type=ARRAY(Text), nullable=False, sa_column_kwargs={"server_default": "{}"})
+    start_date: str | None = Field(default=None, sa_type=Text)
+    start_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
     on_schedule: bool = Field(sa_type=Boolean, nullable=False, sa_column_kwargs={"server_default": false()})
     list_id: int | None = Field(default=None, sa_type=BigInteger)
     position: str = Field(sa_type=BYTEWISE, nullable=False, sa_column_kwargs={"server_default": "''"})

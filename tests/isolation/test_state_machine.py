@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from backend.app.domain import recurrence
-from backend.app.domain.due_dates import instant
+from backend.app.domain.due_dates import instant, start
 from backend.app.main import create_app
 from backend.app.middleware.path_guard import PathGuardMiddleware
 from tests.support.applications import Client, client_for, running, settings_for
@@ -43,6 +43,7 @@ plans = {
     "priority": st.none() | st.sampled_from(["low", "medium", "high"]),
     "tags": st.lists(st.sampled_from(["a", "B", "ß"]), max_size=2, unique=True),
     "due_date": st.none() | st.sampled_from(["2026-01-31", "2026-03-28T02:30:00+01:00"]),
+    "start_date": st.none() | st.sampled_from(["2026-01-31", "2026-02-10T12:00:00Z", "2999-01-01"]),
 }
 repeats = st.sampled_from(["FREQ=DAILY;COUNT=2", "FREQ=MONTHLY"])
 # Without `completion`, which depends on the very day.
@@ -83,6 +84,7 @@ BLANK: Task = {
     "priority": None,
     "tags": [],
     "due_date": None,
+    "start_date": None,
     "recurrence": None,
     "recurrence_from": None,
     "parent_id": None,
@@ -126,7 +128,9 @@ class Model:
                 if part["completed"] is (following is not None):
                     self._written({**part, "completed": following is None})
             if following is not None:
-                wanted = {**wanted, "completed": False, "due_date": following.due, "recurrence": following.rule}
+                begin = recurrence.moved_start(wanted["start_date"], wanted["due_date"], following.due, None)
+                moved = {"due_date": following.due, "recurrence": following.rule, "start_date": begin}
+                wanted = {**wanted, "completed": False, **moved}
         return self._written(wanted)
 
     def complete(self, task_id: int, condition: str, completed: bool | None, *, skip_missed: bool = False) -> Task:
@@ -236,6 +240,9 @@ class Model:
 
     def _check(self, task: Task) -> None:
         if task["recurrence"] is not None and task["due_date"] is None:
+            raise Refused(422)
+        begin, due = task["start_date"], task["due_date"]
+        if begin is not None and due is not None and start(begin, None) > instant(due, None):
             raise Refused(422)
 
     def _take_in(self, child: Task, known: Task | None) -> None:

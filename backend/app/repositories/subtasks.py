@@ -154,7 +154,8 @@ class TaskTree:
         """As `update`, of a task as it is now."""
         wanted = {**task, "recurrence_from": task["recurrence_from"] or RecurrenceFrom.DUE_DATE, **changes}
         try:
-            check_plan(wanted["due_date"], wanted["time_zone"], wanted["recurrence"])
+            plan = (wanted["due_date"], wanted["time_zone"], wanted["recurrence"])
+            check_plan(*plan, start_date=wanted["start_date"])
         except ValueError as error:
             raise InvalidField((), str(error)) from None
         parent = None
@@ -217,7 +218,7 @@ class TaskTree:
                     "completed_at": _rfc3339(now),
                     "skipped": following.skipped,
                 }
-                wanted = {**wanted, "completed": False, "due_date": following.due, "recurrence": following.rule}
+                wanted = {**wanted, **_moved_on(wanted, following)}
             values = {"completed": following is None, "with_itself": False, "with_parts": True}
             await self.session.run(SETTLE, task_id=task["id"], **values)
         [written] = await self.session.run(WRITE, task_id=task["id"], **task_to_columns(wanted))
@@ -250,6 +251,11 @@ def _following(task: Mapping[str, Any], now: datetime, *, skip_missed: bool) -> 
     if skip_missed or task["recurrence_from"] == RecurrenceFrom.SCHEDULE:
         return recurrence.advance_past(due, rule, time_zone=time_zone, now=now)
     return recurrence.advance(due, rule, time_zone=time_zone, completed_at=None)
+
+
+def _moved_on(task: Mapping[str, Any], following: recurrence.Next) -> dict[str, Any]:
+    start = recurrence.moved_start(task["start_date"], task["due_date"], following.due, task["time_zone"])
+    return {"completed": False, "due_date": following.due, "recurrence": following.rule, "start_date": start}
 
 
 def _rfc3339(moment: datetime) -> str:

@@ -41,7 +41,7 @@ _UPDATED = (
     *("tags", "tag_keys"),
 )
 # What a task repeats by, or belongs to, has to be looked at together with the rest of it.
-_TOGETHER = frozenset({"recurrence", "recurrence_from", "time_zone", "parent_id", "list_id"})
+_TOGETHER = frozenset({"recurrence", "recurrence_from", "time_zone", "parent_id", "start_date", "list_id"})
 
 
 def _beyond_text(columns: dict[str, Any]) -> dict[str, Any]:
@@ -113,7 +113,8 @@ class TaskRepository:
         where the changes do not go together with what stays.
         """
         if whole:
-            alone = changes["recurrence"] is None and changes["parent_id"] is None and "list_id" not in changes
+            together = any(changes[name] is not None for name in ("recurrence", "parent_id", "start_date"))
+            alone = not together and "list_id" not in changes
         else:
             alone = _TOGETHER.isdisjoint(changes)
         if alone:

@@ -775,6 +775,8 @@ export interface components {
             /** Description */
             description?: string | null;
             priority?: components["schemas"]["Priority"] | null;
+            /** Start Date */
+            start_date?: string | null;
             /** Due Date */
             due_date?: string | null;
             /** Time Zone */
@@ -983,6 +985,12 @@ export interface components {
             completed_at: string | null;
             /** @example high */
             priority: components["schemas"]["Priority"] | null;
+            /**
+             * Start Date
+             * @description As it was given.
+             * @example 2026-12-20
+             */
+            start_date: string | null;
             /**
              * Due Date
              * @description As it was given.
@@ -1316,6 +1324,12 @@ export interface components {
             /** @example high */
             priority: components["schemas"]["Priority"] | null;
             /**
+             * Start Date
+             * @description As it was given.
+             * @example 2026-12-20
+             */
+            start_date: string | null;
+            /**
              * Due Date
              * @description As it was given.
              * @example 2026-12-24
@@ -1618,6 +1632,12 @@ export interface components {
             /** @example high */
             priority: components["schemas"]["Priority"] | null;
             /**
+             * Start Date
+             * @description As it was given.
+             * @example 2026-12-20
+             */
+            start_date: string | null;
+            /**
              * Due Date
              * @description As it was given.
              * @example 2026-12-24
@@ -1699,6 +1719,8 @@ export interface components {
             /** Description */
             description?: string | null;
             priority?: components["schemas"]["Priority"] | null;
+            /** Start Date */
+            start_date?: string | null;
             /** Due Date */
             due_date?: string | null;
             /** Time Zone */
@@ -1745,6 +1767,8 @@ export interface components {
             /** Description */
             description?: string | null;
             priority?: components["schemas"]["Priority"] | null;
+            /** Start Date */
+            start_date?: string | null;
             /** Due Date */
             due_date?: string | null;
             /** Time Zone */
@@ -1790,6 +1814,8 @@ export interface components {
             /** Description */
             description?: string | null;
             priority?: components["schemas"]["Priority"] | null;
+            /** Start Date */
+            start_date?: string | null;
             /** Due Date */
             due_date?: string | null;
             /** Time Zone */
@@ -1833,6 +1859,8 @@ export interface components {
             /** Description */
             description?: string | null;
             priority?: components["schemas"]["Priority"] | null;
+            /** Start Date */
+            start_date?: string | null;
             /** Due Date */
             due_date?: string | null;
             /** Time Zone */
@@ -1962,6 +1990,11 @@ export interface components {
              */
             overdue?: ("true" | "false") | null;
             /**
+             * Available
+             * @description Pending, and the start date has come, or there is none.
+             */
+            available?: ("true" | "false") | null;
+            /**
              * Parent Id
              * @description Subtasks of this task; `none`: tasks that are no subtasks.
              */
@@ -2046,6 +2079,8 @@ export interface operations {
                 due_after?: string;
                 /** @description Pending, and the due date has passed. */
                 overdue?: "true" | "false";
+                /** @description Pending, and the start date has come, or there is none. */
+                available?: "true" | "false";
                 /** @description Subtasks of this task; `none`: tasks that are no subtasks. */
                 parent_id?: number | "none";
                 /** @description Tasks of this list; `none`: those of the inbox, which are in no list. */
