@@ -35,6 +35,7 @@ async def test_a_task_has_just_these_members(client: Client) -> None:
         "completed",
         "completed_at",
         "priority",
+        "start_date",
         "due_date",
         "time_zone",
         "recurrence",
