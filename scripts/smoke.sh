@@ -164,6 +164,12 @@ contains "plan: the due date as it was given" '"due_date":"2026-12-24"' "$body"
 for wrong in '"priority":"urgent"' '"due_date":"2026-12-24T18:00:00"' '"tags":["a","A"]' '"recurrence":"FREQ=HOURLY"' '"parent_id":99'; do
   expect "plan ${wrong//\"/}" 422 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d "{$wrong}"
 done
+expect "remind" 200 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"reminders":["-P1D","2099-12-24T09:00:00Z"]}'
+contains "remind: when next" '"remind_at":"20' "$body"
+for wrong in '["-PT"]' '["-P367D"]' '["PT25H"]' '["2026-12-24"]' '["-P1D","-P1D"]'; do
+  expect "remind ${wrong//\"/}" 422 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d "{\"reminders\":$wrong}"
+done
+expect "remind no more" 200 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"reminders":[]}'
 expect "find" 200 GET "$tasks?tag=HOME&priority=high&q=SECOND&due_before=2027-01-01&sort=due_date" "${as_alice[@]}" -H 'Prefer: count=exact'
 contains "find: the task" '"id":2' "$body"
 equal "find: how many" 1 "$(header x-total-count)"

@@ -150,7 +150,7 @@ RULES = [
     Rule(
         "measures for Prometheus",
         brings("prometheus_client"),
-        ("observability/metrics.py",),
+        ("observability/metrics.py", "observability/reminder_metrics.py"),
         ("from prometheus_client import Counter",),
     ),
     Rule(

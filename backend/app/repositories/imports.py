@@ -14,6 +14,7 @@ from backend.app.domain.first_revision import first_revision
 from backend.app.repositories import import_statements as statements
 from backend.app.repositories.import_replacement import Replacement
 from backend.app.repositories.import_rows import arrays_of, revised
+from backend.app.repositories.reminders import renew_reminders
 from backend.app.schemas.transfer import ArchivedTask
 
 # How many tasks a statement writes.
@@ -84,6 +85,7 @@ class ImportRepository:
         await asyncio.sleep(0)
         for batch in _slices(in_order, BATCH):
             await session.run(statements.WRITE, **revised(arrays_of(batch, parents, ids), revision))
+            await renew_reminders(session, [ids[task.id] for task in batch if task.reminders])
             revision += len(batch)
         await session.run(
             statements.FINISH, revision=revision, created=len(tasks), last_task_id=last_task_id + len(tasks)

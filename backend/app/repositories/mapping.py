@@ -26,6 +26,7 @@ from backend.app.db.statement import OWNER, Row
 from backend.app.domain import due_dates
 from backend.app.domain.enums import Priority, RecurrenceFrom
 from backend.app.domain.keys import description_key, tag_key, title_key
+from backend.app.domain.reminders import next_moment
 from backend.app.models import metadata
 
 Task = dict[str, Any]
@@ -53,6 +54,7 @@ _SHOWN = (
     "recurrence",
     "after_completion",
     "tags",
+    "reminders",
     "parent_id",
     "revision",
     "created_at",
@@ -131,13 +133,14 @@ def row_to_task(row: Row) -> Task:
         recurrence,
         after_completion,
         tags,
+        reminders,
         parent_id,
         revision,
         created_at,
         updated_at,
         on_schedule,
     ) = row
-    return {
+    task = {
         "user_id": user_id,
         "id": number,
         "title": title,
@@ -150,11 +153,16 @@ def row_to_task(row: Row) -> Task:
         "recurrence": recurrence,
         "recurrence_from": recurrence and _RECURRENCE_FROM[bool(after_completion), bool(on_schedule)],
         "tags": tags,
+        "reminders": reminders or [],
+        "remind_at": None,
         "parent_id": parent_id,
         "revision": revision,
         "created_at": created_at and rfc3339(created_at),
         "updated_at": updated_at and rfc3339(updated_at),
     }
+    if reminders:
+        task["remind_at"] = next_moment(task)
+    return task
 
 
 def bump_revision(by: Any = 1, **values: Any) -> Update:

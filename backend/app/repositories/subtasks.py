@@ -28,6 +28,7 @@ from backend.app.domain.enums import RecurrenceFrom
 from backend.app.domain.errors import InvalidField
 from backend.app.domain.plan import check_plan
 from backend.app.domain.preconditions import Precondition
+from backend.app.domain.reminders import moved
 from backend.app.repositories.deletion import BRING_BACK, REMOVE, TRASHED, TRASHED_PARTS
 from backend.app.repositories.mapping import (
     LISTS,
@@ -46,6 +47,7 @@ from backend.app.repositories.mapping import (
     task_to_columns,
 )
 from backend.app.repositories.queries import GET
+from backend.app.repositories.reminders import cancel_reminders, take_up_reminders, write_reminders
 from backend.app.repositories.scoping import compile_scoped
 from backend.app.schemas.task import Changes
 
@@ -141,7 +143,7 @@ class TaskTree:
         """As `update`, of a task as it is now."""
         wanted = {**task, "recurrence_from": task["recurrence_from"] or RecurrenceFrom.DUE_DATE, **changes}
         try:
-            check_plan(wanted["due_date"], wanted["time_zone"], wanted["recurrence"])
+            check_plan(wanted["due_date"], wanted["time_zone"], wanted["recurrence"], reminders=wanted["reminders"])
         except ValueError as error:
             raise InvalidField((), str(error)) from None
         if wanted["parent_id"] not in (None, task["parent_id"]):
@@ -167,6 +169,8 @@ class TaskTree:
 
     async def remove(self, task: Task) -> dict[str, Any]:
         """As `delete`, of a task as it is now."""
+        if task["reminders"] or task["parent_id"] is None:
+            await cancel_reminders(self.session, task["id"])
         [removed] = await self.session.run(REMOVE, task_id=task["id"])
         return removed
 
@@ -183,6 +187,7 @@ class TaskTree:
             except InvalidField:
                 parent_id = None
         [restored] = await self.session.run(BRING_BACK, task_id=task_id, parent_id=parent_id)
+        await take_up_reminders(self.session, task_id)
         return restored
 
     async def _write(self, task: Task, wanted: Mapping[str, Any], *, skip_missed: bool = False) -> Task:
@@ -197,10 +202,13 @@ class TaskTree:
                     "completed_at": _rfc3339(now),
                     "skipped": following.skipped,
                 }
+                reminders = moved(wanted["reminders"], wanted["due_date"], following.due, wanted["time_zone"])
                 wanted = {**wanted, "completed": False, "due_date": following.due, "recurrence": following.rule}
+                wanted["reminders"] = reminders
             values = {"completed": following is None, "with_itself": False, "with_parts": True}
             await self.session.run(SETTLE, task_id=task["id"], **values)
         [written] = await self.session.run(WRITE, task_id=task["id"], **task_to_columns(wanted))
+        written = await write_reminders(self.session, task, wanted, written)
         return written if occurrence is None else {**written, "completed_occurrence": occurrence}
 
     async def _get(self, task_id: int, expected: Expected) -> Task:

@@ -18,9 +18,10 @@ from pydantic import (
 
 from backend.app import problems
 from backend.app.domain import due_dates, recurrence
+from backend.app.domain import reminders as reminding
 from backend.app.domain.enums import Priority, RecurrenceFrom
 from backend.app.domain.keys import tag_key
-from backend.app.domain.limits import ID_MAX, TAG_MAX_CHARACTERS, TAGS_MAX
+from backend.app.domain.limits import ID_MAX, REMINDERS_MAX, TAG_MAX_CHARACTERS, TAGS_MAX
 from backend.app.domain.plan import check_plan, check_skip
 from backend.app.models import DESCRIPTION_MAX_CHARACTERS, TITLE_MAX_CHARACTERS
 
@@ -167,6 +168,38 @@ AnsweredRecurrenceFrom = Annotated[
 ]
 
 
+def _reminder(text: str) -> str:
+    return reminding.kept(text)
+
+
+def _none_twice(reminders: list[str]) -> list[str]:
+    if len(set(reminders)) < len(reminders):
+        raise ValueError("must not contain a reminder twice")
+    return reminders
+
+
+MOMENT_OR_DURATION = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "string", "format": "date-time"},
+            {"type": "string", "pattern": r"^[+-]?P([0-9]+W|([0-9]+D)?(T([0-9]+H)?([0-9]+M)?([0-9]+S)?)?)$"},
+        ]
+    }
+)
+Reminder = Annotated[str, AfterValidator(_reminder), MOMENT_OR_DURATION]
+Reminders = Annotated[
+    list[Reminder],
+    AfterValidator(_none_twice),
+    at_most(REMINDERS_MAX),
+    Field(
+        max_length=REMINDERS_MAX,
+        description="When it reminds: a date-time with its offset, or a duration before the due date in the form of "
+        "RFC 5545's TRIGGER. Before a day, it counts from that day's midnight.",
+        examples=[["-PT30M"]],
+    ),
+]
+
+
 class Body(BaseModel):
     """JSON as it is: a string is not a number, and a member that is not known is a mistake."""
 
@@ -197,10 +230,17 @@ class Planned(Body):
     recurrence_from: AnsweredRecurrenceFrom = RecurrenceFrom.DUE_DATE
     tags: Tags = []
     parent_id: ParentId | None = None
+    reminders: Reminders = []
 
     @model_validator(mode="after")
     def _plan(self) -> Self:
-        check_plan(self.due_date, self.time_zone, self.recurrence, comes_again=self.must_come_again)
+        check_plan(
+            self.due_date,
+            self.time_zone,
+            self.recurrence,
+            reminders=self.reminders,
+            comes_again=self.must_come_again,
+        )
         return self
 
 
@@ -223,6 +263,7 @@ class Changes(TypedDict, total=False):
     recurrence_from: RecurrenceFrom
     tags: list[str]
     parent_id: int | None
+    reminders: list[str]
 
 
 def _absent() -> Any:
@@ -234,7 +275,7 @@ def _without_default(schema: dict[str, Any]) -> None:
     del schema["default"]
 
 
-_SET_BY_SERVER: Final = {"id", "user_id", "revision", "completed_at", "created_at", "updated_at"}
+_SET_BY_SERVER: Final = {"id", "user_id", "revision", "remind_at", "completed_at", "created_at", "updated_at"}
 _IGNORED: Final = Field(description="Ignored: taken as a task is answered.")
 
 
@@ -248,6 +289,7 @@ class TaskReplace(Planned):
     id: Annotated[int, Field(ge=1, le=ID_MAX, description="Must be the path's.", examples=[1])] = _absent()
     user_id: Annotated[str, Field(description="Must be the path's.", examples=["u1"])] = _absent()
     revision: Annotated[int | None, _IGNORED] = None
+    remind_at: Annotated[Moment | None, _IGNORED] = None
     completed_at: Annotated[Moment | None, _IGNORED] = None
     created_at: Annotated[Moment | None, _IGNORED] = None
     updated_at: Annotated[Moment | None, _IGNORED] = None
@@ -276,6 +318,7 @@ class TaskEdits(Body):
     recurrence: Rule | None = _absent()
     recurrence_from: AnsweredRecurrenceFrom = _absent()
     tags: Tags = _absent()
+    reminders: Reminders = _absent()
 
     def changes(self) -> Changes:
         return cast("Changes", self.model_dump(exclude_unset=True))
@@ -342,6 +385,10 @@ class Task(BaseModel):
     recurrence: str | None = Field(description="What is left of the rule.", examples=["FREQ=WEEKLY;BYDAY=MO"])
     recurrence_from: RecurrenceFrom | None = Field(description="Null where it does not repeat.", examples=["due_date"])
     tags: list[str] = Field(examples=[["home"]])
+    reminders: list[str] = Field(examples=[["-PT30M"]])
+    remind_at: Timestamp | None = _timestamp(
+        "When it reminds next, at the time of the answer; null where it is completed, or does not remind any more."
+    )
     parent_id: int | None = Field(examples=[None])
     revision: int = Field(
         description="Grows with every change of the user's tasks; the ETag.", examples=[1767225600001]

@@ -25,6 +25,7 @@ class ArchivedTask(Planned):
     completed_at: Moment | None = None
     created_at: Moment
     updated_at: Moment
+    remind_at: Moment | None = None
     user_id: str | None = None
     revision: Annotated[int, Field(ge=0, le=ID_MAX)] | None = None
 

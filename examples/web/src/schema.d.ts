@@ -608,6 +608,15 @@ export interface components {
             /** Parent Id */
             parent_id?: number | null;
             /**
+             * Reminders
+             * @description When it reminds: a date-time with its offset, or a duration before the due date in the form of RFC 5545's TRIGGER. Before a day, it counts from that day's midnight.
+             * @default []
+             * @example [
+             *       "-PT30M"
+             *     ]
+             */
+            reminders?: (string)[];
+            /**
              * Id
              * Format: int64
              * @example 1
@@ -632,6 +641,8 @@ export interface components {
              * Format: date-time
              */
             updated_at: string;
+            /** Remind At */
+            remind_at?: string | null;
             /** User Id */
             user_id?: string | null;
             /** Revision */
@@ -813,6 +824,19 @@ export interface components {
              *     ]
              */
             tags: string[];
+            /**
+             * Reminders
+             * @example [
+             *       "-PT30M"
+             *     ]
+             */
+            reminders: string[];
+            /**
+             * Remind At
+             * @description When it reminds next, at the time of the answer; null where it is completed, or does not remind any more.
+             * @example 2026-01-01T00:00:00.000000Z
+             */
+            remind_at: string | null;
             /**
              * Parent Id
              * @example null
@@ -1020,6 +1044,19 @@ export interface components {
              */
             tags: string[];
             /**
+             * Reminders
+             * @example [
+             *       "-PT30M"
+             *     ]
+             */
+            reminders: string[];
+            /**
+             * Remind At
+             * @description When it reminds next, at the time of the answer; null where it is completed, or does not remind any more.
+             * @example 2026-01-01T00:00:00.000000Z
+             */
+            remind_at: string | null;
+            /**
              * Parent Id
              * @example null
              */
@@ -1226,6 +1263,19 @@ export interface components {
              */
             tags: string[];
             /**
+             * Reminders
+             * @example [
+             *       "-PT30M"
+             *     ]
+             */
+            reminders: string[];
+            /**
+             * Remind At
+             * @description When it reminds next, at the time of the answer; null where it is completed, or does not remind any more.
+             * @example 2026-01-01T00:00:00.000000Z
+             */
+            remind_at: string | null;
+            /**
              * Parent Id
              * @example null
              */
@@ -1289,6 +1339,15 @@ export interface components {
             /** Parent Id */
             parent_id?: number | null;
             /**
+             * Reminders
+             * @description When it reminds: a date-time with its offset, or a duration before the due date in the form of RFC 5545's TRIGGER. Before a day, it counts from that day's midnight.
+             * @default []
+             * @example [
+             *       "-PT30M"
+             *     ]
+             */
+            reminders?: (string)[];
+            /**
              * Completed
              * @description Whether it is done.
              * @default false
@@ -1326,6 +1385,14 @@ export interface components {
              *     ]
              */
             tags?: string[];
+            /**
+             * Reminders
+             * @description When it reminds: a date-time with its offset, or a duration before the due date in the form of RFC 5545's TRIGGER. Before a day, it counts from that day's midnight.
+             * @example [
+             *       "-PT30M"
+             *     ]
+             */
+            reminders?: (string)[];
         };
         /**
          * TaskPatch
@@ -1357,6 +1424,14 @@ export interface components {
              *     ]
              */
             tags?: string[];
+            /**
+             * Reminders
+             * @description When it reminds: a date-time with its offset, or a duration before the due date in the form of RFC 5545's TRIGGER. Before a day, it counts from that day's midnight.
+             * @example [
+             *       "-PT30M"
+             *     ]
+             */
+            reminders?: (string)[];
             /**
              * Completed
              * @description Whether it is done.
@@ -1405,6 +1480,15 @@ export interface components {
             /** Parent Id */
             parent_id?: number | null;
             /**
+             * Reminders
+             * @description When it reminds: a date-time with its offset, or a duration before the due date in the form of RFC 5545's TRIGGER. Before a day, it counts from that day's midnight.
+             * @default []
+             * @example [
+             *       "-PT30M"
+             *     ]
+             */
+            reminders?: (string)[];
+            /**
              * Completed
              * @description Whether it is done.
              * @example false
@@ -1428,6 +1512,11 @@ export interface components {
              * @description Ignored: taken as a task is answered.
              */
             revision?: number | null;
+            /**
+             * Remind At
+             * @description Ignored: taken as a task is answered.
+             */
+            remind_at?: string | null;
             /**
              * Completed At
              * @description Ignored: taken as a task is answered.
