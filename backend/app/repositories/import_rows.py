@@ -1,7 +1,8 @@
 """The tasks of a file by columns, as the statements of an import take them."""
 
+import asyncio
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Final
 
 from backend.app.domain import due_dates
 from backend.app.repositories.arrays import SEPARATOR, is_list
@@ -10,8 +11,22 @@ from backend.app.repositories.mapping import TASKS, task_to_columns
 from backend.app.schemas.transfer import ArchivedTask
 
 _LISTS = [name for name in NAMES if is_list(TASKS, name)]
+# So many tasks with the longest texts take about four milliseconds.
+STEP: Final = 100
 # One array for each column, all equally long.
 Arrays = dict[str, list[Any]]
+
+
+async def arrays_in_steps(
+    tasks: list[ArchivedTask], parents: set[int], new_ids: dict[int, int] | None = None
+) -> Arrays:
+    """As `arrays_of`, with a turn for others every few milliseconds: the keys of long texts take their time."""
+    whole: Arrays = {f"of_{name}": [] for name in NAMES}
+    for start in range(0, len(tasks), STEP):
+        for name, values in arrays_of(tasks[start : start + STEP], parents, new_ids).items():
+            whole[name] += values
+        await asyncio.sleep(0)
+    return whole
 
 
 def arrays_of(tasks: list[ArchivedTask], parents: set[int], new_ids: dict[int, int] | None = None) -> Arrays:
