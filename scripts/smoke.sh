@@ -182,6 +182,10 @@ expect "repeat" 200 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"recurre
 expect "complete what repeats" 200 PATCH "$tasks/2/complete" "${as_alice[@]}"
 contains "complete what repeats: a week later" '"due_date":"2026-12-31"' "$body"
 contains "complete what repeats: what was completed" '"completed_occurrence":{"due_date":"2026-12-24"' "$body"
+expect "start later" 200 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"start_date":"2026-12-30T08:00:00Z"}'
+expect "start after the due date" 422 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"start_date":"2027-01-01"}'
+expect "what has begun" 200 GET "$tasks?available=true" "${as_alice[@]}"
+expect "start at once" 200 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"start_date":null}'
 expect "repeat on schedule" 200 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"due_date":"2020-01-01","recurrence":"FREQ=WEEKLY;COUNT=2","recurrence_from":"schedule"}'
 expect "skip what was missed" 200 PATCH "$tasks/2/complete" "${as_alice[@]}" "${json[@]}" -d '{"completed":true,"skip_missed":true}'
 contains "skip what was missed: none is left" '"completed":true' "$body"

@@ -126,8 +126,8 @@ class Content(SQLModel):
 
     Some columns are made from others when they are written, for what the database has to compare: `title_key` sorts
     and is searched, `description_key` is searched, `tag_keys` match regardless of case, `due_at` is the moment of
-    `due_date` (infinity without one). A task is `compound` once it repeats, has subtasks or has reminders: to write it
-    then changes more than its own row.
+    `due_date` (infinity without one), `start_at` that of `start_date`. A task is `compound` once it repeats, has
+    subtasks or has reminders: to write it then changes more than its own row.
     """
 
     user_id: str = Field(sa_type=Text, primary_key=True, foreign_key="task_lists.user_id")
@@ -161,6 +161,8 @@ class Content(SQLModel):
         sa_type=DateTime(timezone=True), nullable=False, sa_column_kwargs={"server_default": "infinity"}
     )
     tag_keys: list[str] = Field(sa_type=ARRAY(Text), nullable=False, sa_column_kwargs={"server_default": "{}"})
+    start_date: str | None = Field(default=None, sa_type=Text)
+    start_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
     reminders: list[str] | None = Field(default=None, sa_type=ARRAY(Text))
     on_schedule: bool = Field(sa_type=Boolean, nullable=False, sa_column_kwargs={"server_default": false()})
 

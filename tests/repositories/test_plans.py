@@ -52,6 +52,8 @@ VALUES: dict[str, Any] = {
     "time_zone": None,
     "recurrence": None,
     "on_schedule": False,
+    "start_date": None,
+    "start_at": None,
     "after_completion": False,
     "tags": ["a"],
     "tag_keys": ["a"],
@@ -99,7 +101,7 @@ STATEMENTS += [
 ]
 # With filters that a request leaves out: a place in the middle, as a second page has it.
 NO_FILTERS: dict[str, Any] = dict.fromkeys(
-    ("completed", "priorities", "tags", "due_before", "due_after", "overdue", "parent_id", "q"), None
+    ("completed", "priorities", "tags", "due_before", "due_after", "overdue", "available", "parent_id", "q"), None
 )
 PLACES: dict[str, Any] = {
     "after_id": 10_000,
@@ -114,6 +116,7 @@ FILTERS: list[dict[str, Any]] = [
     {"tags": ["tag 3"]},
     {"due_before": "2026-01-07 00:00:00+00", "due_after": "2026-01-02 00:00:00+00"},
     {"overdue": False},
+    {"available": True},
     {"parent_id": 0},
     {"q": "as"},
 ]

@@ -11,6 +11,7 @@ def check_plan(
     time_zone: str | None,
     rule: str | None,
     *,
+    start_date: str | None,
     reminders: Sequence[str] = (),
     comes_again: bool = True,
 ) -> None:
@@ -20,6 +21,10 @@ def check_plan(
     """
     if due_date is not None:
         due_dates.check(due_date, time_zone)
+    if start_date is not None:
+        start = due_dates.start(start_date, time_zone)
+        if due_date is not None and start > due_dates.instant(due_date, time_zone):
+            raise ValueError("the start_date must not be after the due_date")
     if rule is not None:
         if due_date is None:
             raise ValueError("a task that repeats needs a due_date")

@@ -60,6 +60,7 @@ _SHOWN = (
     "created_at",
     "updated_at",
     "on_schedule",
+    "start_date",
 )
 
 # By `after_completion` and `on_schedule`.
@@ -102,7 +103,7 @@ VALUES: Final = _parameters(
     )
 )
 # Those that few tasks have: only statements of their own bring them.
-RARE_VALUES: Final = _parameters("on_schedule")
+RARE_VALUES: Final = _parameters("on_schedule", "start_date", "start_at")
 NO_DUE_DATE: Final = "infinity"
 NEVER: Final = cast(literal(NO_DUE_DATE, Text), DateTime(timezone=True))
 
@@ -139,6 +140,7 @@ def row_to_task(row: Row) -> Task:
         created_at,
         updated_at,
         on_schedule,
+        start_date,
     ) = row
     task = {
         "user_id": user_id,
@@ -148,6 +150,7 @@ def row_to_task(row: Row) -> Task:
         "completed": completed,
         "completed_at": completed_at and rfc3339(completed_at),
         "priority": _PRIORITIES[priority],
+        "start_date": start_date,
         "due_date": due_date,
         "time_zone": time_zone,
         "recurrence": recurrence,
@@ -197,7 +200,7 @@ def rfc3339(timestamp: str) -> str:
 
 def task_to_columns(members: Mapping[str, Any]) -> dict[str, Any]:
     """The columns for some members of a task, `due_at` only for those that have both a due date and a time zone."""
-    columns = {name: value for name, value in members.items() if name in VALUES}
+    columns = {name: value for name, value in members.items() if name in VALUES or name in RARE_VALUES}
     if "title" in members:
         columns["title_key"] = title_key(members["title"])
     if "description" in members:
@@ -210,6 +213,9 @@ def task_to_columns(members: Mapping[str, Any]) -> dict[str, Any]:
     if "due_date" in members:
         text = members["due_date"]
         columns["due_at"] = NO_DUE_DATE if text is None else due_dates.instant(text, members.get("time_zone"))
+    if "start_date" in members:
+        text = members["start_date"]
+        columns["start_at"] = None if text is None else due_dates.start(text, members.get("time_zone"))
     if "recurrence" in members:
         repeats = members["recurrence"] is not None
         columns["after_completion"] = repeats and members["recurrence_from"] == RecurrenceFrom.COMPLETION

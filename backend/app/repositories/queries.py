@@ -106,6 +106,7 @@ def filters(table: Table) -> list[ColumnElement[bool]]:
     """The caller's tasks that meet every filter, each of which may be null; `filter_values` are their parameters."""
     columns = table.c
     overdue = and_(not_(columns.completed), columns.due_at < func.now())
+    available = and_(not_(columns.completed), or_(columns.start_at.is_(None), columns.start_at <= func.now()))
     text = or_(*(func.strpos(column, _sought) > 0 for column in (columns.title_key, columns.description_key)))
     return [
         columns.user_id == owner,
@@ -119,6 +120,7 @@ def filters(table: Table) -> list[ColumnElement[bool]]:
             lambda moment: and_(columns.due_at >= moment, columns.due_date.is_not(None)),
         ),
         _unless_null("overdue", Boolean, lambda wanted: overdue == wanted),
+        _unless_null("available", Boolean, lambda wanted: available == wanted),
         _unless_null("parent_id", BigInteger, lambda parent: func.coalesce(columns.parent_id, 0) == parent),
         _unless_null("q", Text, lambda _: text),
     ]
@@ -287,6 +289,7 @@ def filter_values(query: TaskFilter) -> dict[str, Any]:
         "due_before": query.due_before and beginning(query.due_before),
         "due_after": query.due_after and beginning(query.due_after),
         "overdue": query.overdue and query.overdue == "true",
+        "available": query.available and query.available == "true",
         "parent_id": 0 if query.parent_id == "none" else query.parent_id,
         "q": query.q and search_key(query.q),
     }

@@ -28,7 +28,6 @@ from backend.app.domain.enums import RecurrenceFrom
 from backend.app.domain.errors import InvalidField
 from backend.app.domain.plan import check_plan
 from backend.app.domain.preconditions import Precondition
-from backend.app.domain.reminders import moved
 from backend.app.repositories.deletion import BRING_BACK, REMOVE, TRASHED, TRASHED_PARTS
 from backend.app.repositories.mapping import (
     LISTS,
@@ -143,7 +142,8 @@ class TaskTree:
         """As `update`, of a task as it is now."""
         wanted = {**task, "recurrence_from": task["recurrence_from"] or RecurrenceFrom.DUE_DATE, **changes}
         try:
-            check_plan(wanted["due_date"], wanted["time_zone"], wanted["recurrence"], reminders=wanted["reminders"])
+            plan = (wanted["due_date"], wanted["time_zone"], wanted["recurrence"])
+            check_plan(*plan, start_date=wanted["start_date"], reminders=wanted["reminders"])
         except ValueError as error:
             raise InvalidField((), str(error)) from None
         if wanted["parent_id"] not in (None, task["parent_id"]):
@@ -202,9 +202,7 @@ class TaskTree:
                     "completed_at": _rfc3339(now),
                     "skipped": following.skipped,
                 }
-                reminders = moved(wanted["reminders"], wanted["due_date"], following.due, wanted["time_zone"])
-                wanted = {**wanted, "completed": False, "due_date": following.due, "recurrence": following.rule}
-                wanted["reminders"] = reminders
+                wanted = {**wanted, **_moved_on(wanted, following)}
             values = {"completed": following is None, "with_itself": False, "with_parts": True}
             await self.session.run(SETTLE, task_id=task["id"], **values)
         [written] = await self.session.run(WRITE, task_id=task["id"], **task_to_columns(wanted))
@@ -238,6 +236,13 @@ def _following(task: Mapping[str, Any], now: datetime, *, skip_missed: bool) -> 
     if skip_missed or task["recurrence_from"] == RecurrenceFrom.SCHEDULE:
         return recurrence.advance_past(due, rule, time_zone=time_zone, now=now)
     return recurrence.advance(due, rule, time_zone=time_zone, completed_at=None)
+
+
+def _moved_on(task: Mapping[str, Any], following: recurrence.Next) -> dict[str, Any]:
+    start = recurrence.moved_start(task["start_date"], task["due_date"], following.due, task["time_zone"])
+    reminders = moved(task["reminders"], task["due_date"], following.due, task["time_zone"])
+    dates = {"due_date": following.due, "start_date": start, "reminders": reminders}
+    return {"completed": False, "recurrence": following.rule, **dates}
 
 
 def _rfc3339(moment: datetime) -> str:

@@ -42,7 +42,7 @@ _UPDATED = (
     *("tags", "tag_keys"),
 )
 # What a task repeats by, or belongs to, has to be looked at together with the rest of it.
-_TOGETHER = frozenset({"recurrence", "recurrence_from", "time_zone", "parent_id", "reminders"})
+_TOGETHER = frozenset({"recurrence", "recurrence_from", "time_zone", "parent_id", "start_date", "reminders"})
 
 
 def _beyond_text(columns: dict[str, Any]) -> dict[str, Any]:
@@ -117,7 +117,7 @@ class TaskRepository:
         where the changes do not go together with what stays.
         """
         if whole:
-            alone = changes["recurrence"] is None and changes["parent_id"] is None and not changes["reminders"]
+            alone = not any(changes[name] for name in ("recurrence", "parent_id", "start_date", "reminders"))
         else:
             alone = _TOGETHER.isdisjoint(changes)
         if alone:

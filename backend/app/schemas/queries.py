@@ -78,6 +78,7 @@ class TaskFilter(BaseModel):
     due_before: Moment | None = Field(default=None, description="Due before this moment, or before this day (UTC).")
     due_after: Moment | None = Field(default=None, description="Due at or after this moment, or on or after this day.")
     overdue: Flag | None = Field(default=None, description="Pending, and the due date has passed.")
+    available: Flag | None = Field(default=None, description="Pending, and the start date has come, or there is none.")
     parent_id: Annotated[int, Field(ge=1, le=ID_MAX), BeforeValidator(_decimal)] | Literal["none"] | None = Field(
         default=None, description="Subtasks of this task; `none`: tasks that are no subtasks."
     )
@@ -111,7 +112,7 @@ class TaskPageQuery(TaskFilter, PageQuery):
     @property
     def follows_revision(self) -> bool:
         """Whether the list changes only when its revision does: not with the hour, nor by a purge."""
-        return self.overdue is None and self.status is not Status.DELETED
+        return self.overdue is None and self.available is None and self.status is not Status.DELETED
 
     @cached_property
     def fingerprint(self) -> str:

@@ -128,6 +128,16 @@ DueDate = Annotated[
         examples=["2026-12-24"],
     ),
 ]
+StartDate = Annotated[
+    str,
+    AfterValidator(due_date),
+    DAY_OR_MOMENT,
+    Field(
+        description="From when on it can be done: a day, or a date-time with its offset (RFC 3339), not after the due "
+        "date. What repeats has it moved along.",
+        examples=["2026-12-20"],
+    ),
+]
 TimeZone = Annotated[
     str,
     AfterValidator(_time_zone),
@@ -224,6 +234,7 @@ class Planned(Body):
     title: Title
     description: Description | None = None
     priority: Urgency | None = None
+    start_date: StartDate | None = None
     due_date: DueDate | None = None
     time_zone: TimeZone | None = None
     recurrence: Rule | None = None
@@ -234,13 +245,9 @@ class Planned(Body):
 
     @model_validator(mode="after")
     def _plan(self) -> Self:
-        check_plan(
-            self.due_date,
-            self.time_zone,
-            self.recurrence,
-            reminders=self.reminders,
-            comes_again=self.must_come_again,
-        )
+        plan = (self.due_date, self.time_zone, self.recurrence)
+        start, again = self.start_date, self.must_come_again
+        check_plan(*plan, start_date=start, reminders=self.reminders, comes_again=again)
         return self
 
 
@@ -257,6 +264,7 @@ class Changes(TypedDict, total=False):
     description: str | None
     completed: bool
     priority: Priority | None
+    start_date: str | None
     due_date: str | None
     time_zone: str | None
     recurrence: str | None
@@ -313,6 +321,7 @@ class TaskEdits(Body):
     title: Title = _absent()
     description: Description | None = _absent()
     priority: Urgency | None = _absent()
+    start_date: StartDate | None = _absent()
     due_date: DueDate | None = _absent()
     time_zone: TimeZone | None = _absent()
     recurrence: Rule | None = _absent()
@@ -380,6 +389,7 @@ class Task(BaseModel):
     completed: bool = Field(examples=[False])
     completed_at: Timestamp | None = _timestamp("When it was completed; also null if that was before this was kept.")
     priority: Priority | None = Field(examples=["high"])
+    start_date: str | None = Field(description="As it was given.", examples=["2026-12-20"])
     due_date: str | None = Field(description="As it was given.", examples=["2026-12-24"])
     time_zone: str | None = Field(examples=["Europe/Berlin"])
     recurrence: str | None = Field(description="What is left of the rule.", examples=["FREQ=WEEKLY;BYDAY=MO"])

@@ -585,6 +585,8 @@ export interface components {
             /** Description */
             description?: string | null;
             priority?: components["schemas"]["Priority"] | null;
+            /** Start Date */
+            start_date?: string | null;
             /** Due Date */
             due_date?: string | null;
             /** Time Zone */
@@ -795,6 +797,12 @@ export interface components {
             completed_at: string | null;
             /** @example high */
             priority: components["schemas"]["Priority"] | null;
+            /**
+             * Start Date
+             * @description As it was given.
+             * @example 2026-12-20
+             */
+            start_date: string | null;
             /**
              * Due Date
              * @description As it was given.
@@ -1015,6 +1023,12 @@ export interface components {
             /** @example high */
             priority: components["schemas"]["Priority"] | null;
             /**
+             * Start Date
+             * @description As it was given.
+             * @example 2026-12-20
+             */
+            start_date: string | null;
+            /**
              * Due Date
              * @description As it was given.
              * @example 2026-12-24
@@ -1234,6 +1248,12 @@ export interface components {
             /** @example high */
             priority: components["schemas"]["Priority"] | null;
             /**
+             * Start Date
+             * @description As it was given.
+             * @example 2026-12-20
+             */
+            start_date: string | null;
+            /**
              * Due Date
              * @description As it was given.
              * @example 2026-12-24
@@ -1316,6 +1336,8 @@ export interface components {
             /** Description */
             description?: string | null;
             priority?: components["schemas"]["Priority"] | null;
+            /** Start Date */
+            start_date?: string | null;
             /** Due Date */
             due_date?: string | null;
             /** Time Zone */
@@ -1369,6 +1391,8 @@ export interface components {
             /** Description */
             description?: string | null;
             priority?: components["schemas"]["Priority"] | null;
+            /** Start Date */
+            start_date?: string | null;
             /** Due Date */
             due_date?: string | null;
             /** Time Zone */
@@ -1408,6 +1432,8 @@ export interface components {
             /** Description */
             description?: string | null;
             priority?: components["schemas"]["Priority"] | null;
+            /** Start Date */
+            start_date?: string | null;
             /** Due Date */
             due_date?: string | null;
             /** Time Zone */
@@ -1457,6 +1483,8 @@ export interface components {
             /** Description */
             description?: string | null;
             priority?: components["schemas"]["Priority"] | null;
+            /** Start Date */
+            start_date?: string | null;
             /** Due Date */
             due_date?: string | null;
             /** Time Zone */
@@ -1593,6 +1621,11 @@ export interface components {
              */
             overdue?: ("true" | "false") | null;
             /**
+             * Available
+             * @description Pending, and the start date has come, or there is none.
+             */
+            available?: ("true" | "false") | null;
+            /**
              * Parent Id
              * @description Subtasks of this task; `none`: tasks that are no subtasks.
              */
@@ -1672,6 +1705,8 @@ export interface operations {
                 due_after?: string;
                 /** @description Pending, and the due date has passed. */
                 overdue?: "true" | "false";
+                /** @description Pending, and the start date has come, or there is none. */
+                available?: "true" | "false";
                 /** @description Subtasks of this task; `none`: tasks that are no subtasks. */
                 parent_id?: number | "none";
                 /** @description Text that the title or the description holds, regardless of case. */
