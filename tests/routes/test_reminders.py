@@ -157,6 +157,19 @@ async def test_the_trash_does_not_remind(client: Client, server: Server, name: s
     assert waiting(server, name, client) == before
 
 
+async def test_a_deleted_list_does_not_remind(client: Client, server: Server, name: str) -> None:
+    """Nor do its tasks' rows stay; they come back with it."""
+    await client.post(f"/api/{client.user_id}/lists", json={"name": "home"})
+    await create(client, list_id=1, **PLAN)
+    before = waiting(server, name, client)
+    await client.delete(f"/api/{client.user_id}/lists/1")
+    meanwhile = waiting(server, name, client)
+    await client.post(f"/api/{client.user_id}/lists/1/restore")
+
+    assert before == [(1, "2099-12-24 16:30")] == waiting(server, name, client)
+    assert meanwhile == []
+
+
 async def test_an_export_holds_them_and_an_import_takes_them(client: Client, server: Server, name: str) -> None:
     """The same file changes nothing; one with others replaces what is waited for; added tasks remind, too."""
     await create(client, **PLAN)

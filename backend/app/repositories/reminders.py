@@ -75,6 +75,14 @@ CANCEL = compile_scoped(
         ),
     ),
 )
+_in_list = (_my_tasks, TASKS.c.list_id == bindparam("list_id", type_=BigInteger))
+CANCEL_OF_LIST = compile_scoped(
+    "cancel the reminders of a list's tasks",
+    delete(REMINDERS).where(_mine, REMINDERS.c.task_id.in_(select(TASKS.c.id).where(*_in_list))),
+)
+PLANNED_IN_LIST = compile_scoped(
+    "find the reminders of a list's tasks", select(*_planned).where(*_in_list, TASKS.c.reminders.is_not(None))
+)
 PLANNED = compile_scoped(
     "find the reminders of tasks",
     select(*_planned).where(_my_tasks, TASKS.c.id == any_(_ids), TASKS.c.reminders.is_not(None)),
@@ -115,6 +123,16 @@ async def cancel_reminders(session: OwnerSession, named: int) -> None:
 async def take_up_reminders(session: OwnerSession, named: int) -> None:
     """Wait again for those of a task that came back, and of its subtasks. May raise Unavailable."""
     await _wait_for(session, await session.run(PLANNED_WITH_PARTS, task_id=named))
+
+
+async def cancel_reminders_of_list(session: OwnerSession, list_id: int) -> None:
+    """Wait no more for those of the tasks of a list that is about to be deleted with them. May raise Unavailable."""
+    await session.run(CANCEL_OF_LIST, list_id=list_id)
+
+
+async def take_up_reminders_of_list(session: OwnerSession, list_id: int) -> None:
+    """Wait again for those of the tasks that came back with a list. May raise Unavailable."""
+    await _wait_for(session, await session.run(PLANNED_IN_LIST, list_id=list_id))
 
 
 async def renew_reminders(session: OwnerSession, ids: list[int]) -> None:

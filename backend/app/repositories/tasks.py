@@ -42,7 +42,7 @@ _UPDATED = (
     *("tags", "tag_keys"),
 )
 # What a task repeats by, or belongs to, has to be looked at together with the rest of it.
-_TOGETHER = frozenset({"recurrence", "recurrence_from", "time_zone", "parent_id", "start_date", "reminders"})
+_TOGETHER = frozenset({"recurrence", "recurrence_from", "time_zone", "parent_id", "start_date", "list_id", "reminders"})
 
 
 def _beyond_text(columns: dict[str, Any]) -> dict[str, Any]:
@@ -92,13 +92,11 @@ class TaskRepository:
         self._max_subtasks = max_subtasks
 
     async def create(self, new: TaskCreate) -> Task:
-        """Raises TaskLimitReached, or InvalidField for a parent that cannot be one."""
-        if new.parent_id is None and not new.reminders:
+        """Raises TaskLimitReached, or InvalidField for a parent that cannot be one, and a list that is not there."""
+        if new.parent_id is None and new.list_id is None and not new.reminders:
             return await self._create(self.session, new)
         async with self._locked_tree() as tree:
-            if new.parent_id is not None:
-                await tree.attach_child(new.parent_id)
-            created = await self._create(tree.session, new)
+            created = await tree.create(new, lambda session: self._create(session, new))
             return await write_reminders(tree.session, NOTHING_PLANNED, new.model_dump(), created)
 
     async def _create(self, session: OwnerSession, new: TaskCreate) -> Task:
@@ -117,7 +115,8 @@ class TaskRepository:
         where the changes do not go together with what stays.
         """
         if whole:
-            alone = not any(changes[name] for name in ("recurrence", "parent_id", "start_date", "reminders"))
+            together = any(changes[name] for name in ("recurrence", "parent_id", "start_date", "reminders"))
+            alone = not together and "list_id" not in changes
         else:
             alone = _TOGETHER.isdisjoint(changes)
         if alone:
