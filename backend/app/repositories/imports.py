@@ -46,18 +46,21 @@ class ImportRepository:
         self._max_tasks = max_tasks
         self._max_subtasks = max_subtasks
 
-    async def import_tasks(self, tasks: list[ArchivedTask], ids: ImportIds | None = None) -> Count:
+    async def import_tasks(
+        self, tasks: list[ArchivedTask], ids: ImportIds | None = None, *, dry_run: bool = False
+    ) -> Count:
         """Add the tasks under the caller's next ids (NEW), or put them in place of those with their ids (KEEP).
 
         Without `ids`, a file whose tasks name the caller is put in place, and any other one is added. What is replaced
-        goes to the trash under a new id.
+        goes to the trash under a new id. With `dry_run` all of this is undone again.
 
         Raises TaskLimitReached, InvalidField for a parent that cannot be one, or IdsTaken where `ids` is not given and
         a task of the caller's with an id of the file is another one.
         """
         is_own = all(task.user_id == self._session.owner for task in tasks)
         chosen = ids or (ImportIds.KEEP if is_own else ImportIds.NEW)
-        async with self._session.transaction() as session:
+        opened = self._session.transaction_undone if dry_run else self._session.transaction
+        async with opened() as session:
             [begun] = await session.run(statements.START, first_revision=first_revision())
             if chosen is ImportIds.NEW:
                 created = await self._add(session, tasks, **begun)
