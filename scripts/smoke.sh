@@ -176,6 +176,10 @@ expect "repeat" 200 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"recurre
 expect "complete what repeats" 200 PATCH "$tasks/2/complete" "${as_alice[@]}"
 contains "complete what repeats: a week later" '"due_date":"2026-12-31"' "$body"
 contains "complete what repeats: what was completed" '"completed_occurrence":{"due_date":"2026-12-24"' "$body"
+expect "start later" 200 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"start_date":"2026-12-30T08:00:00Z"}'
+expect "start after the due date" 422 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"start_date":"2027-01-01"}'
+expect "what has begun" 200 GET "$tasks?available=true" "${as_alice[@]}"
+expect "start at once" 200 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"start_date":null}'
 expect "repeat on schedule" 200 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"due_date":"2020-01-01","recurrence":"FREQ=WEEKLY;COUNT=2","recurrence_from":"schedule"}'
 expect "skip what was missed" 200 PATCH "$tasks/2/complete" "${as_alice[@]}" "${json[@]}" -d '{"completed":true,"skip_missed":true}'
 contains "skip what was missed: none is left" '"completed":true' "$body"
@@ -188,9 +192,17 @@ contains "the trash: the part" '"id":4' "$body"
 expect "restore" 200 POST "$tasks/2/restore" "${as_alice[@]}"
 expect "restore again" 404 POST "$tasks/2/restore" "${as_alice[@]}"
 expect "a restored subtask" 200 GET "$tasks/4" "${as_alice[@]}"
+expect "apply to another number" 409 POST "$tasks/apply" "${as_alice[@]}" "${json[@]}" -d '{"where":{"parent_id":2},"op":"complete","expect":7}'
+contains "apply to another number: how many" '"found":1' "$body"
+expect "apply" 200 POST "$tasks/apply" "${as_alice[@]}" "${json[@]}" -d '{"where":{"parent_id":2},"op":"update","changes":{"priority":"low"},"expect":1}'
+equal "apply: which" '{"count":1,"ids":[4]}' "$body"
+expect "apply to the trash" 422 POST "$tasks/apply" "${as_alice[@]}" "${json[@]}" -d '{"where":{"status":"deleted"},"op":"delete"}'
 expect "a batch" 200 POST "/api/$alice/batch" "${as_alice[@]}" "${json[@]}" \
   -d '{"operations":[{"op":"create","ref":"a","task":{"title":"of a batch"}},{"op":"delete","ref":"a"},{"op":"delete","id":4}]}'
 contains "a batch: three results" '"status":204},{"status":204}]' "$body"
+expect "remove for good" 204 DELETE "/api/$alice/trash/4" "${as_alice[@]}"
+expect "remove for good again" 404 DELETE "/api/$alice/trash/4" "${as_alice[@]}"
+expect "restore what was removed" 404 POST "$tasks/4/restore" "${as_alice[@]}"
 expect "a batch that fails" 404 POST "/api/$alice/batch" "${as_alice[@]}" "${json[@]}" \
   -d '{"operations":[{"op":"delete","id":2},{"op":"delete","id":99}]}'
 contains "a batch that fails: which one" '"operation":1' "$body"
@@ -273,6 +285,8 @@ expect "the scheme in lower case" 200 GET "$tasks" -H "authorization: bearer $(t
 expect "an unknown path without a token" 401 GET /nowhere
 
 expect "erasing another user" 403 DELETE "/api/$alice" "${as_bob[@]}"
+expect "applying as another user" 403 POST "$tasks/apply" "${as_bob[@]}" "${json[@]}" -d '{"where":{},"op":"delete"}'
+expect "emptying the trash as another user" 403 DELETE "/api/$alice/trash" "${as_bob[@]}"
 expect "restoring as another user" 403 POST "$tasks/1/restore" "${as_bob[@]}"
 expect "a batch as another user" 403 POST "/api/$alice/batch" "${as_bob[@]}" "${json[@]}" -d '{}'
 expect "a claim as another user" 403 POST "/api/$alice/claim" "${as_bob[@]}" "${json[@]}" -d '{}'
@@ -356,7 +370,9 @@ expect "delete again" 404 DELETE "$tasks/1" "${as_alice[@]}"
 expect "empty again" 200 GET "$tasks" "${as_alice[@]}"
 equal "empty again" '[]' "$body"
 expect "create one more" 201 POST "$tasks" "${as_alice[@]}" "${json[@]}" -d '{"title":"last"}'
-expect "the trash before it is erased" 200 GET "$tasks?status=deleted" "${as_alice[@]}"
+expect "empty the trash" 200 DELETE "/api/$alice/trash" "${as_alice[@]}"
+expect "the emptied trash" 200 GET "$tasks?status=deleted" "${as_alice[@]}"
+equal "the emptied trash: nothing" '[]' "$body"
 expect "erase everything" 200 DELETE "/api/$alice" "${as_alice[@]}"
 equal "erase everything: how many tasks" '{"tasks":1}' "$body"
 expect "erase again, quietly" 204 DELETE "/api/$alice" "${as_alice[@]}" -H 'Prefer: return=minimal'

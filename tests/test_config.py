@@ -9,7 +9,7 @@ from backend.app import config
 from backend.app.config import PROJECT_ROOT, DatabaseSettings, Settings
 from backend.app.db import dsn
 from backend.app.problems import StartupError
-from backend.app.web.long_body import BYTES_PER_TEXT_BYTE
+from tests.support.memory import memory_parts
 
 SECRET = "a-secret-of-the-tests-that-is-long-enough"
 URL = "postgresql://user:pa55word@host/db"
@@ -315,22 +315,10 @@ def test_several_users_fit_beside_each_other() -> None:
     assert settings.jwks_max_waiting * 10 <= settings.max_requests
 
 
-# What one name of a rate limit and one verified token take, about (bytes).
-NAME, TOKEN = 1000, 1000
-
-
 def test_the_memory_that_clients_can_take_is_as_documented() -> None:
     """The sum of docs/configuration.md, from the settings' defaults."""
     settings = Settings(_env_file=None, better_auth_secret=SECRET)
-    import_bytes = settings.max_import_bytes * BYTES_PER_TEXT_BYTE
-    parts = {
-        "bodies up to 64 KiB": settings.max_requests * settings.max_body_bytes,
-        "larger bodies as they are sent": settings.max_body_memory_bytes,
-        "larger bodies that are parsed": settings.max_concurrent_imports * import_bytes,
-        "remembered answers": settings.response_cache_bytes,
-        "rate limits": 2 * settings.rate_limit_max_names * NAME,
-        "verified tokens": settings.jwt_cache_size * TOKEN,
-    }
+    parts = memory_parts(settings)
 
     page = (PROJECT_ROOT / "docs/configuration.md").read_text()
     rows = dict(re.findall(r"^\| ([^|]+) \| [^|]+ \| ([0-9.]+) MiB \|$", page, re.MULTILINE))

@@ -22,14 +22,14 @@ from backend.app.middleware.limits import LimitsMiddleware, UserPlaces
 from backend.app.middleware.path_guard import PathGuardMiddleware
 from backend.app.middleware.rate_limit import AnonymousRateLimit, UserRateLimit
 from backend.app.problems import StartupError
-from backend.app.routes import account, batch, changes, claim, events, health, tags, tasks, transfer
+from backend.app.routes import account, apply, batch, changes, claim, events, health, tags, tasks, transfer, trash
 from backend.app.web.app import TasksAPI, answered_methods
 
 VERSION = "0.1.0"
 LIVENESS_PATH = "/health"
 PUBLIC_PATHS = frozenset({LIVENESS_PATH, "/health/ready"})
 DOCUMENTATION_PATHS = frozenset(
-    {"/docs", "/docs/init.js", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/openapi.json"}
+    {"/", "/docs", "/docs/init.js", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/openapi.json"}
 )
 CORS_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 CORS_REQUEST_HEADERS = (
@@ -83,7 +83,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=Lifespan(settings, parts),
     )
     # Without include_router, which matches every request against its prefixes once more.
-    for module in (tasks, tags, batch, changes, events, transfer, claim, account, health):
+    for module in (tasks, trash, tags, apply, batch, changes, events, transfer, claim, account, health):
         app.router.routes.extend(module.router.routes)
     if documented:
         from backend.app.routes import docs  # noqa: PLC0415 - production does not carry Swagger UI

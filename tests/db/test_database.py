@@ -651,11 +651,14 @@ async def test_a_wait_that_is_cancelled_gives_its_turn_on(database_url: str, giv
 
 
 class NoConnection:
-    """What the pool asks of a connection."""
+    """What the pool asks of a connection; its answer never comes."""
 
     closed = False
 
     def close(self) -> None: ...
+
+    async def answered(self) -> None:
+        await asyncio.get_running_loop().create_future()
 
 
 def pool_of(size: int, size_per_owner: int | None = None, wait_timeout: float = 5.0) -> Pool:
@@ -721,6 +724,24 @@ async def test_a_users_writes_are_made_one_at_a_time_and_reads_go_on() -> None:
     pool.release(writing, "a", writes=True)
     pool.release(await asyncio.wait_for(second, 1), "a", writes=True)
     assert pool.in_use == 0
+
+
+@pytest.mark.parametrize("size", [1, 6])
+async def test_a_write_that_was_given_up_is_not_in_the_way_of_the_next(size: int) -> None:
+    """Its answer may be lost for good. It keeps its connection until then, so a user has no more of them for it."""
+    pool = pool_of(size, size_per_owner=2)
+    given_up = await pool.acquire("a", writes=True)
+    waiting = await started(*(pool.acquire("a", writes=True) for _ in range(3)))
+
+    pool.abandon(given_up, "a", writes=True)
+    await asyncio.sleep(0)
+
+    assert [task.done() for task in waiting] == [size > 1, False, False]
+    assert pool.in_use == min(size, 2)
+    await pool.close()
+    for task in waiting:
+        pool.release(await asyncio.wait_for(task, 1), "a", writes=True)
+    assert (pool.in_use, pool.waiting) == (0, 0)
 
 
 @pytest.mark.parametrize(

@@ -100,28 +100,27 @@ def test_it_serves_from_a_clean_directory_and_writes_nothing(server: Server, tmp
         here = {**environment_of_image(tmp_path), "BETTER_AUTH_SECRET": SECRET}
         here["CORS_ORIGINS"] = "https://app.example.com"
         here["DATABASE_URL"] = server.database_url(name)
+        here |= {"PORT": str(port), "HOST": "127.0.0.1"}
 
         def run(*line: str) -> subprocess.CompletedProcess[str]:
             return subprocess.run(
-                [tmp_path / "srv/venv/bin" / line[0], *line[1:]], cwd=folder, env=here, text=True, check=False,
-                capture_output=True, timeout=PATIENCE_SECONDS,
+                ["/usr/bin/env", *line], cwd=folder, env=here, text=True, check=False, capture_output=True,
+                timeout=PATIENCE_SECONDS,
             )  # fmt: skip
 
         migrated = run("alembic", "upgrade", "head")
         purged = run("python", "-m", "scripts.purge", "--older-than", "30d")
-        program, *rest = [argument.replace("8000", str(port)) for argument in command]
         with subprocess.Popen(
-            [tmp_path / "srv/venv/bin" / program, *rest], cwd=folder, env=here, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        ) as running:  # fmt: skip
+            command, cwd=folder, env=here, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as running:
             try:
                 until(lambda: running.poll() is not None or answers(port))
-                healthy = run(*(argument.replace("8000", str(port)) for argument in json.loads(health)))
+                healthy = run(*json.loads(health))
                 running.terminate()
                 running.wait(PATIENCE_SECONDS)
             finally:
                 running.kill()
-        ill = run(*(argument.replace("8000", str(port)) for argument in json.loads(health)))
+        ill = run(*json.loads(health))
 
     assert migrated.returncode == 0, migrated.stderr
     assert purged.returncode == 0, purged.stderr
@@ -132,13 +131,38 @@ def test_it_serves_from_a_clean_directory_and_writes_nothing(server: Server, tmp
     assert not list(tmp_path.glob("srv/venv/bin/pip*"))
 
 
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ({}, "--host 0.0.0.0 --port 8000"),
+        ({"PORT": "", "HOST": ""}, "--host 0.0.0.0 --port 8000"),
+        ({"PORT": "10000"}, "--host 0.0.0.0 --port 10000"),
+        ({"PORT": "8080", "HOST": "::"}, "--host :: --port 8080"),
+        ({"PORT": "1; exit 3", "HOST": "$(exit 3)"}, "--host $(exit 3) --port 1; exit 3"),
+    ],
+    ids=["as it is", "empty", "Render", "IPv6", "never run"],
+)
+def test_it_listens_where_the_platform_says(tmp_path: Path, given: dict[str, str], address: str) -> None:
+    """PORT and HOST are handed to uvicorn, as one argument each and whatever they hold."""
+    uvicorn = tmp_path / "uvicorn"
+    uvicorn.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    uvicorn.chmod(0o755)
+
+    started = subprocess.run(
+        ["/bin/sh", PROJECT_ROOT / "deploy/start.sh"], env={"PATH": f"{tmp_path}:/usr/bin:/bin", **given},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    assert " ".join(started.stdout.splitlines()[1:5]) == address
+
+
 def test_it_has_what_production_needs_and_no_more(tmp_path: Path) -> None:
     """Not the development group, not the tests, not a secret; and nobody in it is root."""
     copied = [source for arguments in arguments_of("COPY") for source in arguments.split()[:-1]]
 
     assert set(copied) == {
         "requirements.lock", "pyproject.toml", "backend", "scripts/__init__.py", "scripts/ready.py", "scripts/purge.py",
-        "--from=packages", "/srv/venv",
+        "deploy/start.sh", "--from=packages", "/srv/venv",
     }  # fmt: skip
     assert [
         ignored(name) for name in (".env", ".git/config", ".data/postgres/base", "deploy/.env", "tests/conftest.py")
@@ -157,7 +181,7 @@ def test_it_has_what_production_needs_and_no_more(tmp_path: Path) -> None:
     [
         ({}, ""),
         ({"python:3.13-slim-trixie AS": "python AS"}, "DL3006"),
-        ({'CMD ["uvicorn"': "CMD uvicorn #"}, "DL3025"),
+        ({'CMD ["sh", "deploy/start.sh"]': "CMD deploy/start.sh"}, "DL3025"),
     ],
     ids=["as it is", "no tag", "a shell that keeps signals"],
 )

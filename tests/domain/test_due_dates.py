@@ -68,6 +68,30 @@ def test_what_libraries_write_is_read(text: str, kept: str) -> None:
         assert due_dates.moment(text) == datetime.fromisoformat(kept)
 
 
+SPELLED = [
+    ("2026-12-24", "2026-12-24", True),
+    ("2026-12-24", "2026-12-25", False),
+    ("2026-12-24", "2026-12-24T00:00:00Z", False),
+    ("2026-12-24T18:00:00Z", "2026-12-24T18:00:00+00:00", True),
+    ("2026-12-24t18:00:00z", "2026-12-24T18:00:00-00:00", True),
+    ("2026-12-24T18:00:00.5+01:00", "2026-12-24T18:00:00.500000+01:00", True),
+    ("2026-12-24T18:00:00.1234567Z", "2026-12-24T18:00:00.123456Z", True),
+    ("2026-12-24T18:00:00.5Z", "2026-12-24T18:00:00Z", False),
+    # The same moment, but its day and its time of day are others: a rule goes on from them.
+    ("2026-12-24T18:00:00Z", "2026-12-24T19:00:00+01:00", False),
+    # What older versions stored beyond today's bounds is only itself.
+    ("0001-01-01T00:00:00+23:59", "0001-01-01T00:00:00+23:59", True),
+    ("0001-01-01T00:00:00+23:59", "2026-12-24", False),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "expected"), SPELLED)
+def test_two_spellings_of_a_due_date(one: str, other: str, expected: bool) -> None:
+    """They are the same where moment and offset are, or the day."""
+    assert due_dates.same(one, other) is expected
+    assert due_dates.same(other, one) is expected
+
+
 @pytest.mark.parametrize("text", ["2026-12-24", "soon", "2026-12-24T18:00:00"])
 def test_a_day_is_no_moment(text: str) -> None:
     with pytest.raises(ValueError, match="must be"):

@@ -17,8 +17,6 @@ from typing import Final
 from tests.fair_share.documented import Request
 from tests.fair_share.harness import Attack, Attacker
 
-# When an import of 20,000 tasks has been read, and has its list.
-IMPORT_BEGINS_SECONDS: Final = 0.5
 JSON: Final = ("Content-Type", "application/json")
 
 
@@ -26,22 +24,35 @@ def task(title: str = "x") -> bytes:
     return json.dumps({"title": title}).encode()
 
 
-def archive(tasks: int) -> bytes:
+def archive(tasks: int, title: str = "x" * 150) -> bytes:
     """What an import takes, with so many tasks."""
     moment = "2026-01-01T00:00:00Z"
     members = [
-        {"id": number, "title": "x" * 150, "tags": ["a", f"t{number}"], "created_at": moment, "updated_at": moment}
+        {"id": number, "title": title, "tags": ["a", f"t{number}"], "created_at": moment, "updated_at": moment}
         for number in range(1, tasks + 1)
     ]
     return json.dumps({"format": "tasks-backend", "version": 1, "tasks": members}).encode()
 
 
-async def keyed_writes(attacker: Attacker) -> None:
-    """More than MAX_REQUESTS, each with a key of its own, while an import has the list."""
+async def import_that_has_the_list(attacker: Attacker) -> asyncio.Task[None]:
+    """An import of 20,000 tasks, which has come to the database: other writes of the user's wait for it."""
     importing = asyncio.create_task(
         attacker.send_plainly(Request("POST", f"/api/{attacker.user_id}/import?ids=keep", archive(20_000), (JSON,)))
     )
-    await asyncio.sleep(IMPORT_BEGINS_SECONDS)
+    await attacker.until_at_database()
+    return importing
+
+
+async def writes_beside_an_import(attacker: Attacker) -> None:
+    """As many as would have all connections, if each waited on one for the list."""
+    importing = await import_that_has_the_list(attacker)
+    writing = Request("POST", f"/api/{attacker.user_id}/tasks", task(), (JSON,))
+    await asyncio.gather(*(attacker.send_plainly(writing) for _ in range(53)), importing)
+
+
+async def keyed_writes(attacker: Attacker) -> None:
+    """More than MAX_REQUESTS, each with a key of its own, while an import has the list."""
+    importing = await import_that_has_the_list(attacker)
     numbers = itertools.count()
     path = f"/api/{attacker.user_id}/tasks"
     await asyncio.gather(
@@ -62,6 +73,25 @@ async def reads(attacker: Attacker) -> None:
     """The tags of 20,000 tasks, more at a time than there are connections."""
     await attacker.send(Request("POST", f"/api/{attacker.user_id}/import?ids=keep", archive(20_000), (JSON,)))
     await attacker.flood(Request("GET", f"/api/{attacker.user_id}/tags"), at_once=200)
+
+
+async def slow_reads(attacker: Attacker) -> None:
+    """The tags of 40,000 tasks, some at a time."""
+    path = f"/api/{attacker.user_id}/import?ids=keep"
+    await attacker.send(Request("POST", path, archive(40_000, "x"), (JSON,)))
+    await attacker.flood(Request("GET", f"/api/{attacker.user_id}/tags"), at_once=60)
+
+
+async def empty_objects(attacker: Attacker) -> None:
+    """Imports of 100,000 tasks without a member."""
+    body = b'{"format":"tasks-backend","version":1,"tasks":[' + b",".join([b"{}"] * 100_000) + b"]}"
+    await attacker.flood(Request("POST", f"/api/{attacker.user_id}/import", body, (JSON,)), at_once=10)
+
+
+async def spaced_empty_objects(attacker: Attacker) -> None:
+    """The same with blanks between them, so that they are not too many for their size."""
+    body = b'{"format":"tasks-backend","version":1,"tasks":[' + b",".join([b"{}".ljust(20)] * 100_000) + b"]}"
+    await attacker.flood(Request("POST", f"/api/{attacker.user_id}/import", body, (JSON,)), at_once=10)
 
 
 async def numbers_as_tags(attacker: Attacker) -> None:
@@ -109,6 +139,17 @@ async def trash(attacker: Attacker) -> None:
     await attacker.flood(Request("POST", f"/api/{attacker.user_id}/batch", body, (JSON,)), at_once=20)
 
 
+async def applied_to_many(attacker: Attacker) -> None:
+    """All of 1,000 tasks that repeat and are two thousand years late, completed and made late again and again."""
+    task = {"title": "x", "due_date": "0001-01-01", "recurrence": "FREQ=WEEKLY;INTERVAL=305"}
+    body = json.dumps({"operations": [{"op": "create", "task": task}] * 100}).encode()
+    for _ in range(10):
+        await attacker.send(Request("POST", f"/api/{attacker.user_id}/batch", body, (JSON,)))
+    complete = {"where": {}, "op": "complete", "skip_missed": True, "expect": 1_000}
+    apply = Request("POST", f"/api/{attacker.user_id}/tasks/apply", json.dumps(complete).encode(), (JSON,))
+    await attacker.flood(apply, at_once=20)
+
+
 async def kept_answers(attacker: Attacker) -> None:
     """Batches whose answers are kept, each under a key of its own."""
     body = json.dumps({"operations": [{"op": "create", "task": {"title": "x" * 200}}] * 100}).encode()
@@ -129,10 +170,10 @@ async def forged_cursors(attacker: Attacker) -> None:
 
 
 async def made_up_kids(attacker: Attacker) -> None:
-    """Tokens of keys that nobody has, from somebody who has none."""
+    """Tokens of keys that nobody has, from somebody who has none. Where there is a key server, it is asked for them."""
     header = base64.urlsafe_b64encode(b'{"alg":"EdDSA","typ":"JWT","kid":"made-up"}').rstrip(b"=").decode()
     refused = Request("GET", "/api/somebody/tasks", headers=(("Authorization", f"Bearer {header}.e30.AAAA"),))
-    await attacker.flood(refused, at_once=60)
+    await attacker.flood(refused, at_once=200)
 
 
 async def pipelined(attacker: Attacker) -> None:
@@ -158,7 +199,9 @@ async def unread_answers(attacker: Attacker) -> None:
     opened = [await asyncio.open_connection("127.0.0.1", attacker.port, limit=1) for _ in range(60)]
     for _, writer in opened:
         writer.write(asked.encode() * 8)
-    await asyncio.sleep(attacker.seconds)
+    with contextlib.suppress(TimeoutError, OSError):  # the server cuts them off at last
+        async with asyncio.timeout(attacker.seconds):
+            await asyncio.gather(*(writer.wait_closed() for _, writer in opened))
     for _, writer in opened:
         writer.transport.abort()
     attacker.answers["unread"] += len(opened)
@@ -166,12 +209,17 @@ async def unread_answers(attacker: Attacker) -> None:
 
 ATTACKS: Final[dict[str, Attack]] = {
     "1,100 writes with keys beside an import": keyed_writes,
+    "an import and 53 writes": writes_beside_an_import,
     "200 writes at a time": plain_writes,
     "200 reads at a time": reads,
+    "60 reads at a time, of 40,000 tasks": slow_reads,
+    "imports of 100,000 empty objects": empty_objects,
+    "imports of 100,000 empty objects with blanks": spaced_empty_objects,
     "tags that are 32,000 numbers": numbers_as_tags,
     "batches of 100 impossible rules": impossible_rules,
     "calendars of 500 zones": calendar_of_many_zones,
     "batches that fill the trash": trash,
+    "writes that are applied to 1,000 late tasks": applied_to_many,
     "batches whose answers are kept": kept_answers,
     "200 event streams": streams,
     "forged cursors": forged_cursors,

@@ -12,7 +12,7 @@ STRING_LENGTH: Final = 200
 # The longest list, by how deep it stands: what is sent must be made and encoded here first.
 LIST_LENGTHS: Final = (1_000, 1_000, 20, 20, 1)
 # What names another thing, which is not there: a request with it would be refused before it costs anything.
-REFERENCES: Final = frozenset({"cursor", "parent_id", "parent_ref", "if_match", "user_id"})
+REFERENCES: Final = frozenset({"cursor", "expect", "parent_id", "parent_ref", "if_match", "user_id"})
 # What must be another one in each member of a list.
 COUNTED: Final = frozenset({"id", "ref"})
 FORMATS: Final = {"date": "2027-12-24", "date-time": "2027-12-24T10:00:00+01:00"}

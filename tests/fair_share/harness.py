@@ -12,17 +12,15 @@ from dataclasses import dataclass
 from typing import Final
 
 import httpx
-import psutil
 
 from backend.app.config import PROJECT_ROOT
 from tests.fair_share.documented import Request
+from tests.fair_share.watching import Watch, watching
 from tests.support.tokens import new_user, token
 
 ATTACK_TIMEOUT_SECONDS: Final = 60.0
 # Requests that are under way so long after the end of an attack are cut off (seconds).
 CUT_SECONDS: Final = 2.0
-MEBIBYTE: Final = 2**20
-MEMORY_LOOK_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True)
@@ -32,17 +30,23 @@ class Served:
     port: int
     pid: int
     secret: str
+    # Where all connections of the server can be seen.
+    database_url: str
 
 
 @dataclass(frozen=True)
 class Result:
-    """Times in seconds, memory in MiB that was added; `answers` are the attacker's, `probed` the bystander's."""
+    """Times in seconds, memory in MiB that was added; `answers` are the attacker's, `probed` the bystander's.
+
+    `connections` were at work for the attacker at the same time.
+    """
 
     slowest: float
     slowest_health: float
     probed: dict[str, int]
     answers: dict[str, int]
     memory: float
+    connections: int
 
 
 class Attacker:
@@ -54,6 +58,7 @@ class Attacker:
         self.seconds = seconds
         self.bearer = f"Bearer {token(self.user_id, secret=served.secret)}"
         self.answers: Counter[str] = Counter()
+        self.watch: Watch | None = None
         self._until = time.monotonic() + ATTACK_TIMEOUT_SECONDS
         self._client = httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{served.port}",
@@ -74,6 +79,11 @@ class Attacker:
                         return
         except httpx.HTTPError as error:
             self.answers[type(error).__name__] += 1
+
+    async def until_at_database(self) -> None:
+        """Wait until a request of this user has come to a statement or transaction."""
+        assert self.watch is not None
+        assert await asyncio.to_thread(self.watch.at_database.wait, ATTACK_TIMEOUT_SECONDS)
 
     async def prepare(self) -> None:
         """Make a first task, which has the number 1."""
@@ -128,27 +138,14 @@ async def beside_probe(served: Served, attack: Attack, *, seconds: float) -> Res
     with process:
         assert process.stdout is not None
         assert await asyncio.to_thread(process.stdout.readline) == "ready\n"
-        watching = asyncio.create_task(_memory_added(served.pid))
         try:
-            async with asyncio.timeout(ATTACK_TIMEOUT_SECONDS):
-                await attack(attacker)
+            with watching(served.pid, served.database_url, attacker.user_id) as watch:
+                attacker.watch = watch
+                async with asyncio.timeout(ATTACK_TIMEOUT_SECONDS):
+                    await attack(attacker)
         finally:
-            watching.cancel()
             await attacker.close()
             told, _ = await asyncio.to_thread(process.communicate, "\n")
     probed = json.loads(told)
-    return Result(
-        probed["slowest"], probed["slowest_health"], probed["answers"], dict(attacker.answers), _added[served.pid]
-    )
-
-
-_added: dict[int, float] = {}
-
-
-async def _memory_added(pid: int) -> None:
-    process = psutil.Process(pid)
-    before = process.memory_info().rss
-    _added[pid] = 0.0
-    while True:
-        _added[pid] = max(_added[pid], (process.memory_info().rss - before) / MEBIBYTE)
-        await asyncio.sleep(MEMORY_LOOK_SECONDS)
+    times = probed["slowest"], probed["slowest_health"]
+    return Result(*times, probed["answers"], dict(attacker.answers), watch.memory, watch.connections)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from backend.app.domain import recurrence
-from backend.app.domain.due_dates import instant
+from backend.app.domain.due_dates import instant, start
 from backend.app.main import create_app
 from backend.app.middleware.path_guard import PathGuardMiddleware
 from tests.support.applications import Client, client_for, running, settings_for
@@ -43,6 +43,7 @@ plans = {
     "priority": st.none() | st.sampled_from(["low", "medium", "high"]),
     "tags": st.lists(st.sampled_from(["a", "B", "ß"]), max_size=2, unique=True),
     "due_date": st.none() | st.sampled_from(["2026-01-31", "2026-03-28T02:30:00+01:00"]),
+    "start_date": st.none() | st.sampled_from(["2026-01-31", "2026-02-10T12:00:00Z", "2999-01-01"]),
 }
 repeats = st.sampled_from(["FREQ=DAILY;COUNT=2", "FREQ=MONTHLY"])
 # Without `completion`, which depends on the very day.
@@ -59,12 +60,31 @@ retries = st.sampled_from([None, None, 1, 2, 3])
 # How many tasks of a file are added at most.
 ADDED_MAX = 5
 
+filters = st.fixed_dictionaries(
+    {},
+    optional={
+        "status": st.sampled_from(["all", "pending", "completed"]),
+        "parent_id": st.just("none") | st.integers(1, 4),
+        "tag": st.sampled_from(["a", "b"]),
+    },
+)
+edits = st.fixed_dictionaries(
+    {}, optional={name: value for name, value in members.items() if name not in ("completed", "parent_id")}
+)
+applied = st.one_of(
+    st.just({"op": "delete"}),
+    st.just({"op": "complete", "completed": True, "skip_missed": True}),
+    st.builds(lambda completed: {"op": "complete", "completed": completed}, st.booleans()),
+    st.builds(lambda changes: {"op": "update", "changes": changes}, edits),
+)
+
 BLANK: Task = {
     "description": None,
     "completed": False,
     "priority": None,
     "tags": [],
     "due_date": None,
+    "start_date": None,
     "recurrence": None,
     "recurrence_from": None,
     "parent_id": None,
@@ -108,7 +128,9 @@ class Model:
                 if part["completed"] is (following is not None):
                     self._written({**part, "completed": following is None})
             if following is not None:
-                wanted = {**wanted, "completed": False, "due_date": following.due, "recurrence": following.rule}
+                begin = recurrence.moved_start(wanted["start_date"], wanted["due_date"], following.due, None)
+                moved = {"due_date": following.due, "recurrence": following.rule, "start_date": begin}
+                wanted = {**wanted, "completed": False, **moved}
         return self._written(wanted)
 
     def complete(self, task_id: int, condition: str, completed: bool | None, *, skip_missed: bool = False) -> Task:
@@ -171,6 +193,34 @@ class Model:
         for task in file:
             self._written(shown(task))
 
+    def purge(self, task_id: int) -> None:
+        if task_id not in self.trash:
+            raise Refused(404)
+        self.trash = {
+            number: task for number, task in self.trash.items() if number != task_id and task["deleted_with"] != task_id
+        }
+
+    def empty_trash(self) -> None:
+        self.trash = {}
+
+    def apply(self, where: Task, op: str, expect: int | None, **members: Any) -> None:
+        found = [number for number, task in sorted(self.tasks.items()) if _fits(task, **where)]
+        if expect is not None and expect != len(found):
+            raise Refused(409)
+        for task_id in found:
+            if op == "update":
+                self.change(task_id, "none", members["changes"])
+            elif op == "complete" and not members["completed"]:
+                self.complete(task_id, "none", completed=False)
+            elif self.tasks[task_id]["parent_id"] in found:
+                continue
+            elif op == "complete":
+                self.complete(task_id, "none", completed=True, skip_missed=members.get("skip_missed", False))
+        if op == "delete":
+            for task_id in found:
+                if task_id in self.tasks and self.tasks[task_id]["parent_id"] not in found:
+                    self.delete(task_id, "none")
+
     def get(self, task_id: int, condition: str = "none") -> Task:
         if task_id not in self.tasks:
             raise Refused(404)
@@ -190,6 +240,9 @@ class Model:
 
     def _check(self, task: Task) -> None:
         if task["recurrence"] is not None and task["due_date"] is None:
+            raise Refused(422)
+        begin, due = task["start_date"], task["due_date"]
+        if begin is not None and due is not None and start(begin, None) > instant(due, None):
             raise Refused(422)
 
     def _take_in(self, child: Task, known: Task | None) -> None:
@@ -223,6 +276,14 @@ class Model:
 
     def _moved_on(self) -> None:
         self.revision = None if self.revision is None else self.revision + 1
+
+
+def _fits(task: Task, *, status: str = "all", parent_id: int | str | None = None, tag: str = "") -> bool:
+    return (
+        status in ("all", "completed" if task["completed"] else "pending")
+        and (parent_id is None or task["parent_id"] == (None if parent_id == "none" else parent_id))
+        and tag.upper() in ("", *(one.upper() for one in task["tags"]))
+    )
 
 
 class Follower:
@@ -335,6 +396,23 @@ class TwoUsers(RuleBasedStateMachine):
     def restore(self, user: int, task_id: int, retry: int | None) -> None:
         self.write(user, lambda model: model.restore(task_id), "POST", f"/tasks/{task_id}/restore", retry)
 
+    @rule(user=who, task_id=task_ids, retry=retries)
+    def purge(self, user: int, task_id: int, retry: int | None) -> None:
+        self.write(user, lambda model: model.purge(task_id), "DELETE", f"/trash/{task_id}", retry)
+
+    @rule(user=who, retry=retries)
+    def empty_trash(self, user: int, retry: int | None) -> None:
+        self.write(user, lambda model: model.empty_trash(), "DELETE", "/trash", retry)
+
+    @rule(user=who, where=filters, operation=applied, off_by=st.sampled_from([None, None, 0, 1]), retry=retries)
+    def apply(self, user: int, where: Task, operation: Task, off_by: int | None, retry: int | None) -> None:
+        found = [task for task in self.models[user].tasks.values() if _fits(task, **where)]
+        expect = None if off_by is None else len(found) + off_by
+        body = {"where": where, **operation} | ({} if expect is None else {"expect": expect})
+        self.write(
+            user, lambda model: model.apply(where, expect=expect, **operation), "POST", "/tasks/apply", retry, json=body
+        )
+
     @rule(user=who, body=new_tasks, first=task_ids, second=task_ids, retry=retries)
     def batch(self, user: int, body: Task, first: int, second: int, retry: int | None) -> None:
         operations = [
@@ -411,7 +489,10 @@ class TwoUsers(RuleBasedStateMachine):
         user=who,
         method=st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE"]),
         below=st.sampled_from(
-            ["/tasks", "/tasks/1", "/tasks/1/complete", "/tasks/1/restore", "/batch", "/changes", "", "/export"]
+            [
+                *("/tasks", "/tasks/1", "/tasks/1/complete", "/tasks/1/restore", "/tasks/apply", "/trash", "/trash/1"),
+                *("/batch", "/changes", "", "/export"),
+            ]
         ),
     )
     def try_the_others_path(self, user: int, method: str, below: str) -> None:
@@ -467,7 +548,7 @@ class TwoUsers(RuleBasedStateMachine):
             else:
                 assert answer.status_code in (200, 201, 204), answer.text
         if first and status is None:  # the first revision is the time
-            model.revision = self.revision(user)
+            model.revision = self.revision(user) or None
         if status is None and answers[0].content and "id" in answers[0].json():
             assert shown(answers[0].json()) == made
 

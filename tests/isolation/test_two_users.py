@@ -25,6 +25,7 @@ BODIES: dict[str, Any] = {
         "version": 1,
         "tasks": [{**TITLE, "id": 1, "created_at": MOMENT, "updated_at": MOMENT}],
     },
+    "POST apply": {"where": {}, "op": "update", "changes": {"title": "Bob was here"}},
     "POST claim": {"token": "not a token"},
     "POST tasks": TITLE,
     "PUT {task_id}": TITLE,
@@ -90,4 +91,4 @@ async def test_no_operation_reaches_another_users_rows(
 def test_every_operation_is_public_or_under_a_user_id() -> None:
     """A route that forgot `{user_id}` would be unreachable; none is in the document."""
     assert [path for _, path in operations() if not path.startswith("/api/{user_id}")] == []
-    assert len(operations()) == 16
+    assert len(operations()) == 19

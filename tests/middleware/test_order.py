@@ -74,7 +74,7 @@ async def test_production_hides_the_documentation(database_url: str) -> None:
             without = {(await client.get(path)).status_code for path in DOCUMENTATION_PATHS}
             found[environment] = (with_token, without)
 
-    assert found == {"staging": ({200}, {200}), "production": ({404}, {401})}
+    assert found == {"staging": ({200, 307}, {200, 307}), "production": ({404}, {401})}
 
 
 async def test_an_unexpected_exception_is_a_500_that_leaks_nothing(
@@ -122,6 +122,14 @@ async def test_ambiguous_and_oversized_headers_are_refused(client: Client) -> No
     )
 
     assert [large.status_code, ambiguous.status_code] == [431, 400]
+
+
+@pytest.mark.parametrize(("fields", "status"), [(900, 200), (1_000, 431)])
+async def test_each_header_counts_for_32_bytes_besides(client: Client, fields: int, status: int) -> None:
+    """As in HTTP/2 (RFC 9113, section 6.5.2): thousands of tiny ones are too large together."""
+    answer = await client.get("/health", headers=[("x", "")] * fields)
+
+    assert answer.status_code == status
 
 
 async def _run(app: Any, scope: Scope, received: list[Message] | None = None) -> list[Message]:

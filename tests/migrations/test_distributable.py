@@ -21,7 +21,7 @@ from backend.app.models import metadata
 from backend.app.repositories.deletion import BRING_BACK, REMOVE
 from backend.app.repositories.mapping import LISTS, TASKS, owner, task_id
 from backend.app.repositories.scoping import UnscopedStatement, compile_scoped
-from backend.app.repositories.tasks import CREATE, DELETE
+from backend.app.repositories.task_writes import CREATE, DELETE
 from tests.support.postgres import Server
 from tests.support.statements import named, on_cluster, prepared, sample
 

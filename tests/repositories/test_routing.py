@@ -8,7 +8,7 @@ import pytest
 
 from backend.app.db.preamble import LOCK_LIST
 from backend.app.db.statement import OWNER, Statement
-from backend.app.repositories.tasks import CREATE
+from backend.app.repositories.task_writes import CREATE
 from tests.support import cluster
 from tests.support.postgres import Server
 from tests.support.remote import RemoteLog, servers

@@ -3,13 +3,14 @@
 import re
 import subprocess
 import sys
+from urllib.parse import urljoin
 
 import pytest
 from fastapi import FastAPI
 
 from backend.app.config import PROJECT_ROOT
-from backend.app.main import DOCUMENTATION_PATHS
-from tests.support.applications import client_for
+from backend.app.main import DOCUMENTATION_PATHS, create_app
+from tests.support.applications import client_for, running, settings_for
 from tests.support.programs import environment
 from tests.support.tokens import SECRET
 
@@ -27,7 +28,7 @@ async def test_the_page_and_all_it_loads_are_public_and_confined(app: FastAPI) -
         loaded = [f"/{address}" for address in re.findall(r'(?:src|href)="(?!data:)([^"]*)"', page.text)]
         answers = [page, *[await client.get(path) for path in loaded]]
 
-    assert {"/docs", "/openapi.json", *loaded} == DOCUMENTATION_PATHS
+    assert {"/", "/docs", "/openapi.json", *loaded} == DOCUMENTATION_PATHS
     assert [answer.headers["content-type"].partition(";")[0] for answer in answers] == [
         "text/html", "text/css", "text/javascript", "text/javascript",
     ]  # fmt: skip
@@ -36,6 +37,20 @@ async def test_the_page_and_all_it_loads_are_public_and_confined(app: FastAPI) -
         assert answer.headers["content-security-policy"] == POLICY
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["referrer-policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize(("prefix", "page"), [("", "/docs"), ("/tasks-api", "/tasks-api/docs")])
+async def test_the_root_leads_to_the_page(database_url: str, prefix: str, page: str) -> None:
+    """Where somebody begins who opens the server's address; without a token, also behind a proxy's prefix."""
+    app = create_app(settings_for(database_url))
+    app.root_path = prefix
+    async with running(app), client_for(app) as client:
+        del client.headers["Authorization"]
+        led = await client.get(f"{prefix}/")
+        refused = await client.post(f"{prefix}/")
+
+    assert (led.status_code, urljoin(f"{prefix}/", led.headers["location"])) == (307, page)
+    assert refused.status_code == 405
 
 
 async def test_a_reload_sends_nothing_again(app: FastAPI) -> None:

@@ -10,6 +10,7 @@ from tests.support.tasks import PLAN, create, path, read_task
 
 NO_PLAN: dict[str, Any] = {
     "priority": None,
+    "start_date": None,
     "due_date": None,
     "time_zone": None,
     "recurrence": None,
@@ -50,7 +51,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"recurrence": "FREQ=HOURLY", "due_date": "2026-12-24"}, "#/recurrence"),
     ({"recurrence": "FREQ=DAILY;INTERVAL=7;BYDAY=MO", "due_date": "2026-01-06"}, "#"),
     ({"recurrence_from": "birth"}, "#/recurrence_from"),
-    ({"recurrence_from": None}, "#/recurrence_from"),
+    ({"recurrence_from": ""}, "#/recurrence_from"),
+    ({"recurrence_from": ["schedule"]}, "#/recurrence_from"),
     ({"tags": None}, "#/tags"),
     ({"tags": "home"}, "#/tags"),
     ({"tags": [""]}, "#/tags/0"),
@@ -73,7 +75,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 
 # What GET answers may be put back as it is: see test_put_back.py.
-PUT_BACK = ({"completed_at": "2026-01-01T00:00:00Z"}, {"recurrence_from": None})
+PUT_BACK = ({"completed_at": "2026-01-01T00:00:00Z"},)
 REFUSALS = [
     (method, members, pointer)
     for method in ("POST", "PUT", "PATCH")

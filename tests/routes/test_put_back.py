@@ -14,6 +14,8 @@ VARIETY: list[dict[str, Any]] = [
     {"due_date": "2026-12-24"},
     {"due_date": "2026-12-24T18:00:00.5+01:00", "time_zone": "Europe/Berlin"},
     {"due_date": "2026-12-24", "recurrence": "FREQ=WEEKLY;BYDAY=TH", "recurrence_from": "completion"},
+    {"start_date": "2026-12-20"},
+    {"start_date": "2026-12-20T18:00:00+01:00", "due_date": "2026-12-24", "recurrence": "FREQ=DAILY"},
     {"due_date": "2026-12-24", "recurrence": "FREQ=DAILY"},
     {"due_date": "2026-12-24", "recurrence": "FREQ=DAILY", "recurrence_from": "schedule"},
 ]
@@ -98,6 +100,20 @@ async def test_another_task_or_no_task_is_refused(client: Client, other: dict[st
     assert put.status_code == 422
     assert [error["pointer"] for error in put.json()["errors"]] == pointers
     assert await read_task(client, 1) == before
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+async def test_what_a_task_repeats_from_is_taken_as_it_is_answered(client: Client, method: str) -> None:
+    """Null is what a task has that does not repeat; of one that does it is the default."""
+    repeating = {"title": "t", "due_date": "2026-12-24", "recurrence": "FREQ=DAILY"}
+    await create(client, **repeating, recurrence_from="completion")
+    url = path(client, None if method == "POST" else 1)
+
+    plain = await client.request(method, url, json={"title": "t", "recurrence": None, "recurrence_from": None})
+    again = await client.request(method, url, json={**repeating, "recurrence_from": None})
+
+    assert plain.json()["recurrence_from"] is None
+    assert again.json()["recurrence_from"] == "due_date"
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])

@@ -155,6 +155,34 @@ async def test_times_come_in_as_libraries_write_them(client: Client, given: str,
     assert (await imported(client, file, "?ids=keep"))["unchanged"] == 1
 
 
+DUE_DATES = [
+    ("2026-12-24T18:00:00Z", "2026-12-24T18:00:00+00:00", "unchanged"),
+    ("2026-12-24T18:00:00.5+01:00", "2026-12-24T18:00:00.500000+01:00", "unchanged"),
+    ("2026-12-24t18:00:00z", "2026-12-24 18:00:00.0000000-00:00", "unchanged"),
+    ("2026-12-24T18:00:00Z", "2026-12-24T19:00:00+01:00", "changed"),
+    ("2026-12-24T18:00:00Z", "2026-12-24", "changed"),
+    (None, "2026-12-24", "changed"),
+    ("2026-12-24", None, "changed"),
+]
+
+
+@pytest.mark.parametrize(("stored", "given", "expected"), DUE_DATES)
+async def test_a_due_date_may_be_spelled_in_another_way(
+    client: Client, stored: str | None, given: str | None, expected: str
+) -> None:
+    """What says the same is no change: it stays as it was written first, with its revision."""
+    await create(client, due_date=stored)
+    file, before = (await exported(client)).json(), await revision(client)
+    file["tasks"][0]["due_date"] = given
+
+    counts = await imported(client, file)
+
+    assert counts == counted("keep", 0) | {expected: 1}
+    kept = (await exported(client)).json()["tasks"][0]["due_date"]
+    assert kept == (stored if expected == "unchanged" else given)
+    assert (await revision(client) == before) is (expected == "unchanged")
+
+
 REFUSED: list[tuple[Any, str]] = [
     ({"format": "other", "version": 1, "tasks": []}, "#/format"),
     ({"format": "tasks-backend", "version": 2, "tasks": []}, "#/version"),

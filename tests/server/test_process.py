@@ -12,7 +12,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from backend.app.server import process
-from backend.app.server.protocol import Protocol
+from backend.app.server.protocol import Protocol, UnchosenProtocol
 from tests.support.programs import PATIENCE_SECONDS, clone, free_port, serving
 
 
@@ -34,7 +34,7 @@ class Uvicorn:
 
 
 @pytest.mark.parametrize(
-    ("loaded", "used"), [(HttpToolsProtocol, Protocol), (Protocol, Protocol), (H11Protocol, H11Protocol)]
+    ("loaded", "used"), [(HttpToolsProtocol, UnchosenProtocol), (Protocol, Protocol), (H11Protocol, H11Protocol)]
 )
 def test_our_protocol_replaces_uvicorns_usual_one(loaded: type, used: type, handled: None) -> None:
     """What somebody chose otherwise stays."""

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from backend.app.server import shutdown
 from backend.app.server.protocol import Protocol
@@ -31,7 +32,7 @@ class Uvicorn:
 
     def __init__(self, *listening: socket.socket, http: Any = Protocol, fd: int | None = None) -> None:
         self.should_exit = False
-        self.config = SimpleNamespace(http=http, fd=fd)
+        self.config = SimpleNamespace(http_protocol_class=http, fd=fd)
         self.servers = [SimpleNamespace(sockets=[each]) for each in listening]
         self.told: list[int] = []
 
@@ -102,7 +103,7 @@ def test_only_its_own_listeners_are_filtered(listener: socket.socket, monkeypatc
     with socket.socket(socket.AF_UNIX) as local:
         table = {
             "alone": (Uvicorn(listener), [listener.fileno()]),
-            "no protocol chosen, as by gunicorn": (Uvicorn(listener, http="auto"), []),
+            "another protocol, as gunicorn has": (Uvicorn(listener, http=HttpToolsProtocol), []),
             "systemd's socket": (Uvicorn(listener, fd=3), []),
             "a unix socket": (Uvicorn(local), []),
             "a server without a configuration": (SimpleNamespace(should_exit=False), []),

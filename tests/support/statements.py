@@ -8,7 +8,7 @@ from typing import Any
 
 from backend.app import repositories
 from backend.app.db.statement import Statement
-from backend.app.repositories.tasks import DELETE
+from backend.app.repositories.task_writes import DELETE
 
 # A value for each SQL type, with which a statement can be explained.
 SAMPLES: Mapping[str, Any] = {

@@ -227,7 +227,8 @@ async def test_a_lost_answer_is_had_by_asking_again(statements: int, database_ur
     user = new_user()
     async with (
         wire_to(database_url) as (wire, url),
-        running(create_app(settings_for(url))) as app,
+        # The second attempt does not even get a connection.
+        running(create_app(settings_for(url, database_connect_timeout=0.5))) as app,
         client_for(app, user) as client,
     ):
         await client.post(tasks(client), json={"title": "before"})

@@ -9,6 +9,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 IDS = {
     *("list_tasks", "create_task", "get_task", "replace_task", "update_task", "delete_task", "complete_task"),
+    *("apply", "empty_trash", "purge_task"),
     *(
         "restore_task",
         "list_tags",

@@ -105,11 +105,16 @@ class Pool:
         """Give up a connection in mid-statement.
 
         The statement goes on in the database and may commit, so it keeps its place until it ends, or until the server
-        must have given it up. psycopg2's cancel() would block the loop.
+        must have given it up. psycopg2's cancel() would block the loop. The owner's next write does not wait for that
+        here: the row lock of one that goes on orders them, and one whose answer was lost may have ended long ago.
         """
-        task = asyncio.get_running_loop().create_task(self._drain(connection, owner, writes))
+        task = asyncio.get_running_loop().create_task(self._drain(connection, owner))
         self._draining.add(task)
         task.add_done_callback(self._draining.discard)
+        if writes:
+            self._shares[owner].writing = False
+            if self._waiting and self._places:
+                self._serve_next()
 
     async def close(self) -> None:
         for task in tuple(self._draining):
@@ -118,7 +123,7 @@ class Pool:
         while self._idle:
             self._idle.pop().close()
 
-    async def _drain(self, connection: Connection, owner: str | None, writes: bool) -> None:
+    async def _drain(self, connection: Connection, owner: str | None) -> None:
         try:
             async with asyncio.timeout(self._abandoned_timeout):
                 await connection.answered()
@@ -126,7 +131,7 @@ class Pool:
             pass
         finally:
             connection.close()
-            self._give_place(owner, writes)
+            self._give_place(owner, writes=False)
 
     def _has_room(self, share: _Share, writes: bool) -> bool:
         return share.held < self._size_per_owner and not (writes and share.writing)

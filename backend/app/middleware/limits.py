@@ -9,8 +9,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from backend.app import problems
 from backend.app.web.deadlines import DEADLINES, Deadlines
 
-# What HTTP/1.1 puts around a header field on the wire: ": " and CRLF.
-FIELD_OVERHEAD_BYTES = 4
+# What a header field counts for besides its name and value, as in HTTP/2 (RFC 9113, section 6.5.2): about what it takes
+# in memory. Otherwise a head of MAX_HEADER_BYTES could have 6,000 fields.
+FIELD_OVERHEAD_BYTES = 32
 
 
 class LimitsMiddleware:

@@ -1,14 +1,17 @@
 """How Alembic reaches the database: as the app does, but past a pooler, over SQLAlchemy's ordinary engine."""
 
+from typing import Any
+
 from alembic import context
 from alembic.util import CommandError
-from sqlalchemy import create_engine, pool, text
+from sqlalchemy import Column, create_engine, pool, text
+from sqlalchemy.dialects.postgresql import DOMAIN
 
 from backend.app import config
 from backend.app.config import Cluster, DatabaseSettings
 from backend.app.db import dsn, embedded
 from backend.app.migrations import distribution
-from backend.app.models import metadata
+from backend.app.models import DOMAINS, metadata
 from backend.app.problems import StartupError
 
 
@@ -28,7 +31,12 @@ def run(url: str, cluster: Cluster | None, role: str | None = None) -> None:
         # What the role is to be called that the database makes for itself (0005); for this connection alone.
         connection.execute(text("SELECT set_config('app.database_role', :role, false)"), {"role": role or ""})
         connection.commit()
-        context.configure(connection=connection, target_metadata=metadata, transaction_per_migration=True)
+        context.configure(
+            connection=connection,
+            target_metadata=metadata,
+            transaction_per_migration=True,
+            compare_type=is_other_type,
+        )
         with context.begin_transaction():
             context.run_migrations()
         distributing &= context.get_context().get_current_heads() == (context.get_head_revision(),)
@@ -36,6 +44,13 @@ def run(url: str, cluster: Cluster | None, role: str | None = None) -> None:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             distribution.distribute(connection, list(metadata.tables))
     engine.dispose()
+
+
+def is_other_type(_: Any, __: Any, meant: Column[Any], found_type: Any, ___: Any) -> bool | None:
+    """Whether a column's domain is not the one that the models name; None leaves the answer to Alembic."""
+    found = found_type.name if isinstance(found_type, DOMAIN) else None
+    wanted = DOMAINS.get((meant.table.name, meant.name))
+    return None if found is wanted is None else found != wanted
 
 
 def migrates() -> bool:

@@ -47,7 +47,14 @@ from backend.app.problems.requests import (
     ValidationFailed,
 )
 from backend.app.problems.startup import StartupError
-from backend.app.problems.tasks import BatchOperationFailed, IdsTaken, SyncTokenExpired, TaskLimitReached, TaskNotFound
+from backend.app.problems.tasks import (
+    BatchOperationFailed,
+    CountDiffers,
+    IdsTaken,
+    SyncTokenExpired,
+    TaskLimitReached,
+    TaskNotFound,
+)
 
 __all__ = [
     "CHALLENGE",
@@ -60,6 +67,7 @@ __all__ = [
     "Bound",
     "ClaimNotAllowed",
     "ClaimedTokenRefused",
+    "CountDiffers",
     "CrossSiteRequest",
     "DatabaseOverloaded",
     "DatabaseUnavailable",

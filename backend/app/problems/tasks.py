@@ -70,6 +70,21 @@ class IdsTaken(Problem):
         }
 
 
+class CountDiffers(Problem):
+    """409: RFC 9110, section 15.5.10; `found` says how many tasks there are."""
+
+    status, slug, title = 409, "count-differs", "Another number of tasks"
+    cause = "The filters of `where` find more or fewer tasks than `expect` says: something was written meanwhile."
+    remedy = "List the tasks again, and send the request with the number that is found now, or without `expect`."
+
+    def __init__(self, found: int) -> None:
+        self.found = found
+        super().__init__(f"The filters find {found} tasks, which is not the number that was expected.")
+
+    def members(self) -> dict[str, Any]:
+        return {"found": self.found}
+
+
 class TaskLimitReached(Problem):
     status, slug, title = 422, "task-limit-reached", "Task limit reached"
     cause = "The user already has as many tasks as the server allows."

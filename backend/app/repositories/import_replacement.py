@@ -1,5 +1,6 @@
 """What an import that keeps the file's ids writes over the caller's tasks, which go to the trash under new ids."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any, Final
 
@@ -8,7 +9,7 @@ from backend.app.db.session import OwnerSession
 from backend.app.db.statement import Statement
 from backend.app.domain import due_dates
 from backend.app.repositories import import_statements as statements
-from backend.app.repositories.import_rows import Arrays, only, revised
+from backend.app.repositories.import_rows import Arrays, only, respelled, revised
 from backend.app.repositories.mapping import rfc3339
 from backend.app.repositories.trash import TRIMMED_AT_ONCE, trim_trash
 
@@ -38,7 +39,8 @@ class Replacement:
         Raises IdsTaken as soon as there are as many to name as a refusal names.
         """
         ids = batch["of_id"]
-        known = {row["id"] for row in await self._session.run(statements.KNOWN, ids=ids)}
+        known = {row["id"]: row["due_date"] for row in await self._session.run(statements.KNOWN, ids=ids)}
+        batch = respelled(batch, known)
         new = [task_id for task_id in ids if task_id not in known]
         living = await self._differing(batch, known)
         if self._check:
@@ -68,7 +70,7 @@ class Replacement:
         if self._taken:
             raise problems.IdsTaken([f"#/tasks/{number}/id" for number in self._taken[:TAKEN_MAX]])
 
-    async def _differing(self, batch: Arrays, known: set[int]) -> dict[int, str]:
+    async def _differing(self, batch: Arrays, known: Collection[int]) -> dict[int, str]:
         """When those of the known tasks were made that are not as in the file, by their ids."""
         if not known:
             return {}
@@ -77,10 +79,10 @@ class Replacement:
 
     async def _trashed(self, batch: Arrays, new: list[int]) -> dict[int, str]:
         """Likewise of the tasks in the trash."""
-        trashed = {row["id"] for row in await self._session.run(statements.TRASHED, ids=new)}
+        trashed = {row["id"]: row["due_date"] for row in await self._session.run(statements.TRASHED, ids=new)}
         if not trashed:
             return {}
-        rows = await self._session.run(statements.TRASHED_DIFFERING, **only(batch, trashed))
+        rows = await self._session.run(statements.TRASHED_DIFFERING, **respelled(only(batch, trashed), trashed))
         return {row["id"]: row["created_at"] for row in rows}
 
     def _note_taken(self, batch: Arrays, living: dict[int, str], first: int) -> None:

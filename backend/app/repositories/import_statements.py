@@ -97,10 +97,13 @@ START = compile_scoped(
     .on_conflict_do_update(index_elements=[LISTS.c.user_id], set_={"task_count": LISTS.c.task_count})
     .returning(LISTS.c.revision, LISTS.c.task_count, LISTS.c.last_task_id),
 )
-KNOWN = compile_scoped("find the tasks that are known", select(TASKS.c.id).where(_mine, TASKS.c.id == any_(_ids)))
+KNOWN = compile_scoped(
+    "find the tasks that are known", select(TASKS.c.id, TASKS.c.due_date).where(_mine, TASKS.c.id == any_(_ids))
+)
 DIFFERING = compile_scoped("find the tasks that differ from a file's", _differing(TASKS, _mine))
 TRASHED = compile_scoped(
-    "find the tasks that are in the trash", select(DELETED.c.id).where(*_trashed, DELETED.c.id == any_(_ids))
+    "find the tasks that are in the trash",
+    select(DELETED.c.id, DELETED.c.due_date).where(*_trashed, DELETED.c.id == any_(_ids)),
 )
 TRASHED_DIFFERING = compile_scoped(
     "find the tasks in the trash that differ from a file's", _differing(DELETED, *_trashed)

@@ -13,11 +13,11 @@ from backend.app.domain.errors import InvalidField
 from backend.app.domain.first_revision import first_revision
 from backend.app.repositories import import_statements as statements
 from backend.app.repositories.import_replacement import Replacement
-from backend.app.repositories.import_rows import arrays_of, revised
+from backend.app.repositories.import_rows import arrays_in_steps, revised
 from backend.app.schemas.transfer import ArchivedTask
 
-# How many tasks a statement writes.
-BATCH: Final = 500
+# How many tasks a statement writes: to write those with the longest texts into it takes some ten milliseconds.
+BATCH: Final = 250
 # How many ids a statement names that looks at tasks or marks them.
 IDS_AT_ONCE: Final = 5_000
 Item = TypeVar("Item")
@@ -86,7 +86,7 @@ class ImportRepository:
         parents = _parents(tasks)
         await asyncio.sleep(0)
         for batch in _slices(in_order, BATCH):
-            await session.run(statements.WRITE, **revised(arrays_of(batch, parents, ids), revision))
+            await session.run(statements.WRITE, **revised(await arrays_in_steps(batch, parents, ids), revision))
             revision += len(batch)
         await session.run(
             statements.FINISH, revision=revision, created=len(tasks), last_task_id=last_task_id + len(tasks)
@@ -117,11 +117,13 @@ class ImportRepository:
         last_task_id: int,
     ) -> Replacement:
         """Write the tasks under the file's ids."""
-        last_id = max(last_task_id, *(task.id for task in tasks)) if tasks else last_task_id
+        last_id = max([last_task_id, *(task.id for task in tasks)])
+        await asyncio.sleep(0)
         replacement = Replacement(session, revision=revision, last_id=last_id, check=check)
         parents = _parents(tasks)
+        await asyncio.sleep(0)
         for number, batch in enumerate(_slices(tasks, BATCH)):
-            await replacement.write(arrays_of(batch, parents), number * BATCH)
+            await replacement.write(await arrays_in_steps(batch, parents), number * BATCH)
         replacement.refuse_taken()
         if replacement.created or replacement.changed:
             if task_count + len(replacement.created) > self._max_tasks:

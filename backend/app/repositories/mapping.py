@@ -58,6 +58,7 @@ _SHOWN = (
     "created_at",
     "updated_at",
     "on_schedule",
+    "start_date",
 )
 
 # By `after_completion` and `on_schedule`.
@@ -100,8 +101,9 @@ VALUES: Final = _parameters(
     )
 )
 # Those that few tasks have: only statements of their own bring them.
-RARE_VALUES: Final = _parameters("on_schedule")
+RARE_VALUES: Final = _parameters("on_schedule", "start_date", "start_at")
 NO_DUE_DATE: Final = "infinity"
+NEVER: Final = cast(literal(NO_DUE_DATE, Text), DateTime(timezone=True))
 
 
 def shown(table: Table) -> list[ColumnElement[Any]]:
@@ -135,6 +137,7 @@ def row_to_task(row: Row) -> Task:
         created_at,
         updated_at,
         on_schedule,
+        start_date,
     ) = row
     return {
         "user_id": user_id,
@@ -144,6 +147,7 @@ def row_to_task(row: Row) -> Task:
         "completed": completed,
         "completed_at": completed_at and rfc3339(completed_at),
         "priority": _PRIORITIES[priority],
+        "start_date": start_date,
         "due_date": due_date,
         "time_zone": time_zone,
         "recurrence": recurrence,
@@ -167,10 +171,9 @@ def bump_revision(by: Any = 1, **values: Any) -> Update:
 
 def completion(done: ColumnElement[bool]) -> ColumnElement[Any]:
     """What becomes of a task's `completed_at` when `completed` becomes this."""
-    never = cast(literal("infinity", Text), DateTime(timezone=True))
-    kept = case((not_(done), never), (TASKS.c.completed, TASKS.c.completed_at))
-    # COALESCE(kept, now()), and null for `never`. Citus takes now() in an UPDATE, but not within CASE or COALESCE.
-    return func.nullif(func.greatest(kept, func.least(kept, func.now())), never)
+    kept = case((not_(done), NEVER), (TASKS.c.completed, TASKS.c.completed_at))
+    # COALESCE(kept, now()), and null for `NEVER`. Citus takes now() in an UPDATE, but not within CASE or COALESCE.
+    return func.nullif(func.greatest(kept, func.least(kept, func.now())), NEVER)
 
 
 def numbered(rows: CTE) -> CTE:
@@ -189,7 +192,7 @@ def rfc3339(timestamp: str) -> str:
 
 def task_to_columns(members: Mapping[str, Any]) -> dict[str, Any]:
     """The columns for some members of a task, `due_at` only for those that have both a due date and a time zone."""
-    columns = {name: value for name, value in members.items() if name in VALUES}
+    columns = {name: value for name, value in members.items() if name in VALUES or name in RARE_VALUES}
     if "title" in members:
         columns["title_key"] = title_key(members["title"])
     if "description" in members:
@@ -202,6 +205,9 @@ def task_to_columns(members: Mapping[str, Any]) -> dict[str, Any]:
     if "due_date" in members:
         text = members["due_date"]
         columns["due_at"] = NO_DUE_DATE if text is None else due_dates.instant(text, members.get("time_zone"))
+    if "start_date" in members:
+        text = members["start_date"]
+        columns["start_at"] = None if text is None else due_dates.start(text, members.get("time_zone"))
     if "recurrence" in members:
         repeats = members["recurrence"] is not None
         columns["after_completion"] = repeats and members["recurrence_from"] == RecurrenceFrom.COMPLETION

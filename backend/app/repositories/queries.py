@@ -52,7 +52,7 @@ from backend.app.repositories.mapping import (
 from backend.app.repositories.positions import Position
 from backend.app.repositories.scoping import compile_scoped
 from backend.app.repositories.sorting import ORDERS, Order
-from backend.app.schemas.queries import TaskPageQuery
+from backend.app.schemas.queries import TaskFilter, TaskPageQuery
 
 _limit = bindparam("limit", type_=Integer)
 _my_list = LISTS.c.user_id == owner
@@ -102,9 +102,11 @@ def _unless_null(name: str, type_: Any, condition: Any) -> ColumnElement[bool]:
 _sought = bindparam("q", type_=Text)
 
 
-def _filters(table: Table) -> list[ColumnElement[bool]]:
+def filters(table: Table) -> list[ColumnElement[bool]]:
+    """The caller's tasks that meet every filter, each of which may be null; `filter_values` are their parameters."""
     columns = table.c
     overdue = and_(not_(columns.completed), columns.due_at < func.now())
+    available = and_(not_(columns.completed), or_(columns.start_at.is_(None), columns.start_at <= func.now()))
     text = or_(*(func.strpos(column, _sought) > 0 for column in (columns.title_key, columns.description_key)))
     return [
         columns.user_id == owner,
@@ -118,6 +120,7 @@ def _filters(table: Table) -> list[ColumnElement[bool]]:
             lambda moment: and_(columns.due_at >= moment, columns.due_date.is_not(None)),
         ),
         _unless_null("overdue", Boolean, lambda wanted: overdue == wanted),
+        _unless_null("available", Boolean, lambda wanted: available == wanted),
         _unless_null("parent_id", BigInteger, lambda parent: func.coalesce(columns.parent_id, 0) == parent),
         _unless_null("q", Text, lambda _: text),
     ]
@@ -128,7 +131,7 @@ def _found(table: Table, sort: Sort) -> Statement:
     columns = [table.c[name] for name in order.names]
     place = [in_utc(column) if isinstance(column.type, DateTime) else column for column in columns]
     labelled = [column.label(f"place_{number}") for number, column in enumerate(place)]
-    page = select(*shown(table), *labelled).where(*_filters(table), order.after(table))
+    page = select(*shown(table), *labelled).where(*filters(table), order.after(table))
     if table is DELETED:
         page = page.add_columns(in_utc(DELETED.c.deleted_at)).where(not_(DELETED.c.purged))
     page = page.order_by(*(column.desc() if order.descending else column for column in columns)).limit(_limit)
@@ -139,12 +142,10 @@ FIND = {(TASKS, sort): _found(TASKS, sort) for sort in Sort}
 FIND |= {(DELETED, sort): _found(DELETED, sort) for sort in DELETED_SORTS}
 
 COUNT = {
-    TASKS: compile_scoped(
-        "count tasks", select(func.count().label("found")).select_from(TASKS).where(*_filters(TASKS))
-    ),
+    TASKS: compile_scoped("count tasks", select(func.count().label("found")).select_from(TASKS).where(*filters(TASKS))),
     DELETED: compile_scoped(
         "count deleted tasks",
-        select(func.count().label("found")).select_from(DELETED).where(*_filters(DELETED), not_(DELETED.c.purged)),
+        select(func.count().label("found")).select_from(DELETED).where(*filters(DELETED), not_(DELETED.c.purged)),
     ),
 }
 
@@ -215,13 +216,15 @@ class TaskQueries:
         table = DELETED if query.status is Status.DELETED else TASKS
         order = ORDERS[start.order]
         starts = {f"after_{name}": part for name, part in zip(order.names, start.key, strict=True)}
-        rows = await self._session.rows(FIND[table, start.order], **_parameters(query), **starts, limit=query.limit + 1)
+        rows = await self._session.rows(
+            FIND[table, start.order], **filter_values(query), **starts, limit=query.limit + 1
+        )
         return _page(query, start, rows)
 
     async def count(self, query: TaskPageQuery) -> int:
         """How many tasks the query finds on all of its pages."""
         table = DELETED if query.status is Status.DELETED else TASKS
-        [counted] = await self._session.run(COUNT[table], **_parameters(query))
+        [counted] = await self._session.run(COUNT[table], **filter_values(query))
         return int(counted["found"])
 
     async def tags(self, place: tuple[Any, ...], *, limit: int) -> Page:
@@ -277,7 +280,7 @@ def _place(order: Order, row: Row) -> tuple[Any, ...]:
 _STATES = {Status.PENDING: False, Status.COMPLETED: True}
 
 
-def _parameters(query: TaskPageQuery) -> dict[str, Any]:
+def filter_values(query: TaskFilter) -> dict[str, Any]:
     return {
         "completed": _STATES.get(query.status),
         "priorities": [NUMBERS[None if one == "none" else Priority(one)] for one in query.priority] or None,
@@ -285,6 +288,7 @@ def _parameters(query: TaskPageQuery) -> dict[str, Any]:
         "due_before": query.due_before and beginning(query.due_before),
         "due_after": query.due_after and beginning(query.due_after),
         "overdue": query.overdue and query.overdue == "true",
+        "available": query.available and query.available == "true",
         "parent_id": 0 if query.parent_id == "none" else query.parent_id,
         "q": query.q and search_key(query.q),
     }

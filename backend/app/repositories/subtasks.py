@@ -135,10 +135,14 @@ class TaskTree:
         await self.session.run(MARK, task_id=parent_id)
 
     async def update(self, task_id: int, changes: Changes, expected: Expected) -> Task:
-        task = await self._get(task_id, expected)
+        return await self.change(await self._get(task_id, expected), changes)
+
+    async def change(self, task: Task, changes: Changes) -> Task:
+        """As `update`, of a task as it is now."""
         wanted = {**task, "recurrence_from": task["recurrence_from"] or RecurrenceFrom.DUE_DATE, **changes}
         try:
-            check_plan(wanted["due_date"], wanted["time_zone"], wanted["recurrence"])
+            plan = (wanted["due_date"], wanted["time_zone"], wanted["recurrence"])
+            check_plan(*plan, start_date=wanted["start_date"])
         except ValueError as error:
             raise InvalidField((), str(error)) from None
         if wanted["parent_id"] not in (None, task["parent_id"]):
@@ -148,21 +152,28 @@ class TaskTree:
     async def complete(self, task_id: int, completed: bool | None, expected: Expected, *, skip_missed: bool) -> Task:
         task = await self._get(task_id, expected)
         done = not task["completed"] if completed is None else completed
+        return await self.settle(task, done, skip_missed=skip_missed)
+
+    async def settle(self, task: Task, done: bool, *, skip_missed: bool) -> Task:
+        """As `complete`, of a task as it is now."""
         if done and task["recurrence"] is not None:
             return await self._write(task, {**task, "completed": True}, skip_missed=skip_missed)
         values = {"completed": done, "with_itself": True, "with_parts": done}
-        [written] = await self.session.run(SETTLE, task_id=task_id, **values)
+        [written] = await self.session.run(SETTLE, task_id=task["id"], **values)
         return written
 
     async def delete(self, task_id: int, expected: Expected) -> dict[str, Any]:
         """How many tasks are in the trash then (`trash_count`); None where nobody has counted yet."""
-        await self._get(task_id, expected)
-        [removed] = await self.session.run(REMOVE, task_id=task_id)
+        return await self.remove(await self._get(task_id, expected))
+
+    async def remove(self, task: Task) -> dict[str, Any]:
+        """As `delete`, of a task as it is now."""
+        [removed] = await self.session.run(REMOVE, task_id=task["id"])
         return removed
 
     async def restore(self, task_id: int, expected: Expected, *, max_tasks: int) -> Task:
         found = await self.session.run(TRASHED, task_id=task_id)
-        task = _as_expected(found, expected)
+        task = as_expected(found, expected)
         [parts] = await self.session.run(TRASHED_PARTS, task_id=task_id)
         if self._task_count + 1 + parts["parts"] > max_tasks:
             raise problems.TaskLimitReached(max_tasks)
@@ -187,21 +198,22 @@ class TaskTree:
                     "completed_at": _rfc3339(now),
                     "skipped": following.skipped,
                 }
-                wanted = {**wanted, "completed": False, "due_date": following.due, "recurrence": following.rule}
+                wanted = {**wanted, **_moved_on(wanted, following)}
             values = {"completed": following is None, "with_itself": False, "with_parts": True}
             await self.session.run(SETTLE, task_id=task["id"], **values)
         [written] = await self.session.run(WRITE, task_id=task["id"], **task_to_columns(wanted))
         return written if occurrence is None else {**written, "completed_occurrence": occurrence}
 
     async def _get(self, task_id: int, expected: Expected) -> Task:
-        return _as_expected(await self.session.run(GET, task_id=task_id), expected)
+        return as_expected(await self.session.run(GET, task_id=task_id), expected)
 
     async def _parts(self, task_id: int) -> int:
         [counted] = await self.session.run(PARTS, task_id=task_id)
         return int(counted["parts"])
 
 
-def _as_expected(found: list[Task], expected: Expected) -> Task:
+def as_expected(found: list[Task], expected: Expected) -> Task:
+    """The task that was found. Raises TaskNotFound, or PreconditionFailed where its revision is not an expected one."""
     if not found:
         raise problems.TaskNotFound
     if expected is not None and not expected.holds(found[0]["revision"]):
@@ -219,6 +231,11 @@ def _following(task: Mapping[str, Any], now: datetime, *, skip_missed: bool) -> 
     if skip_missed or task["recurrence_from"] == RecurrenceFrom.SCHEDULE:
         return recurrence.advance_past(due, rule, time_zone=time_zone, now=now)
     return recurrence.advance(due, rule, time_zone=time_zone, completed_at=None)
+
+
+def _moved_on(task: Mapping[str, Any], following: recurrence.Next) -> dict[str, Any]:
+    start = recurrence.moved_start(task["start_date"], task["due_date"], following.due, task["time_zone"])
+    return {"completed": False, "due_date": following.due, "recurrence": following.rule, "start_date": start}
 
 
 def _rfc3339(moment: datetime) -> str:

@@ -36,16 +36,21 @@ def _emptied(column: str, value: Any) -> ColumnElement[Any]:
     return cast(literal(value, Text), type_) if isinstance(type_, DateTime) and value else literal(value, type_)
 
 
+def emptied_contents() -> dict[str, Any]:
+    """What a purge writes into a row of the trash: nothing is left but that the task is gone."""
+    emptied = {column: _emptied(column, value) for column, value in purged_contents().items()}
+    return {**emptied, "deleted_with": None, "purged": literal(True)}
+
+
 def _count(*conditions: ColumnElement[bool]) -> Any:
     return select(func.count()).select_from(DELETED).where(_mine, *conditions).scalar_subquery()
 
 
 def _purge() -> Update:
     oldest = select(DELETED.c.id).where(_mine, not_(DELETED.c.purged)).order_by(DELETED.c.revision).limit(_surplus)
-    emptied = {column: _emptied(column, value) for column, value in purged_contents().items()}
     purged = (
         update(DELETED)
-        .values(**emptied, deleted_with=None, purged=literal(True))
+        .values(emptied_contents())
         .where(_mine, DELETED.c.id.in_(oldest))
         .returning(DELETED.c.id)
         .cte("purged")

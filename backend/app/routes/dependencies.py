@@ -7,9 +7,11 @@ from urllib.parse import quote, urlencode
 from fastapi import Depends, Request
 
 from backend.app.repositories.account import AccountRepository
+from backend.app.repositories.apply import ApplyRepository
 from backend.app.repositories.batch import BatchRepository
 from backend.app.repositories.changes import ChangeQueries
 from backend.app.repositories.claim import ClaimRepository
+from backend.app.repositories.emptying import EmptyingRepository
 from backend.app.repositories.imports import ImportRepository
 from backend.app.repositories.queries import TaskQueries
 from backend.app.repositories.tasks import TaskRepository
@@ -32,6 +34,20 @@ def task_repository(request: Request, session: Session) -> TaskRepository:
 
 def batch_repository(request: Request, session: Session) -> BatchRepository:
     return BatchRepository(session, **_limits(request))
+
+
+def apply_repository(request: Request, session: Session) -> ApplyRepository:
+    settings = services_of(request.scope).settings
+    return ApplyRepository(
+        session,
+        max_applied=settings.max_apply_tasks,
+        max_subtasks=settings.max_subtasks,
+        max_trash=settings.max_tasks_per_user,
+    )
+
+
+def emptying_repository(request: Request, session: Session) -> EmptyingRepository:
+    return EmptyingRepository(session, max_tombstones=services_of(request.scope).settings.max_tasks_per_user)
 
 
 def import_repository(request: Request, session: Session) -> ImportRepository:
@@ -93,6 +109,8 @@ CurrentUser = Annotated[str, Depends(current_user)]
 Tasks = Annotated[TaskRepository, Depends(task_repository)]
 Queries = Annotated[TaskQueries, Depends(task_queries)]
 Batches = Annotated[BatchRepository, Depends(batch_repository)]
+Applications = Annotated[ApplyRepository, Depends(apply_repository)]
+Emptying = Annotated[EmptyingRepository, Depends(emptying_repository)]
 Imports = Annotated[ImportRepository, Depends(import_repository)]
 Changes = Annotated[ChangeQueries, Depends(change_queries)]
 Claims = Annotated[ClaimRepository, Depends(claim_repository)]

@@ -5,7 +5,7 @@ from importlib import resources
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from backend.app.web.conditional import if_none_match_matches
@@ -47,14 +47,20 @@ INIT: Final = b"""SwaggerUIBundle({
 
 
 def routes() -> list[Route]:
-    """The page and what it loads, each at its exact path; `main.py` lists these as public."""
+    """The page and what it loads, each at its exact path; `main.py` lists these as public. `/` leads to the page."""
     swagger_ui = resources.files("fastapi_swagger.resources")
     return [
+        Route("/", _to_the_page, include_in_schema=False),
         _route("/docs", "text/html", PAGE),
         _route("/docs/init.js", "text/javascript", INIT),
         _route("/docs/swagger-ui-bundle.js", "text/javascript", (swagger_ui / "swagger-ui-bundle.js").read_bytes()),
         _route("/docs/swagger-ui.css", "text/css", (swagger_ui / "swagger-ui.css").read_bytes()),
     ]
+
+
+async def _to_the_page(_: Request) -> Response:
+    # A relative reference (RFC 9110, section 10.2.2): it holds behind a proxy's prefix.
+    return RedirectResponse("docs", headers={"Cache-Control": "no-cache"})
 
 
 def _route(path: str, media_type: str, content: bytes) -> Route:

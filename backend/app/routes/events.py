@@ -23,14 +23,18 @@ router = APIRouter(prefix="/api/{user_id}/events", tags=["tasks"], route_class=S
 RETRY = 2000
 _REVISION = re.compile("[0-9]{1,19}")
 
-EVENT = {
-    "type": "object",
-    "description": "An event of the stream; `data` is JSON.",
-    "properties": {
-        "event": {"type": "string", "const": "changed"},
-        "id": {"type": "string", "pattern": "^[0-9]+$"},
-        "data": {"type": "string", "contentMediaType": "application/json"},
-    },
+# Clients that are made from the document take a stream either for one text, or for the `data` of its events.
+EVENTS = {
+    "description": "The stream as a text, or the `data` of each event, which is JSON.",
+    "anyOf": [
+        {"type": "string"},
+        {
+            "type": "object",
+            "title": "Changed",
+            "properties": {"revision": {"type": "integer", "examples": [1767225600001]}},
+            "required": ["revision"],
+        },
+    ],
 }
 
 LastEventId = Annotated[
@@ -52,7 +56,7 @@ LastEventId = Annotated[
     response_class=EventSourceResponse,
     response_model=None,
     responses={
-        200: {"description": "Events", "content": {"text/event-stream": {"schema": EVENT}}},
+        200: {"description": "Events", "content": {"text/event-stream": {"schema": EVENTS}}},
         **documented(problems.MalformedRequest, problems.TooManyEventStreams),
     },
 )

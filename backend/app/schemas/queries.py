@@ -20,8 +20,8 @@ _TIME_AT = len("2026-12-24T")
 
 
 def _decimal(value: Any) -> Any:
-    # pydantic would also read "+5", "5.0" and "1_000".
-    if isinstance(value, str) and not (value.isascii() and value.isdigit()):
+    # pydantic would also read "+5", "5.0" and "1_000", and of a body true and 5.0.
+    if isinstance(value, bool | float) or (isinstance(value, str) and not (value.isascii() and value.isdigit())):
         raise ValueError("must be a plain decimal number")
     return value
 
@@ -33,6 +33,20 @@ def _plus_for_blank(text: Any) -> Any:
     """In a query a `+` may have come as a blank. The one before the time stands for the T."""
     return text[:_TIME_AT] + text[_TIME_AT:].replace(" ", "+") if isinstance(text, str) else text
 
+
+def _flag(value: Any) -> Any:
+    """In a body also as JSON has it."""
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def _list_of_one(value: Any) -> Any:
+    """A parameter that may be repeated, and is not."""
+    return [value] if isinstance(value, str) else value
+
+
+_Urgency = Literal["low", "medium", "high", "none"]
+_SEVERAL = BeforeValidator(_list_of_one)
+Flag = Annotated[Literal["true", "false"], BeforeValidator(_flag)]
 
 # A date, or a date-time with its offset.
 Moment = Annotated[str, BeforeValidator(_plus_for_blank), AfterValidator(due_date), DAY_OR_MOMENT]
@@ -49,29 +63,37 @@ class PageQuery(BaseModel):
     )
 
 
-class TaskPageQuery(PageQuery):
-    """Which tasks, in which order, and which page of them. A task must meet every filter that is given."""
+class TaskFilter(BaseModel):
+    """Which tasks. A task must meet every filter that is given."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     status: Status = Field(default=Status.ALL, description="Only tasks in this state; `deleted` is the trash.")
-    sort: Sort = Field(
-        default=Sort.CREATED,
-        description="`created` and `updated` newest first, `title` A to Z, `due_date` soonest first and none last, "
-        "`priority` highest first; a leading `-` reverses. The trash knows `created` and `updated` only.",
-    )
-    priority: Annotated[tuple[Literal["low", "medium", "high", "none"], ...], at_most(PRIORITIES_MAX)] = Field(
+    priority: Annotated[tuple[_Urgency, ...], at_most(PRIORITIES_MAX), _SEVERAL] = Field(
         default=(), max_length=PRIORITIES_MAX, description="Any of these; may be repeated."
     )
-    tag: Annotated[tuple[Tag, ...], at_most(TAGS_MAX)] = Field(
+    tag: Annotated[tuple[Tag, ...], at_most(TAGS_MAX), _SEVERAL] = Field(
         default=(), max_length=TAGS_MAX, description="All of these, regardless of case; may be repeated."
     )
     due_before: Moment | None = Field(default=None, description="Due before this moment, or before this day (UTC).")
     due_after: Moment | None = Field(default=None, description="Due at or after this moment, or on or after this day.")
-    overdue: Literal["true", "false"] | None = Field(default=None, description="Pending, and the due date has passed.")
+    overdue: Flag | None = Field(default=None, description="Pending, and the due date has passed.")
+    available: Flag | None = Field(default=None, description="Pending, and the start date has come, or there is none.")
     parent_id: Annotated[int, Field(ge=1, le=ID_MAX), BeforeValidator(_decimal)] | Literal["none"] | None = Field(
         default=None, description="Subtasks of this task; `none`: tasks that are no subtasks."
     )
     q: Annotated[str, Field(min_length=1, max_length=SEARCH_MAX_CHARACTERS), AfterValidator(without_nul)] | None = (
         Field(default=None, description="Text that the title or the description holds, regardless of case.")
+    )
+
+
+class TaskPageQuery(TaskFilter, PageQuery):
+    """Which tasks, in which order, and which page of them."""
+
+    sort: Sort = Field(
+        default=Sort.CREATED,
+        description="`created` and `updated` newest first, `title` A to Z, `due_date` soonest first and none last, "
+        "`priority` highest first; a leading `-` reverses. The trash knows `created` and `updated` only.",
     )
 
     @model_validator(mode="after")
@@ -90,7 +112,7 @@ class TaskPageQuery(PageQuery):
     @property
     def follows_revision(self) -> bool:
         """Whether the list changes only when its revision does: not with the hour, nor by a purge."""
-        return self.overdue is None and self.status is not Status.DELETED
+        return self.overdue is None and self.available is None and self.status is not Status.DELETED
 
     @cached_property
     def fingerprint(self) -> str:

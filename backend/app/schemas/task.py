@@ -132,6 +132,16 @@ DueDate = Annotated[
         examples=["2026-12-24"],
     ),
 ]
+StartDate = Annotated[
+    str,
+    AfterValidator(due_date),
+    DAY_OR_MOMENT,
+    Field(
+        description="From when on it can be done: a day, or a date-time with its offset (RFC 3339), not after the due "
+        "date. What repeats has it moved along.",
+        examples=["2026-12-20"],
+    ),
+]
 TimeZone = Annotated[
     str,
     AfterValidator(_time_zone),
@@ -168,7 +178,7 @@ AnsweredRecurrenceFrom = Annotated[
     RecurrenceFrom,
     Field(strict=False, description=f"{_RECURRENCE_FROM} Null is `due_date`."),
     BeforeValidator(lambda start: RecurrenceFrom.DUE_DATE if start is None else start),
-    WithJsonSchema({"enum": [*RecurrenceFrom, None]}),
+    WithJsonSchema({"anyOf": [{"$ref": "#/components/schemas/RecurrenceFrom"}, {"type": "null"}]}),
 ]
 
 
@@ -196,19 +206,18 @@ class Planned(Body):
     title: Title
     description: Description | None = None
     priority: Urgency | None = None
+    start_date: StartDate | None = None
     due_date: DueDate | None = None
     time_zone: TimeZone | None = None
     recurrence: Rule | None = None
-    recurrence_from: Annotated[
-        RecurrenceFrom,
-        Field(strict=False, description=_RECURRENCE_FROM, examples=["due_date"]),
-    ] = RecurrenceFrom.DUE_DATE
+    recurrence_from: AnsweredRecurrenceFrom = RecurrenceFrom.DUE_DATE
     tags: Tags = []
     parent_id: ParentId | None = None
 
     @model_validator(mode="after")
     def _plan(self) -> Self:
-        check_plan(self.due_date, self.time_zone, self.recurrence, comes_again=self.must_come_again)
+        plan = (self.due_date, self.time_zone, self.recurrence)
+        check_plan(*plan, start_date=self.start_date, comes_again=self.must_come_again)
         return self
 
 
@@ -225,6 +234,7 @@ class Changes(TypedDict, total=False):
     description: str | None
     completed: bool
     priority: Priority | None
+    start_date: str | None
     due_date: str | None
     time_zone: str | None
     recurrence: str | None
@@ -253,7 +263,6 @@ class TaskReplace(Planned):
     """
 
     completed: Completed = _absent()
-    recurrence_from: AnsweredRecurrenceFrom = RecurrenceFrom.DUE_DATE
     id: Annotated[int, Field(ge=1, le=ID_MAX, description="Must be the path's.", examples=[1])] = _absent()
     user_id: Annotated[str, Field(description="Must be the path's.", examples=["u1"])] = _absent()
     revision: Annotated[int | None, _IGNORED] = None
@@ -274,22 +283,28 @@ class TaskReplace(Planned):
         return cast("Changes", self.model_dump(exclude=unwritten))
 
 
-class TaskPatch(Body):
-    """A JSON merge patch (RFC 7396): what is absent stays, null clears."""
+class TaskEdits(Body):
+    """What may be changed of many tasks alike; what is absent stays, null clears (RFC 7396)."""
 
     title: Title = _absent()
     description: Description | None = _absent()
-    completed: Completed = _absent()
     priority: Urgency | None = _absent()
+    start_date: StartDate | None = _absent()
     due_date: DueDate | None = _absent()
     time_zone: TimeZone | None = _absent()
     recurrence: Rule | None = _absent()
-    recurrence_from: Annotated[RecurrenceFrom, Field(strict=False, examples=["completion"])] = _absent()
+    recurrence_from: AnsweredRecurrenceFrom = _absent()
     tags: Tags = _absent()
-    parent_id: ParentId | None = _absent()
 
     def changes(self) -> Changes:
         return cast("Changes", self.model_dump(exclude_unset=True))
+
+
+class TaskPatch(TaskEdits):
+    """A JSON merge patch (RFC 7396): what is absent stays, null clears."""
+
+    completed: Completed = _absent()
+    parent_id: ParentId | None = _absent()
 
 
 SkipMissed = Annotated[
@@ -341,6 +356,7 @@ class Task(BaseModel):
     completed: bool = Field(examples=[False])
     completed_at: Timestamp | None = _timestamp("When it was completed; also null if that was before this was kept.")
     priority: Priority | None = Field(examples=["high"])
+    start_date: str | None = Field(description="As it was given.", examples=["2026-12-20"])
     due_date: str | None = Field(description="As it was given.", examples=["2026-12-24"])
     time_zone: str | None = Field(examples=["Europe/Berlin"])
     recurrence: str | None = Field(description="What is left of the rule.", examples=["FREQ=WEEKLY;BYDAY=MO"])

@@ -4,8 +4,8 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from backend.app.domain.enums import ImportIds, RecurrenceFrom
-from backend.app.schemas.task import AnsweredRecurrenceFrom, Body, Completed, Moment, Planned, at_most
+from backend.app.domain.enums import ImportIds
+from backend.app.schemas.task import Body, Completed, Moment, Planned, at_most
 
 FORMAT = "tasks-backend"
 VERSION = 1
@@ -25,7 +25,6 @@ class ArchivedTask(Planned):
     completed_at: Moment | None = None
     created_at: Moment
     updated_at: Moment
-    recurrence_from: AnsweredRecurrenceFrom = RecurrenceFrom.DUE_DATE
     user_id: str | None = None
     revision: Annotated[int, Field(ge=0, le=ID_MAX)] | None = None
 

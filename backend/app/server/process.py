@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from backend.app.server.protocol import Protocol
+from backend.app.server.protocol import UnchosenProtocol
 
 # After so many new objects, and collections of the younger generations, the collector runs (gc.set_threshold).
 GARBAGE_THRESHOLDS: Final = (20_000, 20, 20)
@@ -38,7 +38,7 @@ def use_own_protocol() -> None:
     server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
     config: Any = getattr(server, "config", None)
     if getattr(config, "http_protocol_class", None) is HttpToolsProtocol:
-        config.http_protocol_class = Protocol
+        config.http_protocol_class = UnchosenProtocol
 
 
 def end_with_parent() -> None:

@@ -194,6 +194,13 @@ class Protocol(HttpToolsProtocol):
             self.transport.close()
 
 
+class UnchosenProtocol(Protocol):
+    """For a server that was started without `--http`: it ends as uvicorn does, and closes what is idle at once."""
+
+    def shutdown(self) -> None:
+        HttpToolsProtocol.shutdown(self)
+
+
 def _can_be_read_in_two_ways(version: str, target: bytes, headers: list[tuple[bytes, bytes]]) -> bool:
     """Whether a proxy may take the request for another one than we do (RFC 9112, sections 2.3, 3.2 and 6.1)."""
     if version not in ("1.0", "1.1") or b"#" in target:

@@ -15,7 +15,7 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from uvicorn.config import HTTP_PROTOCOLS
+from backend.app.server.protocol import Protocol
 
 # From asm-generic/socket.h; Python has no name for it.
 SO_ATTACH_FILTER: Final = 26
@@ -74,13 +74,8 @@ def own_listeners(server: Any) -> list[int]:
     shares its sockets.
     """
     config: Any = getattr(server, "config", None)
-    chosen = getattr(config, "http", None)
-    if (
-        chosen is None
-        or chosen in HTTP_PROTOCOLS
-        or config.fd is not None
-        or multiprocessing.parent_process() is not None
-    ):
+    http = getattr(config, "http_protocol_class", None)
+    if http is not Protocol or config.fd is not None or multiprocessing.parent_process() is not None:
         return []
     sockets = [each for listening in getattr(server, "servers", ()) for each in listening.sockets]
     return [each.fileno() for each in sockets if each.family in (socket.AF_INET, socket.AF_INET6)]

@@ -16,7 +16,7 @@ from backend.app.web.headers import is_media_type
 from backend.app.web.long_body import LongBody, LongDocument
 from backend.app.web.services import services_of
 from backend.app.web.turns import Steps
-from backend.app.web.validation import _errors, names_within
+from backend.app.web.validation import _errors, models_of
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -62,7 +62,7 @@ class _Body:
         self.limit = limit
         self.is_long = limit != BODY_LIMIT
         self._long = LongBody(model) if self.is_long else None
-        self._names = names_within(model)
+        self._models = models_of(model)
 
     def size_at_most(self, request: Request) -> int:
         """How many bytes the body may have: those announced, or else as many as the setting allows.
@@ -116,7 +116,7 @@ class _Body:
         try:
             return self.model.model_validate(document)
         except ValidationError as error:
-            raise problems.ValidationFailed(_errors(error, "#/", document, self._names)) from None
+            raise problems.ValidationFailed(_errors(error, "#/", document, self._models)) from None
 
     @staticmethod
     def contents_of(document: Any) -> Any:

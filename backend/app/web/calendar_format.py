@@ -54,6 +54,12 @@ class _Point:
             return f"{name};VALUE=DATE:{text[:8]}"
         return f"{name}:{text}Z" if self.zone is None else f"{name};TZID={self.zone}:{text}"
 
+    def may_precede(self, due: "_Point") -> bool:
+        """Whether it may be the DTSTART beside this DUE: of the same type, and earlier (section 3.8.2.3)."""
+        if self.day or due.day:
+            return self.day and due.day and self.wall < due.wall
+        return self.wall.replace(tzinfo=self.where) < due.wall.replace(tzinfo=due.where)
+
     def until(self, last: datetime) -> str:
         """UNTIL in the type of DTSTART (section 3.3.10): a day, or a moment in UTC."""
         if self.day:
@@ -95,15 +101,19 @@ def zone_component(name: str) -> bytes:
 
 
 def _schedule(task: Mapping[str, Any]) -> tuple[list[str], str | None]:
-    """The lines that say when a task is due, and their zone."""
-    if task["due_date"] is None:
-        return [], None
-    due, time_zone = due_dates.read(task["due_date"]), task["time_zone"]
+    """The lines that say when a task can be begun and is due, and their zone."""
+    time_zone = task["time_zone"]
     if time_zone is not None and not due_dates.is_zone(time_zone):  # the system's list of zones has become shorter
         time_zone = None
+    start = None if task["start_date"] is None else _point(due_dates.read(task["start_date"]), time_zone, repeats=False)
+    if task["due_date"] is None:
+        return ([], None) if start is None else ([start.line("DTSTART")], start.zone)
+    due = due_dates.read(task["due_date"])
     rule = read_rule(task["recurrence"]) if task["recurrence"] is not None and _comes_again(task) else None
     point = _point(due, time_zone, repeats=rule is not None)
     if rule is None:
+        if start is not None and start.may_precede(point):
+            return [start.line("DTSTART"), point.line("DUE")], start.zone or point.zone
         return [point.line("DUE")], point.zone
     lines = [point.line("DTSTART"), _later(point), f"RRULE:{_rule_text(rule, point)}"]
     return lines, point.zone

@@ -14,7 +14,7 @@ from backend.app import problems
 from backend.app.web.body_room import SMALL_BODY_BYTES
 from backend.app.web.json_pieces import Items, JSONPieces, parsed
 from backend.app.web.turns import Steps
-from backend.app.web.validation import ERRORS_MAX, _described, _errors, _findings, names_within
+from backend.app.web.validation import ERRORS_MAX, _described, _errors, _findings, models_of
 
 # What the items of a body take at most, for each byte of its text: docs/configuration.md reckons with it.
 BYTES_PER_TEXT_BYTE: Final = 10
@@ -47,7 +47,7 @@ class _Judge:
             item = self._body.item.validate_python(value)
         except ValidationError as error:
             prefix = f"#/{self._body.name}/{self.count}/"
-            self.errors += _described(_findings(error), prefix, value, self._body.names)
+            self.errors += _described(_findings(error), prefix, value, self._body.item_models)
         else:
             if not self.errors:
                 self._share_names(item)
@@ -85,10 +85,10 @@ class LongBody:
         """`model` has one field that is a list; its `distinct`, if any, is the member that no two items share."""
         self._model = model
         self._distinct: str | None = getattr(model, "distinct", None)
-        self.names = names_within(model)
         [self.name] = [name for name, field in model.model_fields.items() if get_origin(field.annotation) is list]
         field = model.model_fields[self.name]
         self.item: TypeAdapter[Any] = TypeAdapter(get_args(field.annotation)[0])
+        self.item_models = models_of(field.annotation)
         self.most: int = next(mark.max_length for mark in field.metadata if hasattr(mark, "max_length"))
 
     async def parse(self, text: bytearray, steps: Steps) -> LongDocument:
@@ -137,7 +137,7 @@ class LongBody:
         try:
             body = self._model.model_validate(document)
         except ValidationError as error:
-            raise problems.ValidationFailed(_errors(error, "#/", document, self.names)) from None
+            raise problems.ValidationFailed(_errors(error, "#/", document, [self._model])) from None
         await self._check_distinct(judge.items, parsed.steps)
         setattr(body, self.name, judge.items)
         return body

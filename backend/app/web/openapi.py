@@ -7,6 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from backend.app import problems
+from backend.app.domain.limits import ID_MAX
 from backend.app.web.body import MediaTypes
 from backend.app.web.idempotency import UNSAFE_METHODS
 from backend.app.web.openapi_responses import SHARED_HEADERS, add_headers
@@ -117,12 +118,15 @@ def describe(app: FastAPI, public_paths: frozenset[str]) -> dict[str, Any]:
                 add_headers(item[method]["responses"], is_public=public, is_keyed=method.upper() in UNSAFE_METHODS)
         if not public:
             item["parameters"] = [USER_ID]
-    return document
+    described: dict[str, Any] = _with_integers(document)
+    return described
 
 
 def _describe_operation(operation: dict[str, Any], public: bool) -> None:
     operation["security"] = [] if public else [{"bearer": []}]
     _drop_ignored_headers(operation)
+    for parameter in operation["parameters"]:
+        _drop_null_of_parameter(parameter)
     _drop_null(operation.get("requestBody", {}))
     responses = operation["responses"]
     _drop_fastapis(responses)
@@ -167,6 +171,33 @@ def _drop_null(body: dict[str, Any]) -> None:
         alternatives = content["schema"].get("anyOf", [])
         if {"type": "null"} in alternatives:
             content["schema"] = alternatives[0]
+
+
+def _drop_null_of_parameter(parameter: dict[str, Any]) -> None:
+    """A parameter is left out and never null; clients that could send null would send the word."""
+    schema = parameter["schema"]
+    alternatives = [each for each in schema.get("anyOf", []) if each != {"type": "null"}]
+    if len(alternatives) == 1:
+        del schema["anyOf"]
+        parameter["schema"] = {**alternatives[0], **schema}
+    elif alternatives:
+        schema["anyOf"] = alternatives
+
+
+def _with_integers(node: Any) -> Any:
+    """A copy that says of each integer that it may have 64 bits: in some languages integers have 32 unless told so.
+
+    FastAPI makes floating-point numbers of their bounds. Those are whole numbers in the copy.
+    """
+    if isinstance(node, list):
+        return [_with_integers(element) for element in node]
+    if not isinstance(node, dict):
+        return node
+    copy = {name: _with_integers(value) for name, value in node.items()}
+    if copy.get("type") == "integer":
+        bounds = {name: min(int(copy[name]), ID_MAX) for name in ("minimum", "maximum") if name in copy}
+        copy |= {"format": "int64", **bounds}
+    return copy
 
 
 def _drop_fastapis(responses: dict[str, Any]) -> None:

@@ -27,6 +27,7 @@ INVALID = documented(problems.ValidationFailed)
 CURSOR = documented(problems.InvalidCursor, problems.PreconditionFailed)
 FOUND = documented(problems.TaskNotFound, problems.PreconditionFailed)
 CONDITIONAL = documented(problems.TaskNotFound, problems.PreconditionFailed)
+APPLIED = documented(problems.ValidationFailed, problems.CountDiffers)
 RESTORED = documented(
     problems.TaskNotFound, problems.PreconditionFailed, problems.ValidationFailed, problems.TaskLimitReached
 )

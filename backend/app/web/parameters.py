@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from backend.app import problems
 from backend.app.domain.limits import ID_MAX
-from backend.app.web.validation import ERRORS_MAX, _errors
+from backend.app.web.validation import ERRORS_MAX, _errors, describe_unknown
 
 QUERIES_REMEMBERED: Final = 1024
 QUERY_REMEMBERED_BYTES: Final = 256
@@ -68,7 +68,7 @@ class _Query:
         try:
             return self.model.model_validate(values)
         except ValidationError as error:
-            raise problems.ValidationFailed(_errors(error, "?", values, self.model.model_fields)) from None
+            raise problems.ValidationFailed(_errors(error, "?", values, [self.model])) from None
 
 
 def _query_pairs(text: bytes) -> list[tuple[str, str]]:
@@ -83,5 +83,5 @@ def _query_pairs(text: bytes) -> list[tuple[str, str]]:
 def _refuse_query(request: Request, known: frozenset[str] = frozenset()) -> None:
     names = [name for name, _ in _query_pairs(request.scope["query_string"]) if name not in known]
     if names:
-        errors = [{"pointer": f"?{name}", "detail": "this parameter is not known here"} for name in names[:ERRORS_MAX]]
+        errors = [{"pointer": f"?{name}", "detail": describe_unknown(name, known)} for name in names[:ERRORS_MAX]]
         raise problems.ValidationFailed(errors)

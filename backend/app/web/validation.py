@@ -1,9 +1,9 @@
 """pydantic's findings as the errors of a problem, without what was sent."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Sequence
 from typing import Any, Final, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, RootModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from backend.app import problems
@@ -13,25 +13,41 @@ from backend.app.web.suggestions import suggest
 ERRORS_MAX: Final = 20
 
 
-def _errors(error: ValidationError, prefix: str, document: Any, known: Collection[str] = ()) -> list[dict[str, str]]:
-    """pydantic's findings without what was sent; `known` are the names that an unknown one may have meant."""
-    return _described(_findings(error), prefix, document, known)
+def _errors(
+    error: ValidationError, prefix: str, document: Any, models: Sequence[type[BaseModel]]
+) -> list[dict[str, str]]:
+    """pydantic's findings without what was sent; an unknown name may have meant one that the models have there."""
+    return _described(_findings(error), prefix, document, models)
 
 
-def names_within(model: type[BaseModel]) -> frozenset[str]:
-    """The names of a model's members, and of those inside them."""
-    names = set(model.model_fields)
-    for field in model.model_fields.values():
-        for inner in _models_in(field.annotation):
-            names |= names_within(inner)
-    return frozenset(names)
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
+def models_of(annotation: Any) -> tuple[type[BaseModel], ...]:
+    """The models of the objects that an annotation stands for, also in a list of them."""
+    found: list[type[BaseModel]] = []
+    if isinstance(annotation, type) and issubclass(annotation, RootModel):
+        found += models_of(annotation.model_fields["root"].annotation)
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        found.append(annotation)
     for inner in get_args(annotation):
-        yield from _models_in(inner)
+        found += models_of(inner)
+    return tuple(found)
+
+
+def names_at(models: Sequence[type[BaseModel]], location: tuple[int | str, ...]) -> frozenset[str]:
+    """The names that the members of the object have which this location of a finding lies in."""
+    for part in location[:-1]:
+        within = [
+            inner
+            for model in models
+            if part in model.model_fields
+            for inner in models_of(model.model_fields[str(part)].annotation)
+        ]
+        # An index stays with the members of the list, and the tag of an alternative chooses it.
+        models = within or [model for model in models if _has_tag(model, part)] or models
+    return frozenset(name for model in models for name in model.model_fields)
+
+
+def _has_tag(model: type[BaseModel], tag: int | str) -> bool:
+    return any(tag in get_args(field.annotation) for field in model.model_fields.values())
 
 
 def _findings(error: ValidationError) -> list[ErrorDetails]:
@@ -39,13 +55,14 @@ def _findings(error: ValidationError) -> list[ErrorDetails]:
 
 
 def _described(
-    findings: list[ErrorDetails], prefix: str, document: Any, known: Collection[str] = ()
+    findings: list[ErrorDetails], prefix: str, document: Any, models: Sequence[type[BaseModel]]
 ) -> list[dict[str, str]]:
     errors = []
     for e in findings[:ERRORS_MAX]:
         location = _within(document, e["loc"], absent=e["type"] == "missing")
         pointer = prefix + _json_pointer(location) if location else prefix.rstrip("/")
-        detail = _unknown(str(e["loc"][-1]), known) if e["type"] == "extra_forbidden" else _sentence(e["msg"])
+        unknown = e["type"] == "extra_forbidden"
+        detail = describe_unknown(str(e["loc"][-1]), names_at(models, e["loc"])) if unknown else _sentence(e["msg"])
         errors.append({"pointer": pointer, "detail": detail})
     return errors
 
@@ -69,7 +86,7 @@ def _json_pointer(location: list[int | str]) -> str:
     return "/".join(str(part).replace("~", "~0").replace("/", "~1") for part in location)
 
 
-def _unknown(name: str, known: Collection[str]) -> str:
+def describe_unknown(name: str, known: Collection[str]) -> str:
     """What is said of a name that is not known here, with the one that was meant."""
     meant = suggest(name, known)
     return "is not known here" if meant is None else f"is not known here; did you mean `{meant}`?"

@@ -126,6 +126,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/{user_id}/trash": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Empty the trash
+         * @description Removes all deleted tasks for good, in one transaction; `/changes` still tells that they are gone. Safe to repeat. `Prefer: return=minimal` answers 204 without a body.
+         */
+        delete: operations["empty_trash"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/{user_id}/trash/{task_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove a deleted task for good
+         * @description And the subtasks that were deleted with it. `/changes` still tells that they are gone.
+         */
+        delete: operations["purge_task"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/{user_id}/tags": {
         parameters: {
             query?: never;
@@ -146,6 +198,32 @@ export interface paths {
         get: operations["list_tags"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/{user_id}/tasks/apply": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Write all tasks that filters find, or none
+         * @description Completes, deletes or changes all tasks that the list with the parameters in `where` would have, in one transaction, each as its own request would. They may be as many as the server allows (`MAX_APPLY_TASKS`), with the subtasks that go with them. With `expect`, nothing is written where there are more or fewer.
+         */
+        post: operations["apply"];
         delete?: never;
         options?: never;
         head?: never;
@@ -273,7 +351,7 @@ export interface paths {
         put?: never;
         /**
          * Bring tasks in from an export
-         * @description All or none. The export may be another user's: with `ids=new` its tasks are added under your next ids, and nothing of yours changes. With `ids=keep` they keep the file's ids, in place of what you have under those, which goes to the trash; others stay, and the same file twice changes nothing. A file of another app is always added: iCalendar's VTODOs, Todoist's CSV, and Google's tasks as Takeout writes them (JSON).
+         * @description All or none. The export may be another user's: with `ids=new` its tasks are added under your next ids, and nothing of yours changes. With `ids=keep` they keep the file's ids, in place of what you have under those, which goes to the trash; others stay, and the same file twice changes nothing.
          */
         post: operations["import"];
         delete?: never;
@@ -379,6 +457,102 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * Applied
+         * @description Which tasks were found and written.
+         */
+        Applied: {
+            /**
+             * Count
+             * Format: int64
+             * @description How many they are.
+             * @example 2
+             */
+            count: number;
+            /**
+             * Ids
+             * @description Their ids. Subtasks that went with their parent are not among them.
+             * @example [
+             *       3,
+             *       7
+             *     ]
+             */
+            ids: number[];
+        };
+        /**
+         * Apply
+         * @description One operation, and which tasks it is made on: all of them, or none.
+         */
+        Apply: components["schemas"]["ApplyComplete"] | components["schemas"]["ApplyDelete"] | components["schemas"]["ApplyUpdate"];
+        /**
+         * ApplyComplete
+         * @description Sets `completed` of each.
+         */
+        ApplyComplete: {
+            /** @description The parameters of the list that is meant, without order and page. */
+            where: components["schemas"]["Where"];
+            /**
+             * Expect
+             * @description How many tasks are found, as you know it: nothing is written where it is another number.
+             */
+            expect?: number | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            op: "complete";
+            /**
+             * Completed
+             * @description Whether it is done.
+             * @default true
+             * @example false
+             */
+            completed?: boolean;
+            /**
+             * Skip Missed
+             * @description Of a task that repeats, skip the occurrences that are past by now; those of one whose `recurrence_from` is `completion` are skipped anyway.
+             * @default false
+             * @example true
+             */
+            skip_missed?: boolean;
+        };
+        /**
+         * ApplyDelete
+         * @description Moves each to the trash.
+         */
+        ApplyDelete: {
+            /** @description The parameters of the list that is meant, without order and page. */
+            where: components["schemas"]["Where"];
+            /**
+             * Expect
+             * @description How many tasks are found, as you know it: nothing is written where it is another number.
+             */
+            expect?: number | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            op: "delete";
+        };
+        /**
+         * ApplyUpdate
+         * @description Makes the same changes to each.
+         */
+        ApplyUpdate: {
+            /** @description The parameters of the list that is meant, without order and page. */
+            where: components["schemas"]["Where"];
+            /**
+             * Expect
+             * @description How many tasks are found, as you know it: nothing is written where it is another number.
+             */
+            expect?: number | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            op: "update";
+            changes: components["schemas"]["TaskEdits"];
+        };
+        /**
          * Archive
          * @description An export.
          */
@@ -390,6 +564,7 @@ export interface components {
             format: "tasks-backend";
             /**
              * Version
+             * Format: int64
              * @constant
              */
             version: 1;
@@ -410,6 +585,8 @@ export interface components {
             /** Description */
             description?: string | null;
             priority?: components["schemas"]["Priority"] | null;
+            /** Start Date */
+            start_date?: string | null;
             /** Due Date */
             due_date?: string | null;
             /** Time Zone */
@@ -419,9 +596,8 @@ export interface components {
             /**
              * @description What the next due date is counted from: `due_date`, the moment of `completion`, or `due_date` without the occurrences that are past by then (`schedule`). Null is `due_date`.
              * @default due_date
-             * @enum {unknown}
              */
-            recurrence_from?: "due_date" | "completion" | "schedule" | null;
+            recurrence_from?: components["schemas"]["RecurrenceFrom"] | null;
             /**
              * Tags
              * @description Each once, also regardless of case.
@@ -435,6 +611,7 @@ export interface components {
             parent_id?: number | null;
             /**
              * Id
+             * Format: int64
              * @example 1
              */
             id: number;
@@ -495,6 +672,7 @@ export interface components {
             deleted: number[];
             /**
              * Revision
+             * Format: int64
              * @description What to ask with next. Negative in the middle of a full copy whose beginning is long ago.
              */
             revision: number;
@@ -520,12 +698,14 @@ export interface components {
         Claimed: {
             /**
              * Tasks
+             * Format: int64
              * @description Tasks that are yours now.
              * @example 3
              */
             tasks: number;
             /**
              * Deleted Tasks
+             * Format: int64
              * @description Tasks that are in your trash now.
              * @example 0
              */
@@ -572,6 +752,7 @@ export interface components {
         CompletedTask: {
             /**
              * Id
+             * Format: int64
              * @description Counts from 1 for every user.
              * @example 1
              */
@@ -605,6 +786,12 @@ export interface components {
             completed_at: string | null;
             /** @example high */
             priority: components["schemas"]["Priority"] | null;
+            /**
+             * Start Date
+             * @description As it was given.
+             * @example 2026-12-20
+             */
+            start_date: string | null;
             /**
              * Due Date
              * @description As it was given.
@@ -641,6 +828,7 @@ export interface components {
             parent_id: number | null;
             /**
              * Revision
+             * Format: int64
              * @description Grows with every change of the user's tasks; the ETag.
              * @example 1767225600001
              */
@@ -721,35 +909,13 @@ export interface components {
             op: "delete";
         };
         /**
-         * Dropped
-         * @description Something of a file that is not taken over.
-         */
-        Dropped: {
-            /**
-             * Line
-             * @description Its line, counted from 1; null in JSON.
-             * @example 12
-             */
-            line: number | null;
-            /**
-             * Pointer
-             * @description Its JSON pointer; null in files of lines.
-             * @example null
-             */
-            pointer: string | null;
-            /**
-             * Detail
-             * @example LOCATION is not taken over
-             */
-            detail: string;
-        };
-        /**
          * Erased
          * @description What there was.
          */
         Erased: {
             /**
              * Tasks
+             * Format: int64
              * @description How many tasks were removed.
              * @example 3
              */
@@ -773,36 +939,23 @@ export interface components {
             ids: components["schemas"]["ImportIds"];
             /**
              * Created
+             * Format: int64
              * @example 2
              */
             created: number;
             /**
              * Changed
+             * Format: int64
              * @description What was there is in the trash, under a new id.
              * @example 1
              */
             changed: number;
             /**
              * Unchanged
+             * Format: int64
              * @example 0
              */
             unchanged: number;
-            /**
-             * Dropped
-             * @description Of a file of another app: what is not taken over; the first 1,000 of them.
-             */
-            dropped?: components["schemas"]["Dropped"][] | null;
-            /**
-             * Dropped Count
-             * @description How many of these there are.
-             * @example 0
-             */
-            dropped_count?: number | null;
-            /**
-             * Tasks
-             * @description Of a dry run: what would be made, with the file's ids; the first 500 of them.
-             */
-            tasks?: components["schemas"]["ArchivedTask"][] | null;
         };
         /**
          * ListedTask
@@ -811,6 +964,7 @@ export interface components {
         ListedTask: {
             /**
              * Id
+             * Format: int64
              * @description Counts from 1 for every user.
              * @example 1
              */
@@ -844,6 +998,12 @@ export interface components {
             completed_at: string | null;
             /** @example high */
             priority: components["schemas"]["Priority"] | null;
+            /**
+             * Start Date
+             * @description As it was given.
+             * @example 2026-12-20
+             */
+            start_date: string | null;
             /**
              * Due Date
              * @description As it was given.
@@ -880,6 +1040,7 @@ export interface components {
             parent_id: number | null;
             /**
              * Revision
+             * Format: int64
              * @description Grows with every change of the user's tasks; the ETag.
              * @example 1767225600001
              */
@@ -923,6 +1084,7 @@ export interface components {
             completed_at: string;
             /**
              * Skipped
+             * Format: int64
              * @description How many occurrences were past, and are skipped.
              * @example 0
              */
@@ -966,6 +1128,7 @@ export interface components {
         Result: {
             /**
              * Status
+             * Format: int64
              * @example 201
              */
             status: number;
@@ -995,11 +1158,13 @@ export interface components {
             tag: string;
             /**
              * Open
+             * Format: int64
              * @example 2
              */
             open: number;
             /**
              * Total
+             * Format: int64
              * @example 3
              */
             total: number;
@@ -1011,6 +1176,7 @@ export interface components {
         Task: {
             /**
              * Id
+             * Format: int64
              * @description Counts from 1 for every user.
              * @example 1
              */
@@ -1044,6 +1210,12 @@ export interface components {
             completed_at: string | null;
             /** @example high */
             priority: components["schemas"]["Priority"] | null;
+            /**
+             * Start Date
+             * @description As it was given.
+             * @example 2026-12-20
+             */
+            start_date: string | null;
             /**
              * Due Date
              * @description As it was given.
@@ -1080,6 +1252,7 @@ export interface components {
             parent_id: number | null;
             /**
              * Revision
+             * Format: int64
              * @description Grows with every change of the user's tasks; the ETag.
              * @example 1767225600001
              */
@@ -1113,6 +1286,8 @@ export interface components {
             /** Description */
             description?: string | null;
             priority?: components["schemas"]["Priority"] | null;
+            /** Start Date */
+            start_date?: string | null;
             /** Due Date */
             due_date?: string | null;
             /** Time Zone */
@@ -1120,11 +1295,10 @@ export interface components {
             /** Recurrence */
             recurrence?: string | null;
             /**
-             * @description What the next due date is counted from: `due_date`, the moment of `completion`, or `due_date` without the occurrences that are past by then (`schedule`).
+             * @description What the next due date is counted from: `due_date`, the moment of `completion`, or `due_date` without the occurrences that are past by then (`schedule`). Null is `due_date`.
              * @default due_date
-             * @example due_date
              */
-            recurrence_from?: components["schemas"]["RecurrenceFrom"];
+            recurrence_from?: components["schemas"]["RecurrenceFrom"] | null;
             /**
              * Tags
              * @description Each once, also regardless of case.
@@ -1145,6 +1319,39 @@ export interface components {
             completed?: boolean;
         };
         /**
+         * TaskEdits
+         * @description What may be changed of many tasks alike; what is absent stays, null clears (RFC 7396).
+         */
+        TaskEdits: {
+            /**
+             * Title
+             * @description What is to be done. Blanks around it are removed.
+             * @example Buy milk
+             */
+            title?: string;
+            /** Description */
+            description?: string | null;
+            priority?: components["schemas"]["Priority"] | null;
+            /** Start Date */
+            start_date?: string | null;
+            /** Due Date */
+            due_date?: string | null;
+            /** Time Zone */
+            time_zone?: string | null;
+            /** Recurrence */
+            recurrence?: string | null;
+            /** @description What the next due date is counted from: `due_date`, the moment of `completion`, or `due_date` without the occurrences that are past by then (`schedule`). Null is `due_date`. */
+            recurrence_from?: components["schemas"]["RecurrenceFrom"] | null;
+            /**
+             * Tags
+             * @description Each once, also regardless of case.
+             * @example [
+             *       "home"
+             *     ]
+             */
+            tags?: string[];
+        };
+        /**
          * TaskPatch
          * @description A JSON merge patch (RFC 7396): what is absent stays, null clears.
          */
@@ -1157,21 +1364,17 @@ export interface components {
             title?: string;
             /** Description */
             description?: string | null;
-            /**
-             * Completed
-             * @description Whether it is done.
-             * @example false
-             */
-            completed?: boolean;
             priority?: components["schemas"]["Priority"] | null;
+            /** Start Date */
+            start_date?: string | null;
             /** Due Date */
             due_date?: string | null;
             /** Time Zone */
             time_zone?: string | null;
             /** Recurrence */
             recurrence?: string | null;
-            /** @example completion */
-            recurrence_from?: components["schemas"]["RecurrenceFrom"];
+            /** @description What the next due date is counted from: `due_date`, the moment of `completion`, or `due_date` without the occurrences that are past by then (`schedule`). Null is `due_date`. */
+            recurrence_from?: components["schemas"]["RecurrenceFrom"] | null;
             /**
              * Tags
              * @description Each once, also regardless of case.
@@ -1180,6 +1383,12 @@ export interface components {
              *     ]
              */
             tags?: string[];
+            /**
+             * Completed
+             * @description Whether it is done.
+             * @example false
+             */
+            completed?: boolean;
             /** Parent Id */
             parent_id?: number | null;
         };
@@ -1199,6 +1408,8 @@ export interface components {
             /** Description */
             description?: string | null;
             priority?: components["schemas"]["Priority"] | null;
+            /** Start Date */
+            start_date?: string | null;
             /** Due Date */
             due_date?: string | null;
             /** Time Zone */
@@ -1208,9 +1419,8 @@ export interface components {
             /**
              * @description What the next due date is counted from: `due_date`, the moment of `completion`, or `due_date` without the occurrences that are past by then (`schedule`). Null is `due_date`.
              * @default due_date
-             * @enum {unknown}
              */
-            recurrence_from?: "due_date" | "completion" | "schedule" | null;
+            recurrence_from?: components["schemas"]["RecurrenceFrom"] | null;
             /**
              * Tags
              * @description Each once, also regardless of case.
@@ -1230,6 +1440,7 @@ export interface components {
             completed?: boolean;
             /**
              * Id
+             * Format: int64
              * @description Must be the path's.
              * @example 1
              */
@@ -1283,6 +1494,60 @@ export interface components {
             changes: components["schemas"]["TaskPatch"];
         };
         /**
+         * Where
+         * @description The tasks that the list with these parameters would have on all its pages; without any, all tasks.
+         */
+        Where: {
+            /**
+             * @description Only tasks in this state.
+             * @default all
+             * @enum {string}
+             */
+            status?: "all" | "pending" | "completed";
+            /**
+             * Priority
+             * @description Any of these; may be repeated.
+             * @default []
+             */
+            priority?: ("low" | "medium" | "high" | "none")[];
+            /**
+             * Tag
+             * @description All of these, regardless of case; may be repeated.
+             * @default []
+             */
+            tag?: string[];
+            /**
+             * Due Before
+             * @description Due before this moment, or before this day (UTC).
+             */
+            due_before?: string | null;
+            /**
+             * Due After
+             * @description Due at or after this moment, or on or after this day.
+             */
+            due_after?: string | null;
+            /**
+             * Overdue
+             * @description Pending, and the due date has passed.
+             */
+            overdue?: ("true" | "false") | null;
+            /**
+             * Available
+             * @description Pending, and the start date has come, or there is none.
+             */
+            available?: ("true" | "false") | null;
+            /**
+             * Parent Id
+             * @description Subtasks of this task; `none`: tasks that are no subtasks.
+             */
+            parent_id?: number | "none" | null;
+            /**
+             * Q
+             * @description Text that the title or the description holds, regardless of case.
+             */
+            q?: string | null;
+        };
+        /**
          * Problem
          * @description An error as RFC 9457 describes it.
          */
@@ -1290,6 +1555,7 @@ export interface components {
             /** @description Stable name of the problem; compare this, not the title. */
             type: string;
             title: string;
+            /** Format: int64 */
             status: number;
             /** @description A sentence that a person can act on. */
             detail: string;
@@ -1297,7 +1563,10 @@ export interface components {
             instance: string;
             /** @description Also in the X-Request-ID header and in the server's log. */
             request_id: string;
-            /** @description Of a batch: which operation was refused, counted from 0. */
+            /**
+             * Format: int64
+             * @description Of a batch: which operation was refused, counted from 0.
+             */
             operation?: number;
             /** @description With status 422: every fault of the request. */
             errors?: {
@@ -1334,33 +1603,35 @@ export interface operations {
                 /** @description How many of them a page holds at most. */
                 limit?: number;
                 /** @description Where the page starts: from the Link header of the page before. */
-                cursor?: string | null;
+                cursor?: string;
                 /** @description Only tasks in this state; `deleted` is the trash. */
                 status?: components["schemas"]["Status"];
-                /** @description `created` and `updated` newest first, `title` A to Z, `due_date` soonest first and none last, `priority` highest first; a leading `-` reverses. The trash knows `created` and `updated` only. */
-                sort?: components["schemas"]["Sort"];
                 /** @description Any of these; may be repeated. */
                 priority?: ("low" | "medium" | "high" | "none")[];
                 /** @description All of these, regardless of case; may be repeated. */
                 tag?: string[];
                 /** @description Due before this moment, or before this day (UTC). */
-                due_before?: string | null;
+                due_before?: string;
                 /** @description Due at or after this moment, or on or after this day. */
-                due_after?: string | null;
+                due_after?: string;
                 /** @description Pending, and the due date has passed. */
-                overdue?: ("true" | "false") | null;
+                overdue?: "true" | "false";
+                /** @description Pending, and the start date has come, or there is none. */
+                available?: "true" | "false";
                 /** @description Subtasks of this task; `none`: tasks that are no subtasks. */
-                parent_id?: number | "none" | null;
+                parent_id?: number | "none";
                 /** @description Text that the title or the description holds, regardless of case. */
-                q?: string | null;
+                q?: string;
+                /** @description `created` and `updated` newest first, `title` A to Z, `due_date` soonest first and none last, `priority` highest first; a leading `-` reverses. The trash knows `created` and `updated` only. */
+                sort?: components["schemas"]["Sort"];
             };
             header?: {
                 /** @description Answer only if the ETag is one of these; otherwise 412. `*` is any. */
-                "If-Match"?: string | null;
+                "If-Match"?: string;
                 /** @description Answer 304 if the ETag is one of these. */
-                "If-None-Match"?: string | null;
+                "If-None-Match"?: string;
                 /** @description What you would rather have; `Preference-Applied` tells what was heeded. */
-                Prefer?: string | null;
+                Prefer?: string;
             };
             path: {
                 /**
@@ -1667,9 +1938,9 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description Answer only if the ETag is one of these; otherwise 412. `*` is any. */
-                "If-Match"?: string | null;
+                "If-Match"?: string;
                 /** @description Answer 304 if the ETag is one of these. */
-                "If-None-Match"?: string | null;
+                "If-None-Match"?: string;
             };
             path: {
                 /**
@@ -1822,9 +2093,9 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description Answer only if the ETag is one of these; otherwise 412. `*` is any. */
-                "If-Match"?: string | null;
+                "If-Match"?: string;
                 /** @description Write only if the task's ETag is none of these; otherwise 412. `*` is any. */
-                "If-None-Match"?: string | null;
+                "If-None-Match"?: string;
                 /**
                  * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
                  * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
@@ -2006,9 +2277,9 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description Answer only if the ETag is one of these; otherwise 412. `*` is any. */
-                "If-Match"?: string | null;
+                "If-Match"?: string;
                 /** @description Write only if the task's ETag is none of these; otherwise 412. `*` is any. */
-                "If-None-Match"?: string | null;
+                "If-None-Match"?: string;
                 /**
                  * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
                  * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
@@ -2162,9 +2433,9 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description Answer only if the ETag is one of these; otherwise 412. `*` is any. */
-                "If-Match"?: string | null;
+                "If-Match"?: string;
                 /** @description Write only if the task's ETag is none of these; otherwise 412. `*` is any. */
-                "If-None-Match"?: string | null;
+                "If-None-Match"?: string;
                 /**
                  * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
                  * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
@@ -2347,9 +2618,9 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description Answer only if the ETag is one of these; otherwise 412. `*` is any. */
-                "If-Match"?: string | null;
+                "If-Match"?: string;
                 /** @description Write only if the task's ETag is none of these; otherwise 412. `*` is any. */
-                "If-None-Match"?: string | null;
+                "If-None-Match"?: string;
                 /**
                  * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
                  * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
@@ -2531,9 +2802,9 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description Answer only if the ETag is one of these; otherwise 412. `*` is any. */
-                "If-Match"?: string | null;
+                "If-Match"?: string;
                 /** @description Write only if the task's ETag is none of these; otherwise 412. `*` is any. */
-                "If-None-Match"?: string | null;
+                "If-None-Match"?: string;
                 /**
                  * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
                  * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
@@ -2686,19 +2957,320 @@ export interface operations {
             };
         };
     };
+    empty_trash: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description What you would rather have; `Preference-Applied` tells what was heeded. */
+                Prefer?: string;
+                /**
+                 * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Erased"];
+                };
+            };
+            /** @description Emptied, as `Prefer: return=minimal` asks to be told */
+            204: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Malformed request */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Authentication required */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The path belongs to another user */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Idempotency key in use */
+            409: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request headers too large */
+            431: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request timeout */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    purge_task: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Answer only if the ETag is one of these; otherwise 412. `*` is any. */
+                "If-Match"?: string;
+                /** @description Write only if the task's ETag is none of these; otherwise 412. `*` is any. */
+                "If-None-Match"?: string;
+                /**
+                 * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+                /** @description The task's id: a plain decimal. */
+                task_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Malformed request */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Authentication required */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The path belongs to another user */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Task not found */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Idempotency key in use */
+            409: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition failed */
+            412: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request headers too large */
+            431: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request timeout */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_tags: {
         parameters: {
             query?: {
                 /** @description How many of them a page holds at most. */
                 limit?: number;
                 /** @description Where the page starts: from the Link header of the page before. */
-                cursor?: string | null;
+                cursor?: string;
             };
             header?: {
                 /** @description Answer only if the ETag is one of these; otherwise 412. `*` is any. */
-                "If-Match"?: string | null;
+                "If-Match"?: string;
                 /** @description Answer 304 if the ETag is one of these. */
-                "If-None-Match"?: string | null;
+                "If-None-Match"?: string;
             };
             path: {
                 /**
@@ -2772,6 +3344,162 @@ export interface operations {
             };
             /** @description Precondition failed */
             412: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request headers too large */
+            431: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request timeout */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    apply: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Apply"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Applied"];
+                };
+            };
+            /** @description Malformed JSON */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Authentication required */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The path belongs to another user */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another number of tasks */
+            409: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Body too large */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported media type */
+            415: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -3146,7 +3874,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The last revision that was heard of: only a newer one is told at once. */
-                "Last-Event-ID"?: string | null;
+                "Last-Event-ID"?: string;
             };
             path: {
                 /**
@@ -3168,11 +3896,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/event-stream": {
-                        /** @constant */
-                        event?: "changed";
-                        id?: string;
-                        data?: string;
+                    "text/event-stream": string | {
+                        /**
+                         * Format: int64
+                         * @example 1767225600001
+                         */
+                        revision: number;
                     };
                 };
             };
@@ -3396,9 +4125,7 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description `new`: the tasks are added under your next ids. `keep`: they keep the file's ids, in place of what you have under those. Without it, a file whose tasks name you in `user_id` keeps its ids, and any other is added. */
-                ids?: components["schemas"]["ImportIds"] | null;
-                /** @description `true`: nothing is changed, and the answer says what would be. */
-                dry_run?: "true" | "false";
+                ids?: components["schemas"]["ImportIds"];
             };
             header?: {
                 /**
@@ -3419,8 +4146,6 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["Archive"];
-                "text/calendar": string;
-                "text/csv": string;
             };
         };
         responses: {
@@ -3716,7 +4441,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description What you would rather have; `Preference-Applied` tells what was heeded. */
-                Prefer?: string | null;
+                Prefer?: string;
                 /**
                  * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
                  * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
