@@ -23,8 +23,6 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import TypeEngine
 from sqlmodel import Field, SQLModel
 
-from backend.app.domain.limits import DESCRIPTION_MAX_CHARACTERS, TITLE_MAX_CHARACTERS
-
 # Keys compare byte by byte: the same order on every server, whatever its locale.
 BYTEWISE = Text(collation="C")
 

@@ -72,10 +72,7 @@ CONFIG = SchemathesisConfig.from_dict(
             # No schema can say which token is a good one.
             {"include-operation-id": "claim", "checks": REFUSALS_OF_CLAIM},
             # Nor which text is a calendar.
-            {
-                "include-operation-id": "import",
-                "checks": REFUSALS_OF_CLAIM | {"negative_data_rejection": {"enabled": False}},
-            },
+            {"include-operation-id": "import", "checks": REFUSALS_OF_IMPORT},
         ],
     }
 )

@@ -67,12 +67,13 @@ CALENDAR: list[tuple[list[str], dict[str, Any], list[str]]] = [
     (["DUE:20261224T250000Z"], {"due_date": None}, ["DUE is not"]),
     (["DUE:soon"], {"due_date": None}, ["DUE is not"]),
     (["DUE;TZID=Asia/Tokyo:00010101T000000"], {"due_date": None}, ["DUE is not"]),
-    (["DTSTART;VALUE=DATE:20261224"], {"due_date": None}, ["DTSTART is not"]),
+    (["DTSTART;VALUE=DATE:20261224"], {"due_date": None, "start_date": "2026-12-24"}, []),
+    (["DTSTART:20261225", "DUE:20261224"], {"due_date": "2026-12-24", "start_date": None}, ["start_date is not"]),
     (["DTSTART;VALUE=DATE:20261224", "DUE;VALUE=DATE:20261224"], {"due_date": "2026-12-24"}, []),
     (
         ["DTSTART:20261224T170000Z", "DUE:20261224T180000Z", "RRULE:FREQ=DAILY"],
-        {"due_date": "2026-12-24T18:00:00Z", "recurrence": "FREQ=DAILY"},
-        ["DTSTART is not"],
+        {"due_date": "2026-12-24T18:00:00Z", "start_date": "2026-12-24T17:00:00Z", "recurrence": "FREQ=DAILY"},
+        [],
     ),
     (
         ["DTSTART;VALUE=DATE:20261224", "DURATION:P1D", "RRULE:freq=daily"],
@@ -81,8 +82,8 @@ CALENDAR: list[tuple[list[str], dict[str, Any], list[str]]] = [
     ),
     (
         ["DTSTART;VALUE=DATE:20261224", "DUE;VALUE=DATE:20261225", "RRULE:FREQ=DAILY"],
-        {"due_date": "2026-12-25"},
-        ["DTSTART"],
+        {"due_date": "2026-12-25", "start_date": "2026-12-24"},
+        [],
     ),
     (["DURATION:PT1H"], {}, ["DURATION is not"]),
     (["RRULE:FREQ=DAILY"], {"recurrence": None}, ["RRULE is not taken over: a task"]),

@@ -182,15 +182,17 @@ class _Todo:
         # Our own export has the due date of a task that repeats as DTSTART, and DUE a second or a day later.
         begins = start is not None and rule is not None and (due is None or due.is_second_after(start))
         chosen = start if begins else due
-        if start is not None and not begins and start != due:
-            self._note(self._lines["DTSTART"], "DTSTART is not taken over: a task has a due date alone")
         if "DURATION" in self._lines and not begins:
             self._note(self._lines["DURATION"], "DURATION is not taken over")
-        if chosen is None:
-            if rule is not None:
-                self._note(rule, "RRULE is not taken over: a task that repeats needs a due date")
-            return {}
-        return {"due_date": chosen.due_date, "time_zone": chosen.time_zone, "recurrence": self._rule(rule)}
+        members: dict[str, Any] = {}
+        if start is not None and not begins and start != due:
+            members = {"start_date": start.due_date, "time_zone": start.time_zone}
+        if chosen is not None:
+            zone = chosen.time_zone or members.get("time_zone")
+            members |= {"due_date": chosen.due_date, "time_zone": zone, "recurrence": self._rule(rule)}
+        elif rule is not None:
+            self._note(rule, "RRULE is not taken over: a task that repeats needs a due date")
+        return members
 
     def _rule(self, line: ContentLine | None) -> str | None:
         if line is None:
