@@ -11,11 +11,12 @@ from backend.app import problems
 from backend.app.domain.enums import ImportIds, Sort
 from backend.app.problems import documented
 from backend.app.repositories.queries import Page, TaskQueries
-from backend.app.routes.dependencies import Imports, Queries
+from backend.app.routes.dependencies import Imports, Lists, Queries
+from backend.app.schemas.lists import ListStatus
 from backend.app.schemas.queries import ExportQuery, ImportQuery, TaskPageQuery
 from backend.app.schemas.transfer import Archive, ForeignArchive, Imported
 from backend.app.web.body import BodyLimit
-from backend.app.web.export_formats import FORMATS, CSVExport, Format
+from backend.app.web.export_formats import FORMATS, CSVExport, Format, JSONExport
 from backend.app.web.foreign.formats import BY_MEDIA_TYPE, OtherApps
 from backend.app.web.headers import best_media_type
 from backend.app.web.openapi_responses import BODY, CAPPED
@@ -55,12 +56,16 @@ Accept = Annotated[
         **documented(problems.NotAcceptable),
     },
 )
-async def export(tasks: Queries, query: Annotated[ExportQuery, Query()], accept: Accept = None) -> ApiStream:
+async def export(
+    tasks: Queries, lists: Lists, query: Annotated[ExportQuery, Query()], accept: Accept = None
+) -> ApiStream:
     media_type = best_media_type(accept, FORMATS)
     if media_type is None:
         raise problems.NotAcceptable(FORMATS)
     name, kind = FORMATS[media_type]
     file = CSVExport(mark=query.bom == "true") if kind is CSVExport else kind()
+    if isinstance(file, JSONExport):
+        file.lists, _ = await lists.all(ListStatus.ALL)
     charset = "" if media_type == "application/json" else "; charset=utf-8"
     return ApiStream(
         200,
@@ -75,17 +80,17 @@ async def export(tasks: Queries, query: Annotated[ExportQuery, Query()], accept:
     "/import",
     operation_id="import",
     summary="Bring tasks in from an export",
-    description="All or none. The export may be another user's: with `ids=new` its tasks are added under your next "
-    "ids, and nothing of yours changes. With `ids=keep` they keep the file's ids, in place of what you have under "
-    "those, which goes to the trash; others stay, and the same file twice changes nothing. A file of another app is "
-    "always added: iCalendar's VTODOs, Todoist's CSV, and Google's tasks as Takeout writes them (JSON).",
+    description="All or none. The export may be another user's: with `ids=new` its tasks and lists are added under "
+    "your next ids, and nothing of yours changes. With `ids=keep` they keep the file's ids, in place of what you have "
+    "under those, of which tasks go to the trash; others stay, and the same file twice changes nothing. A file of "
+    "another app is always added: iCalendar's VTODOs, Todoist's CSV, and Google's tasks as Takeout writes them (JSON).",
     response_model=Imported,
     openapi_extra={
         "requestBody": {
             "content": {media_type: {"schema": {"type": "string"}} for media_type in BY_MEDIA_TYPE},
         }
     },
-    responses={**BODY, **CAPPED, **documented(problems.IdsTaken)},
+    responses={**BODY, **CAPPED, **documented(problems.IdsTaken, problems.ListLimitReached)},
 )
 async def import_tasks(
     body: Annotated[Archive, BodyLimit("max_import_bytes"), OtherApps("max_foreign_import_bytes")],
@@ -97,7 +102,7 @@ async def import_tasks(
         if ids is ImportIds.KEEP:
             raise problems.ValidationFailed([{"pointer": "?ids", "detail": NO_IDS}])
         ids = ImportIds.NEW
-    count = await archives.import_tasks(body.tasks, ids, dry_run=dry_run)
+    count = await archives.import_tasks(body.tasks, ids, lists=body.lists, dry_run=dry_run)
     return ApiResponse(200, orjson.dumps({**asdict(count), **_told(body, dry_run=dry_run)}))
 
 
