@@ -192,6 +192,32 @@ contains "the trash: the part" '"id":4' "$body"
 expect "restore" 200 POST "$tasks/2/restore" "${as_alice[@]}"
 expect "restore again" 404 POST "$tasks/2/restore" "${as_alice[@]}"
 expect "a restored subtask" 200 GET "$tasks/4" "${as_alice[@]}"
+lists="/api/$alice/lists"
+expect "no lists yet" 200 GET "$lists" "${as_alice[@]}"
+expect "a list" 201 POST "$lists" "${as_alice[@]}" "${json[@]}" -d '{"name":"Groceries"}'
+equal "a list: Location" "$lists/1" "$(header location)"
+expect "a list without a name" 422 POST "$lists" "${as_alice[@]}" "${json[@]}" -d '{"name":""}'
+expect "one list" 200 GET "$lists/1" "${as_alice[@]}"
+expect "rename a list" 200 PATCH "$lists/1" "${as_alice[@]}" "${json[@]}" -d '{"name":"Food"}'
+expect "move a task to the front" 200 PATCH "$tasks/2/move" "${as_alice[@]}" "${json[@]}" -d '{"after":null}'
+expect "move a task after itself" 422 PATCH "$tasks/2/move" "${as_alice[@]}" "${json[@]}" -d '{"after":2}'
+expect "the user's order" 200 GET "$tasks?sort=position&limit=1" "${as_alice[@]}"
+contains "the user's order: what was moved to the front" '[{"user_id":"'"$alice"'","id":2,' "$body"
+expect "move a list" 200 PATCH "$lists/1/move" "${as_alice[@]}" "${json[@]}" -d '{"after":null}'
+expect "into a list" 200 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"list_id":1}'
+expect "a list's tasks" 200 GET "$tasks?list_id=1&parent_id=2" "${as_alice[@]}"
+contains "a list's tasks: the subtask" '"id":4' "$body"
+expect "into a list that is not there" 422 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"list_id":9}'
+expect "delete a list" 204 DELETE "$lists/1" "${as_alice[@]}"
+expect "a deleted list" 404 GET "$lists/1" "${as_alice[@]}"
+expect "a task of a deleted list" 404 GET "$tasks/2" "${as_alice[@]}"
+expect "restore a list" 200 POST "$lists/1/restore" "${as_alice[@]}"
+expect "a task of a restored list" 200 GET "$tasks/2" "${as_alice[@]}"
+expect "delete a list without its tasks" 204 DELETE "$lists/1?tasks=keep" "${as_alice[@]}"
+expect "the lists of the trash" 200 GET "$lists?status=deleted" "${as_alice[@]}"
+contains "the lists of the trash: its name" '"name":"Food"' "$body"
+expect "the inbox" 200 GET "$tasks?list_id=none&parent_id=none" "${as_alice[@]}"
+contains "the inbox: the task" '"id":2' "$body"
 expect "apply to another number" 409 POST "$tasks/apply" "${as_alice[@]}" "${json[@]}" -d '{"where":{"parent_id":2},"op":"complete","expect":7}'
 contains "apply to another number: how many" '"found":1' "$body"
 expect "apply" 200 POST "$tasks/apply" "${as_alice[@]}" "${json[@]}" -d '{"where":{"parent_id":2},"op":"update","changes":{"priority":"low"},"expect":1}'
@@ -287,7 +313,7 @@ expect "restoring as another user" 403 POST "$tasks/1/restore" "${as_bob[@]}"
 expect "a batch as another user" 403 POST "/api/$alice/batch" "${as_bob[@]}" "${json[@]}" -d '{}'
 expect "a claim as another user" 403 POST "/api/$alice/claim" "${as_bob[@]}" "${json[@]}" -d '{}'
 expect "an import as another user" 403 POST "/api/$alice/import" "${as_bob[@]}" "${json[@]}" -d '{}'
-for below in tags changes?since=0 events export; do expect "another user's $below" 403 GET "/api/$alice/$below" "${as_bob[@]}"; done
+for below in lists tags changes?since=0 events export; do expect "another user's $below" 403 GET "/api/$alice/$below" "${as_bob[@]}"; done
 expect "another user's list" 403 GET "$tasks" "${as_bob[@]}"
 expect "another user's task" 403 GET "$tasks/1" "${as_bob[@]}"
 expect "creating as another user" 403 POST "$tasks" "${as_bob[@]}" "${json[@]}" -d '{"title":"x"}'

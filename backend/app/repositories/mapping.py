@@ -6,6 +6,7 @@ from typing import Any, Final
 from sqlalchemy import (
     BigInteger,
     DateTime,
+    String,
     Table,
     Text,
     Update,
@@ -26,13 +27,17 @@ from backend.app.db.statement import OWNER, Row
 from backend.app.domain import due_dates
 from backend.app.domain.enums import Priority, RecurrenceFrom
 from backend.app.domain.keys import description_key, tag_key, title_key
+from backend.app.domain.positions import unmoved
 from backend.app.models import metadata
 
 Task = dict[str, Any]
 
 TASKS = metadata.tables["tasks"]
 DELETED = metadata.tables["deleted_tasks"]
+# The counters: one row for each user. The lists that a user makes are those of NAMED_LISTS.
 LISTS = metadata.tables["task_lists"]
+NAMED_LISTS = metadata.tables["lists"]
+DELETED_LISTS = metadata.tables["deleted_lists"]
 
 # Priorities sort by meaning.
 NUMBERS: Final[dict[Priority | None, int]] = {None: 0, Priority.LOW: 1, Priority.MEDIUM: 2, Priority.HIGH: 3}
@@ -54,6 +59,8 @@ _SHOWN = (
     "after_completion",
     "tags",
     "parent_id",
+    "list_id",
+    "position",
     "revision",
     "created_at",
     "updated_at",
@@ -74,7 +81,7 @@ task_id: BindParameter[int] = bindparam("task_id", type_=BigInteger)
 
 def plain(type_: TypeEngine[Any]) -> TypeEngine[Any]:
     """A column's type for a parameter, which has no collation: that is the column's."""
-    return Text() if isinstance(type_, Text) else type_
+    return Text() if isinstance(type_, String) else type_
 
 
 def _parameters(*names: str) -> dict[str, BindParameter[Any]]:
@@ -133,6 +140,8 @@ def row_to_task(row: Row) -> Task:
         after_completion,
         tags,
         parent_id,
+        list_id,
+        position,
         revision,
         created_at,
         updated_at,
@@ -154,6 +163,8 @@ def row_to_task(row: Row) -> Task:
         "recurrence_from": recurrence and _RECURRENCE_FROM[bool(after_completion), bool(on_schedule)],
         "tags": tags,
         "parent_id": parent_id,
+        "list_id": list_id,
+        "position": position or (number and unmoved(number)),
         "revision": revision,
         "created_at": created_at and rfc3339(created_at),
         "updated_at": updated_at and rfc3339(updated_at),

@@ -41,7 +41,7 @@ _UPDATED = (
     *("tags", "tag_keys"),
 )
 # What a task repeats by, or belongs to, has to be looked at together with the rest of it.
-_TOGETHER = frozenset({"recurrence", "recurrence_from", "time_zone", "parent_id", "start_date"})
+_TOGETHER = frozenset({"recurrence", "recurrence_from", "time_zone", "parent_id", "start_date", "list_id"})
 
 
 def _beyond_text(columns: dict[str, Any]) -> dict[str, Any]:
@@ -91,12 +91,11 @@ class TaskRepository:
         self._max_subtasks = max_subtasks
 
     async def create(self, new: TaskCreate) -> Task:
-        """Raises TaskLimitReached, or InvalidField for a parent that cannot be one."""
-        if new.parent_id is None:
+        """Raises TaskLimitReached, or InvalidField for a parent that cannot be one, and a list that is not there."""
+        if new.parent_id is None and new.list_id is None:
             return await self._create(self.session, new)
         async with self._locked_tree() as tree:
-            await tree.attach_child(new.parent_id)
-            return await self._create(tree.session, new)
+            return await tree.create(new, lambda session: self._create(session, new))
 
     async def _create(self, session: OwnerSession, new: TaskCreate) -> Task:
         columns = task_to_columns(new.model_dump())
@@ -114,7 +113,8 @@ class TaskRepository:
         where the changes do not go together with what stays.
         """
         if whole:
-            alone = all(changes[name] is None for name in ("recurrence", "parent_id", "start_date"))
+            together = any(changes[name] is not None for name in ("recurrence", "parent_id", "start_date"))
+            alone = not together and "list_id" not in changes
         else:
             alone = _TOGETHER.isdisjoint(changes)
         if alone:

@@ -10,11 +10,12 @@ from backend.app import problems
 from backend.app.domain.enums import Sort
 from backend.app.problems import documented
 from backend.app.repositories.queries import Page, TaskQueries
-from backend.app.routes.dependencies import Imports, Queries
+from backend.app.routes.dependencies import Imports, Lists, Queries
+from backend.app.schemas.lists import ListStatus
 from backend.app.schemas.queries import ExportQuery, ImportQuery, TaskPageQuery
 from backend.app.schemas.transfer import Archive, Imported
 from backend.app.web.body import BodyLimit
-from backend.app.web.export_formats import FORMATS, CSVExport, Format
+from backend.app.web.export_formats import FORMATS, CSVExport, Format, JSONExport
 from backend.app.web.headers import best_media_type
 from backend.app.web.openapi_responses import BODY, CAPPED
 from backend.app.web.responses import ApiResponse, ApiStream
@@ -49,12 +50,16 @@ Accept = Annotated[
         **documented(problems.NotAcceptable),
     },
 )
-async def export(tasks: Queries, query: Annotated[ExportQuery, Query()], accept: Accept = None) -> ApiStream:
+async def export(
+    tasks: Queries, lists: Lists, query: Annotated[ExportQuery, Query()], accept: Accept = None
+) -> ApiStream:
     media_type = best_media_type(accept, FORMATS)
     if media_type is None:
         raise problems.NotAcceptable(FORMATS)
     name, kind = FORMATS[media_type]
     file = CSVExport(mark=query.bom == "true") if kind is CSVExport else kind()
+    if isinstance(file, JSONExport):
+        file.lists, _ = await lists.all(ListStatus.ALL)
     charset = "" if media_type == "application/json" else "; charset=utf-8"
     return ApiStream(
         200,
@@ -69,18 +74,18 @@ async def export(tasks: Queries, query: Annotated[ExportQuery, Query()], accept:
     "/import",
     operation_id="import",
     summary="Bring tasks in from an export",
-    description="All or none. The export may be another user's: with `ids=new` its tasks are added under your next "
-    "ids, and nothing of yours changes. With `ids=keep` they keep the file's ids, in place of what you have under "
-    "those, which goes to the trash; others stay, and the same file twice changes nothing.",
+    description="All or none. The export may be another user's: with `ids=new` its tasks and lists are added under "
+    "your next ids, and nothing of yours changes. With `ids=keep` they keep the file's ids, in place of what you have "
+    "under those, of which tasks go to the trash; others stay, and the same file twice changes nothing.",
     response_model=Imported,
-    responses={**BODY, **CAPPED, **documented(problems.IdsTaken)},
+    responses={**BODY, **CAPPED, **documented(problems.IdsTaken, problems.ListLimitReached)},
 )
 async def import_tasks(
     body: Annotated[Archive, BodyLimit("max_import_bytes")],
     archives: Imports,
     query: Annotated[ImportQuery, Query()],
 ) -> ApiResponse:
-    count = await archives.import_tasks(body.tasks, query.ids)
+    count = await archives.import_tasks(body.tasks, query.ids, lists=body.lists)
     return ApiResponse(200, orjson.dumps(count))
 
 

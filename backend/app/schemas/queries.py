@@ -82,6 +82,9 @@ class TaskFilter(BaseModel):
     parent_id: Annotated[int, Field(ge=1, le=ID_MAX), BeforeValidator(_decimal)] | Literal["none"] | None = Field(
         default=None, description="Subtasks of this task; `none`: tasks that are no subtasks."
     )
+    list_id: Annotated[int, Field(ge=1, le=ID_MAX), BeforeValidator(_decimal)] | Literal["none"] | None = Field(
+        default=None, description="Tasks of this list; `none`: those of the inbox, which are in no list."
+    )
     q: Annotated[str, Field(min_length=1, max_length=SEARCH_MAX_CHARACTERS), AfterValidator(without_nul)] | None = (
         Field(default=None, description="Text that the title or the description holds, regardless of case.")
     )
@@ -93,7 +96,8 @@ class TaskPageQuery(TaskFilter, PageQuery):
     sort: Sort = Field(
         default=Sort.CREATED,
         description="`created` and `updated` newest first, `title` A to Z, `due_date` soonest first and none last, "
-        "`priority` highest first; a leading `-` reverses. The trash knows `created` and `updated` only.",
+        "`priority` highest first, `position` as the user moved them; a leading `-` reverses. The trash knows "
+        "`created` and `updated` only.",
     )
 
     @model_validator(mode="after")

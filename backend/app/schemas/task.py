@@ -18,7 +18,7 @@ from pydantic import (
 
 from backend.app import problems
 from backend.app.domain import due_dates, recurrence
-from backend.app.domain.enums import Priority, RecurrenceFrom
+from backend.app.domain.enums import ANY_LIST, AnyList, Priority, RecurrenceFrom
 from backend.app.domain.keys import tag_key
 from backend.app.domain.limits import ID_MAX, TAG_MAX_CHARACTERS, TAGS_MAX
 from backend.app.domain.plan import check_plan, check_skip
@@ -46,7 +46,7 @@ def without_nul(text: str) -> str:
     return text
 
 
-def _text(shortest: int, longest: int, pattern: str) -> WithJsonSchema:
+def text_schema(shortest: int, longest: int, pattern: str) -> WithJsonSchema:
     """What the document says of a text; the validators beside it judge, with better sentences than a pattern has."""
     return WithJsonSchema({"type": "string", "minLength": shortest, "maxLength": longest, "pattern": pattern})
 
@@ -55,14 +55,14 @@ Title = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=TITLE_MAX_CHARACTERS),
     AfterValidator(without_nul),
-    _text(1, TITLE_MAX_CHARACTERS, r"^[^\u0000]*[^\s\u0000][^\u0000]*$"),
+    text_schema(1, TITLE_MAX_CHARACTERS, r"^[^\u0000]*[^\s\u0000][^\u0000]*$"),
     Field(description="What is to be done. Blanks around it are removed.", examples=["Buy milk"]),
 ]
 Description = Annotated[
     str,
     StringConstraints(max_length=DESCRIPTION_MAX_CHARACTERS),
     AfterValidator(without_nul),
-    _text(0, DESCRIPTION_MAX_CHARACTERS, r"^[^\u0000]*$"),
+    text_schema(0, DESCRIPTION_MAX_CHARACTERS, r"^[^\u0000]*$"),
     Field(description="More about it, or null.", examples=["Two litres"]),
 ]
 Completed = Annotated[bool, Field(description="Whether it is done.", examples=[False])]
@@ -105,7 +105,7 @@ Tag = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=TAG_MAX_CHARACTERS),
     AfterValidator(_tag),
-    _text(
+    text_schema(
         1,
         TAG_MAX_CHARACTERS,
         r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$",
@@ -152,6 +152,11 @@ Rule = Annotated[
 ]
 ParentId = Annotated[
     int, Field(ge=1, le=ID_MAX, description="The task that this is a part of. One level deep.", examples=[1])
+]
+
+ListId = Annotated[
+    int,
+    Field(ge=1, le=ID_MAX, description="The list that it is in; null is the inbox. A subtask is in its parent's."),
 ]
 
 
@@ -220,6 +225,7 @@ class TaskCreate(Planned):
     """A new task."""
 
     completed: Completed = False
+    list_id: ListId | None = None
 
 
 class Changes(TypedDict, total=False):
@@ -236,9 +242,10 @@ class Changes(TypedDict, total=False):
     recurrence_from: RecurrenceFrom
     tags: list[str]
     parent_id: int | None
+    list_id: int | None
 
 
-def _absent() -> Any:
+def absent() -> Any:
     """A member that may be left out but not null: its schema has no default, for null would be one."""
     return Field(default=None, json_schema_extra=_without_default)
 
@@ -247,19 +254,21 @@ def _without_default(schema: dict[str, Any]) -> None:
     del schema["default"]
 
 
-_SET_BY_SERVER: Final = {"id", "user_id", "revision", "completed_at", "created_at", "updated_at"}
+_SET_BY_SERVER: Final = {"id", "user_id", "position", "revision", "completed_at", "created_at", "updated_at"}
 _IGNORED: Final = Field(description="Ignored: taken as a task is answered.")
 
 
 class TaskReplace(Planned):
-    """All of a task that can be written. What is left out is cleared; an omitted `completed` stays as it is.
+    """All of a task that can be written. What is left out is cleared; `completed` and `list_id` stay as they are then.
 
     A task as it was answered can be sent back: what only the server sets is ignored.
     """
 
-    completed: Completed = _absent()
-    id: Annotated[int, Field(ge=1, le=ID_MAX, description="Must be the path's.", examples=[1])] = _absent()
-    user_id: Annotated[str, Field(description="Must be the path's.", examples=["u1"])] = _absent()
+    completed: Completed = absent()
+    list_id: ListId | None = absent()
+    id: Annotated[int, Field(ge=1, le=ID_MAX, description="Must be the path's.", examples=[1])] = absent()
+    user_id: Annotated[str, Field(description="Must be the path's.", examples=["u1"])] = absent()
+    position: Annotated[str | None, _IGNORED] = None
     revision: Annotated[int | None, _IGNORED] = None
     completed_at: Annotated[Moment | None, _IGNORED] = None
     created_at: Annotated[Moment | None, _IGNORED] = None
@@ -274,22 +283,22 @@ class TaskReplace(Planned):
         ]
         if errors:
             raise problems.ValidationFailed(errors)
-        unwritten = _SET_BY_SERVER if "completed" in self.model_fields_set else {*_SET_BY_SERVER, "completed"}
-        return cast("Changes", self.model_dump(exclude=unwritten))
+        kept = {"completed", "list_id"} - self.model_fields_set
+        return cast("Changes", self.model_dump(exclude=_SET_BY_SERVER | kept))
 
 
 class TaskEdits(Body):
     """What may be changed of many tasks alike; what is absent stays, null clears (RFC 7396)."""
 
-    title: Title = _absent()
-    description: Description | None = _absent()
-    priority: Urgency | None = _absent()
-    start_date: StartDate | None = _absent()
-    due_date: DueDate | None = _absent()
-    time_zone: TimeZone | None = _absent()
-    recurrence: Rule | None = _absent()
-    recurrence_from: AnsweredRecurrenceFrom = _absent()
-    tags: Tags = _absent()
+    title: Title = absent()
+    description: Description | None = absent()
+    priority: Urgency | None = absent()
+    start_date: StartDate | None = absent()
+    due_date: DueDate | None = absent()
+    time_zone: TimeZone | None = absent()
+    recurrence: Rule | None = absent()
+    recurrence_from: AnsweredRecurrenceFrom = absent()
+    tags: Tags = absent()
 
     def changes(self) -> Changes:
         return cast("Changes", self.model_dump(exclude_unset=True))
@@ -298,8 +307,9 @@ class TaskEdits(Body):
 class TaskPatch(TaskEdits):
     """A JSON merge patch (RFC 7396): what is absent stays, null clears."""
 
-    completed: Completed = _absent()
-    parent_id: ParentId | None = _absent()
+    completed: Completed = absent()
+    parent_id: ParentId | None = absent()
+    list_id: ListId | None = absent()
 
 
 SkipMissed = Annotated[
@@ -324,6 +334,21 @@ class Completion(Body):
         return self
 
 
+class TaskMove(Body):
+    """Where a task is to stand."""
+
+    after: Annotated[int, Field(ge=1, le=ID_MAX, examples=[1])] | None = Field(
+        description="The task that it comes right after, of the same list and parent; null: in front of all.",
+        examples=[None],
+    )
+    list_id: ListId | None = absent()
+
+    @property
+    def asked_list(self) -> int | AnyList | None:
+        """The list that it asks for, or none of them."""
+        return self.list_id if "list_id" in self.model_fields_set else ANY_LIST
+
+
 class Occurrence(BaseModel):
     """What was completed of a task that repeats."""
 
@@ -334,7 +359,7 @@ class Occurrence(BaseModel):
     skipped: int = Field(ge=0, description="How many occurrences were past, and are skipped.", examples=[0])
 
 
-def _timestamp(description: str = "RFC 3339, UTC.") -> Any:
+def timestamp(description: str = "RFC 3339, UTC.") -> Any:
     return Field(description=description, examples=["2026-01-01T00:00:00.000000Z"])
 
 
@@ -349,7 +374,7 @@ class Task(BaseModel):
     title: str = Field(examples=["Buy milk"])
     description: str | None = Field(examples=["Two litres"])
     completed: bool = Field(examples=[False])
-    completed_at: Timestamp | None = _timestamp("When it was completed; also null if that was before this was kept.")
+    completed_at: Timestamp | None = timestamp("When it was completed; also null if that was before this was kept.")
     priority: Priority | None = Field(examples=["high"])
     start_date: str | None = Field(description="As it was given.", examples=["2026-12-20"])
     due_date: str | None = Field(description="As it was given.", examples=["2026-12-24"])
@@ -358,11 +383,17 @@ class Task(BaseModel):
     recurrence_from: RecurrenceFrom | None = Field(description="Null where it does not repeat.", examples=["due_date"])
     tags: list[str] = Field(examples=[["home"]])
     parent_id: int | None = Field(examples=[None])
+    list_id: int | None = Field(description="Null: the inbox.", examples=[None])
+    position: str = Field(
+        description="Where it stands among the others: compare as text, character by character, and ids where two are "
+        "equal. Made by the server when the task is moved.",
+        examples=["Zz"],
+    )
     revision: int = Field(
         description="Grows with every change of the user's tasks; the ETag.", examples=[1767225600001]
     )
-    created_at: Timestamp = _timestamp()
-    updated_at: Timestamp = _timestamp()
+    created_at: Timestamp = timestamp()
+    updated_at: Timestamp = timestamp()
 
 
 class CompletedTask(Task):
