@@ -270,6 +270,10 @@ equal "claim: all of it has moved" '{"tasks":2,"deleted_tasks":0}' "$body"
 expect "nothing of the anonymous user is left" 204 DELETE "/api/$carol" "${as_carol[@]}" -H 'Prefer: return=minimal'
 expect "erase what was claimed" 200 DELETE "/api/$dave" "${as_dave[@]}"
 expect "import under other ids than new and keep" 422 POST "/api/$alice/import?ids=old" "${as_alice[@]}" "${json[@]}" -d "$exported"
+todos=$(printf 'BEGIN:VCALENDAR\nBEGIN:VTODO\nSUMMARY:Buy milk\nLOCATION:Shop\nEND:VTODO\nEND:VCALENDAR\n')
+expect "try a calendar" 200 POST "/api/$bob/import?dry_run=true" "${as_bob[@]}" -H 'Content-Type: text/calendar' --data-binary "$todos"
+contains "try a calendar: one task, and what is dropped" '"created":1,"changed":0,"unchanged":0,"dropped":[{"line":4,' "$body"
+expect "a calendar that is none" 422 POST "/api/$bob/import" "${as_bob[@]}" -H 'Content-Type: text/calendar' --data-binary 'x'
 expect "import what is no export" 422 POST "/api/$alice/import" "${as_alice[@]}" "${json[@]}" -d '{"tasks":[]}'
 
 # refused WHAT DESCRIPTION [CURL ARGUMENTS]: 401 with the challenge of RFC 6750; without a description, no token was seen

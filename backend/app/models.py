@@ -27,8 +27,6 @@ from sqlmodel import Field, SQLModel
 
 from backend.app.domain.limits import LIST_NAME_MAX_CHARACTERS
 
-TITLE_MAX_CHARACTERS = 200
-DESCRIPTION_MAX_CHARACTERS = 1000
 # Keys compare byte by byte: the same order on every server, whatever its locale.
 BYTEWISE = Text(collation="C")
 

@@ -50,12 +50,17 @@ class ImportRepository:
         self._max_subtasks = max_subtasks
 
     async def import_tasks(
-        self, tasks: list[ArchivedTask], ids: ImportIds | None = None, lists: Sequence[ArchivedList] = ()
+        self,
+        tasks: list[ArchivedTask],
+        ids: ImportIds | None = None,
+        lists: Sequence[ArchivedList] = (),
+        *,
+        dry_run: bool = False,
     ) -> Count:
         """Add tasks and lists under the caller's next ids (NEW), or put them in place of those with their ids (KEEP).
 
         Without `ids`, a file whose tasks name the caller is put in place, and any other one is added. Of the tasks what
-        is replaced goes to the trash under a new id.
+        is replaced goes to the trash under a new id. With `dry_run` all of this is undone again.
 
         Raises TaskLimitReached, ListLimitReached, InvalidField for a parent that cannot be one or a list that is not
         there, or IdsTaken where `ids` is not given and a task of the caller's with an id of the file is another one.
@@ -63,7 +68,8 @@ class ImportRepository:
         owners = {task.user_id for task in tasks} | {one.user_id for one in lists}
         is_own = owners <= {self._session.owner}
         chosen = ids or (ImportIds.KEEP if is_own else ImportIds.NEW)
-        async with self._session.transaction() as session:
+        opened = self._session.transaction_undone if dry_run else self._session.transaction
+        async with opened() as session:
             [begun] = await session.run(statements.START, first_revision=first_revision())
             listed = ListImport(session, lists, max_lists=self._max_lists)
             await listed.write(begun, new=chosen is ImportIds.NEW)

@@ -21,9 +21,15 @@ from backend.app.domain import due_dates, recurrence
 from backend.app.domain import reminders as reminding
 from backend.app.domain.enums import ANY_LIST, AnyList, Priority, RecurrenceFrom
 from backend.app.domain.keys import tag_key
-from backend.app.domain.limits import ID_MAX, REMINDERS_MAX, TAG_MAX_CHARACTERS, TAGS_MAX
+from backend.app.domain.limits import (
+    DESCRIPTION_MAX_CHARACTERS,
+    ID_MAX,
+    REMINDERS_MAX,
+    TAG_MAX_CHARACTERS,
+    TAGS_MAX,
+    TITLE_MAX_CHARACTERS,
+)
 from backend.app.domain.plan import check_plan, check_skip
-from backend.app.models import DESCRIPTION_MAX_CHARACTERS, TITLE_MAX_CHARACTERS
 
 # How many unknown members of an object are judged: as many as there are errors in an answer.
 UNKNOWN_MEMBERS_JUDGED: Final = 20

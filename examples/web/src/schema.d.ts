@@ -493,7 +493,7 @@ export interface paths {
         put?: never;
         /**
          * Bring tasks in from an export
-         * @description All or none. The export may be another user's: with `ids=new` its tasks and lists are added under your next ids, and nothing of yours changes. With `ids=keep` they keep the file's ids, in place of what you have under those, of which tasks go to the trash; others stay, and the same file twice changes nothing.
+         * @description All or none. The export may be another user's: with `ids=new` its tasks and lists are added under your next ids, and nothing of yours changes. With `ids=keep` they keep the file's ids, in place of what you have under those, of which tasks go to the trash; others stay, and the same file twice changes nothing. A file of another app is always added: iCalendar's VTODOs, Todoist's CSV, and Google's tasks as Takeout writes them (JSON).
          */
         post: operations["import"];
         delete?: never;
@@ -1144,6 +1144,29 @@ export interface components {
             op: "delete";
         };
         /**
+         * Dropped
+         * @description Something of a file that is not taken over.
+         */
+        Dropped: {
+            /**
+             * Line
+             * @description Its line, counted from 1; null in JSON.
+             * @example 12
+             */
+            line: number | null;
+            /**
+             * Pointer
+             * @description Its JSON pointer; null in files of lines.
+             * @example null
+             */
+            pointer: string | null;
+            /**
+             * Detail
+             * @example LOCATION is not taken over
+             */
+            detail: string;
+        };
+        /**
          * Erased
          * @description What there was.
          */
@@ -1191,6 +1214,22 @@ export interface components {
              * @example 0
              */
             unchanged: number;
+            /**
+             * Dropped
+             * @description Of a file of another app: what is not taken over; the first 1,000 of them.
+             */
+            dropped?: components["schemas"]["Dropped"][] | null;
+            /**
+             * Dropped Count
+             * @description How many of these there are.
+             * @example 0
+             */
+            dropped_count?: number | null;
+            /**
+             * Tasks
+             * @description Of a dry run: what would be made, with the file's ids; the first 500 of them.
+             */
+            tasks?: components["schemas"]["ArchivedTask"][] | null;
         };
         /**
          * ListCreate
@@ -6013,6 +6052,8 @@ export interface operations {
             query?: {
                 /** @description `new`: the tasks are added under your next ids. `keep`: they keep the file's ids, in place of what you have under those. Without it, a file whose tasks name you in `user_id` keeps its ids, and any other is added. */
                 ids?: components["schemas"]["ImportIds"];
+                /** @description `true`: nothing is changed, and the answer says what would be. */
+                dry_run?: "true" | "false";
             };
             header?: {
                 /**
@@ -6033,6 +6074,8 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["Archive"];
+                "text/calendar": string;
+                "text/csv": string;
             };
         };
         responses: {
