@@ -257,7 +257,12 @@ def test_the_users_own_order_is_read_along_its_indexes(
 @pytest.mark.parametrize("name", ["first", "following", "before", "after"])
 def test_neighbours_are_found_along_their_index(plans: Plans, name: str, mode: str) -> None:
     """So a move costs as much among many tasks as among few."""
-    place: dict[str, Any] = {"moving": 500, "low": "a010000V", "low_id": 10_000, "end": "a0" if name == "before" else "b"}
+    place: dict[str, Any] = {
+        "moving": 500,
+        "low": "a010000V",
+        "low_id": 10_000,
+        "end": "a0" if name == "before" else "b",
+    }
     plan = plans.of(getattr(moves.TASK_ORDER, name), mode, **place)
 
     assert [node for node in plan if node["Node Type"] == "Seq Scan"] == []
