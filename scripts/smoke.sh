@@ -244,7 +244,7 @@ contains "a full copy: there is no more" '"has_more":false' "$body"
 since=${body##*'"revision":'}
 since=${since%%,*}
 expect "no change since then" 200 GET "/api/$alice/changes?since=$since" "${as_alice[@]}"
-equal "no change since then" "{\"tasks\":[],\"deleted\":[],\"revision\":$since,\"has_more\":false}" "$body"
+equal "no change since then" "{\"tasks\":[],\"deleted\":[],\"lists\":[],\"deleted_lists\":[],\"revision\":$since,\"has_more\":false}" "$body"
 expect "changes since a revision to come" 410 GET "/api/$alice/changes?since=$((since + 1))" "${as_alice[@]}"
 expect "changes since nothing" 422 GET "/api/$alice/changes" "${as_alice[@]}"
 expect "events from an unknown place" 400 GET "/api/$alice/events" "${as_alice[@]}" -H 'Last-Event-ID: x'

@@ -881,6 +881,16 @@ export interface components {
              */
             deleted: number[];
             /**
+             * Lists
+             * @description The user's lists likewise.
+             */
+            lists: components["schemas"]["NamedList"][];
+            /**
+             * Deleted Lists
+             * @description Ids of lists that are gone.
+             */
+            deleted_lists: number[];
+            /**
              * Revision
              * Format: int64
              * @description What to ask with next. Negative in the middle of a full copy whose beginning is long ago.
