@@ -164,6 +164,12 @@ contains "plan: the due date as it was given" '"due_date":"2026-12-24"' "$body"
 for wrong in '"priority":"urgent"' '"due_date":"2026-12-24T18:00:00"' '"tags":["a","A"]' '"recurrence":"FREQ=HOURLY"' '"parent_id":99'; do
   expect "plan ${wrong//\"/}" 422 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d "{$wrong}"
 done
+expect "remind" 200 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"reminders":["-P1D","2099-12-24T09:00:00Z"]}'
+contains "remind: when next" '"remind_at":"20' "$body"
+for wrong in '["-PT"]' '["-P367D"]' '["PT25H"]' '["2026-12-24"]' '["-P1D","-P1D"]'; do
+  expect "remind ${wrong//\"/}" 422 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d "{\"reminders\":$wrong}"
+done
+expect "remind no more" 200 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"reminders":[]}'
 expect "find" 200 GET "$tasks?tag=HOME&priority=high&q=SECOND&due_before=2027-01-01&sort=due_date" "${as_alice[@]}" -H 'Prefer: count=exact'
 contains "find: the task" '"id":2' "$body"
 equal "find: how many" 1 "$(header x-total-count)"
@@ -176,6 +182,10 @@ expect "repeat" 200 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"recurre
 expect "complete what repeats" 200 PATCH "$tasks/2/complete" "${as_alice[@]}"
 contains "complete what repeats: a week later" '"due_date":"2026-12-31"' "$body"
 contains "complete what repeats: what was completed" '"completed_occurrence":{"due_date":"2026-12-24"' "$body"
+expect "start later" 200 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"start_date":"2026-12-30T08:00:00Z"}'
+expect "start after the due date" 422 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"start_date":"2027-01-01"}'
+expect "what has begun" 200 GET "$tasks?available=true" "${as_alice[@]}"
+expect "start at once" 200 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"start_date":null}'
 expect "repeat on schedule" 200 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"due_date":"2020-01-01","recurrence":"FREQ=WEEKLY;COUNT=2","recurrence_from":"schedule"}'
 expect "skip what was missed" 200 PATCH "$tasks/2/complete" "${as_alice[@]}" "${json[@]}" -d '{"completed":true,"skip_missed":true}'
 contains "skip what was missed: none is left" '"completed":true' "$body"
@@ -188,6 +198,32 @@ contains "the trash: the part" '"id":4' "$body"
 expect "restore" 200 POST "$tasks/2/restore" "${as_alice[@]}"
 expect "restore again" 404 POST "$tasks/2/restore" "${as_alice[@]}"
 expect "a restored subtask" 200 GET "$tasks/4" "${as_alice[@]}"
+lists="/api/$alice/lists"
+expect "no lists yet" 200 GET "$lists" "${as_alice[@]}"
+expect "a list" 201 POST "$lists" "${as_alice[@]}" "${json[@]}" -d '{"name":"Groceries"}'
+equal "a list: Location" "$lists/1" "$(header location)"
+expect "a list without a name" 422 POST "$lists" "${as_alice[@]}" "${json[@]}" -d '{"name":""}'
+expect "one list" 200 GET "$lists/1" "${as_alice[@]}"
+expect "rename a list" 200 PATCH "$lists/1" "${as_alice[@]}" "${json[@]}" -d '{"name":"Food"}'
+expect "move a task to the front" 200 PATCH "$tasks/2/move" "${as_alice[@]}" "${json[@]}" -d '{"after":null}'
+expect "move a task after itself" 422 PATCH "$tasks/2/move" "${as_alice[@]}" "${json[@]}" -d '{"after":2}'
+expect "the user's order" 200 GET "$tasks?sort=position&limit=1" "${as_alice[@]}"
+contains "the user's order: what was moved to the front" '[{"user_id":"'"$alice"'","id":2,' "$body"
+expect "move a list" 200 PATCH "$lists/1/move" "${as_alice[@]}" "${json[@]}" -d '{"after":null}'
+expect "into a list" 200 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"list_id":1}'
+expect "a list's tasks" 200 GET "$tasks?list_id=1&parent_id=2" "${as_alice[@]}"
+contains "a list's tasks: the subtask" '"id":4' "$body"
+expect "into a list that is not there" 422 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"list_id":9}'
+expect "delete a list" 204 DELETE "$lists/1" "${as_alice[@]}"
+expect "a deleted list" 404 GET "$lists/1" "${as_alice[@]}"
+expect "a task of a deleted list" 404 GET "$tasks/2" "${as_alice[@]}"
+expect "restore a list" 200 POST "$lists/1/restore" "${as_alice[@]}"
+expect "a task of a restored list" 200 GET "$tasks/2" "${as_alice[@]}"
+expect "delete a list without its tasks" 204 DELETE "$lists/1?tasks=keep" "${as_alice[@]}"
+expect "the lists of the trash" 200 GET "$lists?status=deleted" "${as_alice[@]}"
+contains "the lists of the trash: its name" '"name":"Food"' "$body"
+expect "the inbox" 200 GET "$tasks?list_id=none&parent_id=none" "${as_alice[@]}"
+contains "the inbox: the task" '"id":2' "$body"
 expect "apply to another number" 409 POST "$tasks/apply" "${as_alice[@]}" "${json[@]}" -d '{"where":{"parent_id":2},"op":"complete","expect":7}'
 contains "apply to another number: how many" '"found":1' "$body"
 expect "apply" 200 POST "$tasks/apply" "${as_alice[@]}" "${json[@]}" -d '{"where":{"parent_id":2},"op":"update","changes":{"priority":"low"},"expect":1}'
@@ -234,6 +270,10 @@ equal "claim: all of it has moved" '{"tasks":2,"deleted_tasks":0}' "$body"
 expect "nothing of the anonymous user is left" 204 DELETE "/api/$carol" "${as_carol[@]}" -H 'Prefer: return=minimal'
 expect "erase what was claimed" 200 DELETE "/api/$dave" "${as_dave[@]}"
 expect "import under other ids than new and keep" 422 POST "/api/$alice/import?ids=old" "${as_alice[@]}" "${json[@]}" -d "$exported"
+todos=$(printf 'BEGIN:VCALENDAR\nBEGIN:VTODO\nSUMMARY:Buy milk\nLOCATION:Shop\nEND:VTODO\nEND:VCALENDAR\n')
+expect "try a calendar" 200 POST "/api/$bob/import?dry_run=true" "${as_bob[@]}" -H 'Content-Type: text/calendar' --data-binary "$todos"
+contains "try a calendar: one task, and what is dropped" '"created":1,"changed":0,"unchanged":0,"dropped":[{"line":4,' "$body"
+expect "a calendar that is none" 422 POST "/api/$bob/import" "${as_bob[@]}" -H 'Content-Type: text/calendar' --data-binary 'x'
 expect "import what is no export" 422 POST "/api/$alice/import" "${as_alice[@]}" "${json[@]}" -d '{"tasks":[]}'
 
 # refused WHAT DESCRIPTION [CURL ARGUMENTS]: 401 with the challenge of RFC 6750; without a description, no token was seen
@@ -283,7 +323,7 @@ expect "restoring as another user" 403 POST "$tasks/1/restore" "${as_bob[@]}"
 expect "a batch as another user" 403 POST "/api/$alice/batch" "${as_bob[@]}" "${json[@]}" -d '{}'
 expect "a claim as another user" 403 POST "/api/$alice/claim" "${as_bob[@]}" "${json[@]}" -d '{}'
 expect "an import as another user" 403 POST "/api/$alice/import" "${as_bob[@]}" "${json[@]}" -d '{}'
-for below in tags changes?since=0 events export; do expect "another user's $below" 403 GET "/api/$alice/$below" "${as_bob[@]}"; done
+for below in lists tags changes?since=0 events export; do expect "another user's $below" 403 GET "/api/$alice/$below" "${as_bob[@]}"; done
 expect "another user's list" 403 GET "$tasks" "${as_bob[@]}"
 expect "another user's task" 403 GET "$tasks/1" "${as_bob[@]}"
 expect "creating as another user" 403 POST "$tasks" "${as_bob[@]}" "${json[@]}" -d '{"title":"x"}'

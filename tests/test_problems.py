@@ -17,7 +17,7 @@ EXAMPLES: list[Problem] = [
     problems.CrossSiteRequest(), problems.ClaimedTokenRefused("The token has expired."), problems.ClaimNotAllowed(),
     problems.IdempotencyKeyInUse(), problems.IdempotencyKeyReused(), problems.SyncTokenExpired(),
     problems.IdempotencyLimitReached(1), problems.IdsTaken(["#/tasks/0/id"]), problems.CountDiffers(1),
-    problems.TooManyEventStreams(),
+    problems.ListNotFound(), problems.ListLimitReached(1), problems.TooManyEventStreams(),
     problems.NotAcceptable(["text/csv"]), problems.HTTPError(403, "Not today."), problems.TooManyRequests(1),
     problems.TooManyConcurrentRequests(),
     problems.TooManyRequestsOfUser(),

@@ -22,7 +22,20 @@ from backend.app.middleware.limits import LimitsMiddleware, UserPlaces
 from backend.app.middleware.path_guard import PathGuardMiddleware
 from backend.app.middleware.rate_limit import AnonymousRateLimit, UserRateLimit
 from backend.app.problems import StartupError
-from backend.app.routes import account, apply, batch, changes, claim, events, health, tags, tasks, transfer, trash
+from backend.app.routes import (
+    account,
+    apply,
+    batch,
+    changes,
+    claim,
+    events,
+    health,
+    lists,
+    tags,
+    tasks,
+    transfer,
+    trash,
+)
 from backend.app.web.app import TasksAPI, answered_methods
 
 VERSION = "0.1.0"
@@ -83,7 +96,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=Lifespan(settings, parts),
     )
     # Without include_router, which matches every request against its prefixes once more.
-    for module in (tasks, trash, tags, apply, batch, changes, events, transfer, claim, account, health):
+    for module in (tasks, lists, trash, tags, apply, batch, changes, events, transfer, claim, account, health):
         app.router.routes.extend(module.router.routes)
     if documented:
         from backend.app.routes import docs  # noqa: PLC0415 - production does not carry Swagger UI

@@ -11,10 +11,12 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     DateTime,
+    ForeignKeyConstraint,
     Index,
     LargeBinary,
     MetaData,
     SmallInteger,
+    String,
     Text,
     false,
     func,
@@ -23,8 +25,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import TypeEngine
 from sqlmodel import Field, SQLModel
 
-TITLE_MAX_CHARACTERS = 200
-DESCRIPTION_MAX_CHARACTERS = 1000
+from backend.app.domain.limits import LIST_NAME_MAX_CHARACTERS
+
 # Keys compare byte by byte: the same order on every server, whatever its locale.
 BYTEWISE = Text(collation="C")
 
@@ -56,6 +58,7 @@ class TaskList(SQLModel, table=True):
 
     Each write bumps `revision` under this row's lock, so a user's revisions become visible in their order. Deletions
     after `horizon` are all still known; null stands for the current revision, until a write of this version sets it.
+    `last_list_id` numbers the user's lists (`NamedList`), null where there never was one.
 
     The counts say how many tasks are in the trash, how many purged ones have left a trace, and how many idempotency
     keys and bytes of answers are kept. Null is "not counted yet": the next write that needs to know counts.
@@ -77,6 +80,7 @@ class TaskList(SQLModel, table=True):
     tombstone_count: int | None = Field(default=None, sa_type=BigInteger)
     key_count: int | None = Field(default=None, sa_type=BigInteger)
     key_bytes: int | None = Field(default=None, sa_type=BigInteger)
+    last_list_id: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class IdempotencyKey(SQLModel, table=True):
@@ -102,13 +106,35 @@ class IdempotencyKey(SQLModel, table=True):
     compressed_body: bytes | None = Field(default=None, sa_type=LargeBinary)
 
 
+class Reminder(SQLModel, table=True):
+    """A moment at which a task reminds of itself, until it was delivered.
+
+    `try_at` is when delivery is tried next, at first the moment itself; `tries` is how often it was.
+    """
+
+    __tablename__ = "reminders"
+    __table_args__ = (
+        Index("ix_reminders_user_id_try_at", "user_id", "try_at"),
+        Index("ix_reminders_try_at_user_id", "try_at", "user_id"),
+    )
+
+    user_id: str = Field(sa_type=Text, primary_key=True, foreign_key="task_lists.user_id")
+    task_id: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    remind_at: datetime = Field(sa_type=DateTime(timezone=True), primary_key=True)
+    try_at: datetime = Field(sa_type=DateTime(timezone=True), nullable=False)
+    tries: int = Field(sa_type=SmallInteger, nullable=False, sa_column_kwargs={"server_default": "0"})
+
+
 class Content(SQLModel):
     """What a task holds, living or deleted.
 
     Some columns are made from others when they are written, for what the database has to compare: `title_key` sorts
     and is searched, `description_key` is searched, `tag_keys` match regardless of case, `due_at` is the moment of
-    `due_date` (infinity without one). A task is `compound` once it repeats or has subtasks: to complete or delete it
-    then changes more than its own row.
+    `due_date` (infinity without one), `start_at` that of `start_date`. A task is `compound` once it repeats, has
+    subtasks or has reminders: to write it then changes more than its own row.
+
+    `list_id` is null in the inbox. `position` is the place that somebody moved the task to, and empty where nobody did
+    (`domain/positions.py`).
     """
 
     user_id: str = Field(sa_type=Text, primary_key=True, foreign_key="task_lists.user_id")
@@ -142,7 +168,12 @@ class Content(SQLModel):
         sa_type=DateTime(timezone=True), nullable=False, sa_column_kwargs={"server_default": "infinity"}
     )
     tag_keys: list[str] = Field(sa_type=ARRAY(Text), nullable=False, sa_column_kwargs={"server_default": "{}"})
+    start_date: str | None = Field(default=None, sa_type=Text)
+    start_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
+    reminders: list[str] | None = Field(default=None, sa_type=ARRAY(Text))
     on_schedule: bool = Field(sa_type=Boolean, nullable=False, sa_column_kwargs={"server_default": false()})
+    list_id: int | None = Field(default=None, sa_type=BigInteger)
+    position: str = Field(sa_type=BYTEWISE, nullable=False, sa_column_kwargs={"server_default": "''"})
 
 
 # What stays of a deleted task when its contents are purged: the fact that it was there, and when.
@@ -184,13 +215,24 @@ class Task(Content, table=True):
             "id",
             postgresql_where="parent_id IS NOT NULL",
         ),
+        # Only of tasks that are in a list, or were moved: no other write touches these.
+        Index(
+            "ix_tasks_user_id_list_id_position_id",
+            "user_id",
+            "list_id",
+            "position",
+            "id",
+            postgresql_where="list_id IS NOT NULL",
+        ),
+        Index("ix_tasks_user_id_position_id", "user_id", "position", "id", postgresql_where="position <> ''"),
+        ForeignKeyConstraint(["user_id", "list_id"], ["lists.user_id", "lists.id"], name="fk_tasks_user_id_list_id"),
     )
 
 
 class DeletedTask(Content, table=True):
     """A task in the trash; after it was purged, the mere fact that it is gone, which clients have to hear of.
 
-    `deleted_with` is the parent that took it along.
+    `deleted_with` is the parent that took it along, `deleted_with_list` the list.
     """
 
     __tablename__ = "deleted_tasks"
@@ -204,8 +246,51 @@ class DeletedTask(Content, table=True):
             "deleted_with",
             postgresql_where="deleted_with IS NOT NULL",
         ),
+        Index(
+            "ix_deleted_tasks_user_id_deleted_with_list_id",
+            "user_id",
+            "deleted_with_list",
+            "id",
+            postgresql_where="deleted_with_list IS NOT NULL",
+        ),
+        Index("ix_deleted_tasks_user_id_position_id", "user_id", "position", "id", postgresql_where="position <> ''"),
     )
 
     deleted_at: datetime = Field(sa_type=DateTime(timezone=True), nullable=False)
     deleted_with: int | None = Field(default=None, sa_type=BigInteger)
+    deleted_with_list: int | None = Field(default=None, sa_type=BigInteger)
+    purged: bool = Field(sa_type=Boolean, nullable=False, sa_column_kwargs={"server_default": false()})
+
+
+class ListContent(SQLModel):
+    """What a list of the user's own holds, living or deleted."""
+
+    user_id: str = Field(sa_type=Text, primary_key=True, foreign_key="task_lists.user_id")
+    id: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    name: str = Field(max_length=LIST_NAME_MAX_CHARACTERS, sa_type=String(LIST_NAME_MAX_CHARACTERS), nullable=False)
+    position: str = Field(sa_type=BYTEWISE, nullable=False)
+    archived: bool = Field(sa_type=Boolean, nullable=False, sa_column_kwargs={"server_default": false()})
+    revision: int = Field(sa_type=BigInteger, nullable=False)
+    created_at: datetime = Field(
+        sa_type=DateTime(timezone=True), nullable=False, sa_column_kwargs={"server_default": func.now()}
+    )
+    updated_at: datetime = Field(
+        sa_type=DateTime(timezone=True), nullable=False, sa_column_kwargs={"server_default": func.now()}
+    )
+
+
+class NamedList(ListContent, table=True):
+    """A list that a user made: tasks are in one, or in the inbox. Ids count per user from 1."""
+
+    __tablename__ = "lists"
+    __table_args__ = (Index("ix_lists_user_id_revision", "user_id", "revision"),)
+
+
+class DeletedList(ListContent, table=True):
+    """A list in the trash; after it was purged, the mere fact that it is gone."""
+
+    __tablename__ = "deleted_lists"
+    __table_args__ = (Index("ix_deleted_lists_user_id_revision", "user_id", "revision"),)
+
+    deleted_at: datetime = Field(sa_type=DateTime(timezone=True), nullable=False)
     purged: bool = Field(sa_type=Boolean, nullable=False, sa_column_kwargs={"server_default": false()})

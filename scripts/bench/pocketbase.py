@@ -103,7 +103,12 @@ TASKS_COLLECTION = {
         {"name": "recurrence", "type": "text", "max": 200},
         {"name": "recurrence_from", "type": "text", "max": 16},
         {"name": "tags", "type": "json"},
+        {"name": "reminders", "type": "json"},
+        {"name": "remind_at", "type": "text", "max": 32},
         {"name": "parent_id", "type": "number"},
+        {"name": "start_date", "type": "text", "max": 32},
+        {"name": "list_id", "type": "number"},
+        {"name": "position", "type": "text", "max": 64},
         {"name": "revision", "type": "number"},
         {"name": "created", "type": "autodate", "onCreate": True},
         {"name": "updated", "type": "autodate", "onCreate": True, "onUpdate": True},
@@ -130,8 +135,9 @@ def fill(file: Path) -> None:
         people,
     )
     database.executemany(
-        "INSERT INTO tasks (id, owner, number, title, description, completed, revision, created, updated, tags) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '[]')",
+        "INSERT INTO tasks "
+        "(id, owner, number, title, description, completed, revision, created, updated, tags, reminders) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '[]', '[]')",
         tasks,
     )
     database.execute("ANALYZE")

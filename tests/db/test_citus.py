@@ -246,7 +246,7 @@ LANGUAGE plpgsql AS $$ BEGIN
   INSERT INTO calls (call) VALUES (format('%s by %s with %s', name, by, colocate_with));
 END $$;
 CREATE FUNCTION truncate_local_data_after_distributing_table(name regclass) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
-  IF (SELECT count(*) FROM pg_dist_partition) < 4 THEN
+  IF (SELECT count(*) FROM pg_dist_partition) < 6 THEN
     RAISE 'a table that is not distributed refers to this one';
   END IF;
   INSERT INTO calls (call) VALUES (format('truncate %s', name));
@@ -292,8 +292,22 @@ def test_a_migration_distributes_every_table_beside_the_lists(stand_in: StandIn)
 
     first, *others = stand_in.calls()
     assert first == "task_lists by user_id with default"
-    assert sorted(others[:3]) == [f"{table} by user_id with task_lists" for table in OTHERS]
-    assert sorted(others[3:]) == sorted(f"truncate {table}" for table in metadata.tables)
+    assert others[0] == "lists by user_id with task_lists"
+    assert sorted(others[: len(OTHERS)]) == [f"{table} by user_id with task_lists" for table in OTHERS]
+    assert sorted(others[len(OTHERS) :]) == sorted(f"truncate {table}" for table in metadata.tables)
+    assert stand_in.unforced() == []
+
+
+def test_new_tables_join_those_that_are_distributed_already(stand_in: StandIn) -> None:
+    """The lists before the tasks refer to them; row-level security is forced again on both."""
+    command.upgrade(stand_in.alembic, "0008")
+    for table in ("task_lists", "tasks", "deleted_tasks", "idempotency_keys"):
+        stand_in.execute(f"INSERT INTO pg_dist_partition VALUES ('{table}')")
+
+    command.upgrade(stand_in.alembic, "head")
+
+    made = [call for call in stand_in.calls() if "truncate" not in call]
+    assert made == [f"{table} by user_id with task_lists" for table in ("lists", "deleted_lists")]
     assert stand_in.unforced() == []
 
 
@@ -319,7 +333,7 @@ def test_a_database_that_was_migrated_is_distributed_when_it_is_set(stand_in: St
     stand_in.alembic.attributes["cluster"] = "citus"
     command.upgrade(stand_in.alembic, "head")
 
-    assert len(stand_in.calls()) == 8
+    assert len(stand_in.calls()) == 2 * len(metadata.tables)
 
 
 @pytest.mark.parametrize("asked", [command.current, command.check], ids=["current", "check"])

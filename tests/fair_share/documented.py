@@ -12,7 +12,9 @@ STRING_LENGTH: Final = 200
 # The longest list, by how deep it stands: what is sent must be made and encoded here first.
 LIST_LENGTHS: Final = (1_000, 1_000, 20, 20, 1)
 # What names another thing, which is not there: a request with it would be refused before it costs anything.
-REFERENCES: Final = frozenset({"cursor", "expect", "parent_id", "parent_ref", "if_match", "user_id"})
+REFERENCES: Final = frozenset(
+    {"cursor", "expect", "parent_id", "parent_ref", "list_id", "after", "if_match", "user_id"}
+)
 # What must be another one in each member of a list.
 COUNTED: Final = frozenset({"id", "ref"})
 FORMATS: Final = {"date": "2027-12-24", "date-time": "2027-12-24T10:00:00+01:00"}
@@ -43,7 +45,7 @@ def _heaviest(document: dict[str, Any], user_id: str, path: str, method: str, op
         value = value_at_limit(document, parameter.get("schema", {}))
         if parameter["in"] == "query" and parameter["name"] not in REFERENCES:
             query[parameter["name"]] = value
-    own = path.replace("{user_id}", quote(user_id, safe="")).replace("{task_id}", "1")
+    own = path.replace("{user_id}", quote(user_id, safe="")).replace("{task_id}", "1").replace("{list_id}", "1")
     content = operation.get("requestBody", {}).get("content", {}).get("application/json")
     body = None if content is None else json.dumps(value_at_limit(document, content["schema"])).encode()
     headers = () if body is None else (("Content-Type", "application/json"),)

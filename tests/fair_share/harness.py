@@ -86,9 +86,10 @@ class Attacker:
         assert await asyncio.to_thread(self.watch.at_database.wait, ATTACK_TIMEOUT_SECONDS)
 
     async def prepare(self) -> None:
-        """Make a first task, which has the number 1."""
-        body, headers = b'{"title": "x"}', (("Content-Type", "application/json"),)
-        await self.send(Request("POST", f"/api/{self.user_id}/tasks", body, headers))
+        """Make a first task and a first list, which have the number 1."""
+        headers = (("Content-Type", "application/json"),)
+        await self.send(Request("POST", f"/api/{self.user_id}/lists", b'{"name": "x"}', headers))
+        await self.send(Request("POST", f"/api/{self.user_id}/tasks", b'{"title": "x", "list_id": 1}', headers))
 
     async def send_plainly(self, request: Request) -> None:
         """Send one request on a connection of its own, for a twentieth of what it costs an HTTP client."""

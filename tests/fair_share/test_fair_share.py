@@ -39,7 +39,7 @@ BOUNDS: Final = settings_for("postgresql://nowhere/x", **SETTINGS)
 MEMORY_MIB: Final = sum(memory_parts(BOUNDS).values()) / MEBIBYTE
 AT_ONCE: Final = 60
 # Operations that need a task in the trash; the others need one that lives.
-FROM_THE_TRASH: Final = frozenset({"purge_task", "restore_task"})
+FROM_THE_TRASH: Final = {"purge_task": "tasks/1", "restore_task": "tasks/1", "restore_list": "lists/1"}
 # Operations that take the token of an anonymous user, which no schema can tell.
 OF_ANOTHER_TOKEN: Final = frozenset({"claim"})
 # Operations whose answer does not end.
@@ -129,7 +129,7 @@ async def test_an_operation_at_its_limits_is_not_noticed_by_others(
     async def attack(attacker: Attacker) -> None:
         await attacker.prepare()
         if operation in FROM_THE_TRASH:
-            await attacker.send(Request("DELETE", f"/api/{attacker.user_id}/tasks/1"))
+            await attacker.send(Request("DELETE", f"/api/{attacker.user_id}/{FROM_THE_TRASH[operation]}"))
         attacker.answers.clear()
         request = dict(heaviest_requests(DOCUMENT, attacker.user_id))[operation]
         if operation in OF_ANOTHER_TOKEN:

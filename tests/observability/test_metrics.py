@@ -230,6 +230,7 @@ def test_each_bound_is_named_by_a_problem() -> None:
         problems.TooManyEventStreams(),
         problems.IdempotencyLimitReached(),
         problems.TaskLimitReached(1),
+        problems.ListLimitReached(1),
     ]
 
     assert {problem.bound for problem in raised} == set(get_args(problems.Bound))

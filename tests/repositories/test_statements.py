@@ -7,7 +7,7 @@ from tests.support.statements import prepared
 
 # How a list is given its next revision.
 NEW_REVISION = re.compile(
-    r"revision ?= ?\((public\.)?task_lists\.revision \+|UPDATE (public\.)?task_lists SET .* revision=%\(revision\)s"
+    r"revision ?= ?\((public\.)?task_lists\.revision \+|UPDATE (public\.)?task_lists SET (.* )?revision=%\(revision\)s"
 )
 
 

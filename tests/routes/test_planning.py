@@ -10,6 +10,7 @@ from tests.support.tasks import PLAN, create, path, read_task
 
 NO_PLAN: dict[str, Any] = {
     "priority": None,
+    "start_date": None,
     "due_date": None,
     "time_zone": None,
     "recurrence": None,

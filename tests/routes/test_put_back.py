@@ -14,6 +14,8 @@ VARIETY: list[dict[str, Any]] = [
     {"due_date": "2026-12-24"},
     {"due_date": "2026-12-24T18:00:00.5+01:00", "time_zone": "Europe/Berlin"},
     {"due_date": "2026-12-24", "recurrence": "FREQ=WEEKLY;BYDAY=TH", "recurrence_from": "completion"},
+    {"start_date": "2026-12-20"},
+    {"start_date": "2026-12-20T18:00:00+01:00", "due_date": "2026-12-24", "recurrence": "FREQ=DAILY"},
     {"due_date": "2026-12-24", "recurrence": "FREQ=DAILY"},
     {"due_date": "2026-12-24", "recurrence": "FREQ=DAILY", "recurrence_from": "schedule"},
 ]

@@ -40,6 +40,7 @@ KEYS: dict[str, Any] = {
     "updated": lambda task: -task["revision"],
     "title": lambda task: (keys.title_key(task["title"]).encode(), task["id"]),
     "due_date": lambda task: (due_at(task), task["id"]),
+    "position": lambda task: (task["position"], task["id"]),
     "priority": lambda task: (-PRIORITIES.index(task["priority"]), -task["id"]),
 }
 

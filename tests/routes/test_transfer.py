@@ -185,7 +185,7 @@ async def test_a_due_date_may_be_spelled_in_another_way(
 
 REFUSED: list[tuple[Any, str]] = [
     ({"format": "other", "version": 1, "tasks": []}, "#/format"),
-    ({"format": "tasks-backend", "version": 2, "tasks": []}, "#/version"),
+    ({"format": "tasks-backend", "version": 3, "tasks": []}, "#/version"),
     ({"format": "tasks-backend", "version": 1}, "#/tasks"),
     ({"format": "tasks-backend", "version": 1, "tasks": [], "more": 1}, "#/more"),
     ([exported_task(0)], "#/tasks/0/id"),

@@ -23,6 +23,8 @@ IDS = {
         "health",
         "ready",
     ),
+    *("list_lists", "create_list", "get_list", "update_list", "delete_list", "restore_list"),
+    *("move_task", "move_list"),
 }
 
 

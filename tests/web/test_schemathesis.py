@@ -27,6 +27,14 @@ OPERATIONS = [
     ("DELETE", "/api/{user_id}/tasks/{task_id}"),
     ("PATCH", "/api/{user_id}/tasks/{task_id}/complete"),
     ("POST", "/api/{user_id}/tasks/{task_id}/restore"),
+    ("PATCH", "/api/{user_id}/tasks/{task_id}/move"),
+    ("PATCH", "/api/{user_id}/lists/{list_id}/move"),
+    ("GET", "/api/{user_id}/lists"),
+    ("POST", "/api/{user_id}/lists"),
+    ("GET", "/api/{user_id}/lists/{list_id}"),
+    ("PATCH", "/api/{user_id}/lists/{list_id}"),
+    ("DELETE", "/api/{user_id}/lists/{list_id}"),
+    ("POST", "/api/{user_id}/lists/{list_id}/restore"),
     ("POST", "/api/{user_id}/tasks/apply"),
     ("DELETE", "/api/{user_id}/trash"),
     ("DELETE", "/api/{user_id}/trash/{task_id}"),
@@ -49,6 +57,8 @@ ATTACKS = [
     for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
     if path not in WITHOUT_INPUT or mode is GenerationMode.POSITIVE
 ]
+# What names something that is not there, or was made by the server.
+REFERENCES = ("parent_id", "parent_ref", "list_id", "position")
 # What a valid request may meet beside success: a task that is not there, or not as If-Match expects it; and a cursor is
 # valid only if it came from the page before, which no schema can say.
 REFUSALS_OF_VALID = {"positive_data_acceptance": {"expected-statuses": ["2xx", "304", "404", "412"]}}
@@ -56,6 +66,7 @@ REFUSALS_OF_VALID = {"positive_data_acceptance": {"expected-statuses": ["2xx", "
 REFUSALS_OF_VALID_PAGES = {"positive_data_acceptance": {"expected-statuses": ["2xx", "304", "400", "410", "412"]}}
 REFUSALS_OF_PUT_BACK = {"positive_data_acceptance": {"expected-statuses": ["2xx", "304", "404", "412", "422"]}}
 REFUSALS_OF_CLAIM = {"positive_data_acceptance": {"expected-statuses": ["2xx", "422"]}}
+REFUSALS_OF_IMPORT = REFUSALS_OF_CLAIM | {"negative_data_rejection": {"enabled": False}}
 CONFIG = SchemathesisConfig.from_dict(
     {
         "checks": REFUSALS_OF_VALID,
@@ -70,6 +81,8 @@ CONFIG = SchemathesisConfig.from_dict(
             {"include-operation-id": "export", "checks": {"negative_data_rejection": {"enabled": False}}},
             # No schema can say which token is a good one.
             {"include-operation-id": "claim", "checks": REFUSALS_OF_CLAIM},
+            # Nor which text is a calendar.
+            {"include-operation-id": "import", "checks": REFUSALS_OF_IMPORT},
         ],
     }
 )
@@ -101,7 +114,7 @@ def test_answers_are_as_documented(schema: BaseSchema, method: str, path: str, m
     ).call_and_validate(headers=headers)
     operation = schema[path][method]
     mine = {"user_id": user_id} if "{user_id}" in path else {}
-    known = {**mine, "task_id": 1} if "{task_id}" in path else mine
+    known = {**mine, **{name: 1 for name in ("task_id", "list_id") if f"{{{name}}}" in path}}
 
     @BOUNDED
     @given(
@@ -119,11 +132,22 @@ def test_answers_are_as_documented(schema: BaseSchema, method: str, path: str, m
                 case.body = body
             if case.query and case.query.get("status") == "deleted":
                 case.query.pop("sort", None)  # the trash has two orders only
-            if case.query and isinstance(case.query.get("parent_id"), float):
-                case.query["parent_id"] = int(case.query["parent_id"])
+            for name in ("parent_id", "list_id"):
+                if case.query and isinstance(case.query.get(name), float):
+                    case.query[name] = int(case.query[name])
         case.call_and_validate(headers=headers)
 
     attack()
+
+
+# A zone that there is, a start that is before any due date, and moments that every zone's calendar has. (A due date
+# cannot be cleared of what repeats.)
+SENSIBLE = {
+    "time_zone": "Europe/Berlin",
+    "start_date": "0001-01-02",
+    "created_at": "2026-01-01T00:00:00Z",
+    "updated_at": "2026-01-01T00:00:00Z",
+}
 
 
 def sensible(node: Any) -> Any:
@@ -134,9 +158,11 @@ def sensible(node: Any) -> Any:
         return int(node)  # to JSON Schema, 1.0 is an integer
     if not isinstance(node, dict):
         return node
-    told = {name: sensible(value) for name, value in node.items() if name not in ("parent_id", "parent_ref")}
-    if told.get("time_zone") is not None:
-        told["time_zone"] = "Europe/Berlin"
+    told: dict[str, Any] = {
+        name: None if value is None or name == "after" else SENSIBLE.get(name, sensible(value))
+        for name, value in node.items()
+        if name not in REFERENCES and (name, value) != ("due_date", None)
+    }
     if told.get("recurrence") is not None:
         told |= {"recurrence": "FREQ=DAILY", "due_date": "2026-12-24"}
     if told.get("completed") is False:
@@ -146,6 +172,8 @@ def sensible(node: Any) -> Any:
         told.pop("ref", None)
     if "tasks" in told:
         told["tasks"] = [{**task, "id": number} for number, task in enumerate(told["tasks"], 1)]
+        lists = enumerate(told.get("lists", ()), 10)
+        told["lists"] = [{**one, "id": number, "position": f"b{number}"} for number, one in lists]
     told.pop("completed_at", None)  # only a completed task may have one
     if isinstance(told.get("tags"), list):
         told["tags"] = told["tags"][:1]  # two may be the same in another case

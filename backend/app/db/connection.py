@@ -131,12 +131,12 @@ def _has_more(fd: int) -> bool:
     return bool(poller.poll(0))
 
 
-def _close(raw: Any) -> None:
+def close_raw(raw: Any) -> None:
     if raw is not None:
         raw.close()
 
 
-async def _established(raw: Any) -> None:
+async def established(raw: Any) -> None:
     loop = asyncio.get_running_loop()
     watch: dict[int, tuple[Callable[..., Any], Callable[[int], Any]]] = {
         POLL_READ: (loop.add_reader, loop.remove_reader),

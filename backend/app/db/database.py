@@ -17,20 +17,12 @@ from psycopg2.extensions import make_dsn
 from backend.app import problems
 from backend.app.config import Prepare
 from backend.app.db import row_security
-from backend.app.db.connection import Connection, _close, _established
-from backend.app.db.dsn import _resolved, names_pooler, parsed
+from backend.app.db.connection import Connection, close_raw, established
+from backend.app.db.dsn import names_pooler, parsed, resolved
 from backend.app.db.pool import Pool
 from backend.app.db.preamble import POSTGRESQL, Opening, Preamble
 from backend.app.db.session import OwnerSession, Transaction
-from backend.app.db.sqlstate import (
-    CUT_OFF,
-    NOT_NOW,
-    NOT_NOW_CLASSES,
-    PREPARED_IN_DOUBT,
-    QUERY_CANCELED,
-    SCHEMA_GONE,
-    UNDONE,
-)
+from backend.app.db.sqlstate import PREPARED_IN_DOUBT, SCHEMA_GONE, problem_of
 from backend.app.db.statement import OWNER, Row, Statement
 from backend.app.observability.observer import UNOBSERVED, Observer
 from backend.app.problems import StartupError
@@ -132,6 +124,12 @@ class Database:
                 await self.check()
             async with self._opened(owner, self._preamble.transaction) as session:
                 yield session
+
+    @contextlib.asynccontextmanager
+    async def transaction_undone(self, owner: str) -> AsyncIterator["OwnerSession"]:
+        """As `transaction`; see `OwnerSession.transaction_undone`."""
+        async with self.transaction(owner) as session, session.transaction_undone() as undone:
+            yield undone
 
     @contextlib.asynccontextmanager
     async def transaction_with(self, owner: str, other: str) -> AsyncIterator[tuple["OwnerSession", "OwnerSession"]]:
@@ -267,39 +265,31 @@ class Database:
 
     def _raise_problem(self, error: psycopg2.Error) -> None:
         """Raise the problem that a database error means to the caller; return if it means a fault of ours."""
-        code = error.pgcode
-        self._observer.database_failed(code)
-        if code == QUERY_CANCELED:
-            raise problems.RequestTimeout from None
-        if code in SCHEMA_GONE:
-            self._isolation_verified = False
-        elif code is None:
-            if not isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError):
-                return
-        elif code[:2] not in NOT_NOW_CLASSES and code not in NOT_NOW:
+        self._observer.database_failed(error.pgcode)
+        problem = problem_of(error)
+        if problem is None:
             return
-        log.warning("database: unavailable", extra={"fields": {"error": type(error).__name__, "sqlstate": code}})
-        unavailable = problems.DatabaseUnavailable()
-        if code in UNDONE:
-            unavailable.retry = problems.Retry.ALWAYS
-        elif code is None or code in CUT_OFF:
-            unavailable.retry = problems.Retry.IF_IDEMPOTENT
-        raise unavailable from None
+        if error.pgcode in SCHEMA_GONE:
+            self._isolation_verified = False
+        if isinstance(problem, problems.DatabaseUnavailable):
+            fields = {"error": type(error).__name__, "sqlstate": error.pgcode}
+            log.warning("database: unavailable", extra={"fields": fields})
+        raise problem from None
 
     async def _connect(self) -> Connection:
         raw = None
         try:
             async with asyncio.timeout(self._connect_timeout):
-                target = await _resolved(self._dsn)
+                target = await resolved(self._dsn)
                 raw = psycopg2.connect(make_dsn(**target), async_=True)
-                await _established(raw)
+                await established(raw)
             return Connection(raw)
         except (TimeoutError, OSError, psycopg2.Error) as error:
             fields = {"error": type(error).__name__, "reason": str(error).partition("\n")[0]}
             log.warning("database: cannot connect", extra={"fields": fields})
             self._observer.database_failed(None)
-            _close(raw)
+            close_raw(raw)
             raise problems.DatabaseUnavailable from None
         except BaseException:
-            _close(raw)
+            close_raw(raw)
             raise

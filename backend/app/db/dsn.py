@@ -99,7 +99,7 @@ def leads_through_pooler(url: str) -> bool:
     return names_pooler(options.get("host", host or port), options.get("port", port))
 
 
-async def _resolved(dsn: Mapping[str, str]) -> dict[str, str]:
+async def resolved(dsn: Mapping[str, str]) -> dict[str, str]:
     """The parameters with every host's addresses looked up on the loop: libpq's own look-up would block it."""
     host = dsn.get("host", "")
     if not host or host.startswith(("/", "@")) or "hostaddr" in dsn:

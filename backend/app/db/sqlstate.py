@@ -1,5 +1,9 @@
 """What PostgreSQL's error codes mean to a caller (PostgreSQL's manual, appendix A). No other module names a code."""
 
+import psycopg2
+
+from backend.app import problems
+
 QUERY_CANCELED = "57014"
 # SQLSTATE classes and codes that say "not now" (PostgreSQL's manual, appendix A): connection, resources, operator,
 # system; read-only server, idle in a transaction for too long, serialization failure, deadlock, lock not available.
@@ -18,3 +22,28 @@ SCHEMA_GONE = frozenset({"42P01", "42703"})
 # What a prepared statement can meet: it is not there, it is there already, it no longer fits the tables.
 NO_SUCH_STATEMENT, STATEMENT_EXISTS, PLAN_OUTDATED = "26000", "42P05", "0A000"
 PREPARED_IN_DOUBT = frozenset({NO_SUCH_STATEMENT, STATEMENT_EXISTS, PLAN_OUTDATED})
+
+
+def problem_of(error: psycopg2.Error) -> problems.Problem | None:
+    """The problem that a database error means to the caller, and whether to try again; None if it is a fault of ours.
+
+    Without a code nobody knows whether the statement was executed: the connection was lost.
+    """
+    code = error.pgcode
+    if code == QUERY_CANCELED:
+        return problems.RequestTimeout()
+    if code is None:
+        lost = isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
+        return _unavailable(problems.Retry.IF_IDEMPOTENT) if lost else None
+    if code in UNDONE:
+        return _unavailable(problems.Retry.ALWAYS)
+    if code in CUT_OFF:
+        return _unavailable(problems.Retry.IF_IDEMPOTENT)
+    not_now = code in SCHEMA_GONE or code in NOT_NOW or code[:2] in NOT_NOW_CLASSES
+    return problems.DatabaseUnavailable() if not_now else None
+
+
+def _unavailable(retry: problems.Retry) -> problems.DatabaseUnavailable:
+    unavailable = problems.DatabaseUnavailable()
+    unavailable.retry = retry
+    return unavailable

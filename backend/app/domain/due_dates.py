@@ -155,6 +155,29 @@ def instant(text: str, time_zone: str | None) -> datetime:
         raise ValueError(_OUT_OF_RANGE) from None
 
 
+def start(text: str, time_zone: str | None) -> datetime:
+    """The moment from which on it can be done: of a day, the first one in this zone, or in UTC. Raises ValueError."""
+    due = read(text)
+    if due.offset is not None:
+        return instant(text, time_zone)
+    try:
+        return datetime.combine(due.wall, time.min, home(due, time_zone)).astimezone(UTC)
+    except OverflowError:
+        raise ValueError(_OUT_OF_RANGE) from None
+
+
+def written(wall: datetime, due: Due, time_zone: str | None) -> str:
+    """A wall time, written like this due date.
+
+    One that is left out by a change of the clocks has the offset from before: that is a moment, and the wall time is
+    still there to go on from. Of two, it is the first.
+    """
+    offset = due.offset
+    if offset is not None and time_zone is not None:
+        offset = wall.replace(tzinfo=zone(time_zone)).utcoffset()
+    return str(Due(wall, offset, due.fraction, due.zulu))
+
+
 def check(text: str, time_zone: str | None) -> None:
     """Raises ValueError for a due date that is written now: its moment must be in range in UTC and in its zone."""
     instant(text, time_zone)

@@ -1,12 +1,22 @@
 """The words that a task's members may have."""
 
-from enum import StrEnum
+from enum import Enum, StrEnum
+from typing import Final
 
 
 class Priority(StrEnum):
     LOW = "low"
     MEDIUM = "medium"
     HIGH = "high"
+
+
+class AnyList(Enum):
+    """What stands for the list where a request says nothing of it, which is something else than the inbox (None)."""
+
+    ANY_LIST = "any"
+
+
+ANY_LIST: Final = AnyList.ANY_LIST
 
 
 class RecurrenceFrom(StrEnum):
@@ -39,11 +49,13 @@ class Sort(StrEnum):
     TITLE = "title"
     DUE_DATE = "due_date"
     PRIORITY = "priority"
+    POSITION = "position"
     CREATED_REVERSED = "-created"
     UPDATED_REVERSED = "-updated"
     TITLE_REVERSED = "-title"
     DUE_DATE_REVERSED = "-due_date"
     PRIORITY_REVERSED = "-priority"
+    POSITION_REVERSED = "-position"
 
 
 # What a deleted task may be sorted by: there is an index for these.

@@ -105,12 +105,21 @@ class _Repeating:
         return Next(there, self.text if left is None else _COUNT.sub(f"COUNT={left}", self.text), skipped)
 
     def due_on(self, day: date) -> str:
-        """The due date of an occurrence on this day, written like the first.
+        """The due date of an occurrence on this day, written like the first."""
+        return dues.written(datetime.combine(day, self.wall.time()), self.due, self.time_zone)
 
-        A wall time that is left out by a change of the clocks has the offset from before: that is a moment, and the
-        wall time is still there to go on from. Of two, it is the first.
-        """
-        wall, offset = datetime.combine(day, self.wall.time()), self.due.offset
-        if offset is not None and self.time_zone is not None:
-            offset = wall.replace(tzinfo=dues.zone(self.time_zone)).utcoffset()
-        return str(Due(wall, offset, self.due.fraction, self.due.zulu))
+
+def moved_start(start: str | None, due: str, then: str, time_zone: str | None) -> str | None:
+    """The start date of an occurrence: by local time as long before its due date as the first one's.
+
+    None where there is none, or where the calendar does not reach that far.
+    """
+    if start is None:
+        return None
+    try:
+        walls = [dues.local(dues.read(text), time_zone) for text in (start, due, then)]
+        moved = dues.written(walls[0] + (walls[2] - walls[1]), dues.read(start), time_zone)
+        dues.start(moved, time_zone)
+    except (OverflowError, ValueError):
+        return None
+    return moved

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from alembic.util import CommandError
 from sqlalchemy import Connection, text
 
-# The others refer to it.
+# The others refer to these, in this order.
 FIRST = "task_lists"
+REFERRED_TO = (FIRST, "lists")
 COLUMN = "user_id"
 
 CITUS = text("SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')")
@@ -31,16 +32,27 @@ def distribute(connection: Connection, tables: Sequence[str]) -> None:
     The API does not start meanwhile: row-level security is not forced on the owner while a table's rows are copied,
     for COPY takes none where it is.
     """
-    for table in sorted(tables, key=lambda name: name != FIRST):
+    rest = [table for table in tables if table not in REFERRED_TO]
+    for table in (*REFERRED_TO, *rest):
         if not connection.execute(DISTRIBUTED, {"name": table}).scalar():
-            for statement in statements(table):
-                connection.execute(text(statement))
+            distribute_table(connection, table)
         # Also where a run before this one was cut short.
         connection.execute(text(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY"))
     for table in tables:
         # The rows that were there stay behind where they were, out of sight: of every table, for a run before this one
         # may have been cut short after it distributed some.
         connection.execute(text(f"SELECT truncate_local_data_after_distributing_table('{table}')"))
+
+
+def is_distributed(connection: Connection, table: str) -> bool:
+    """Whether this table is spread over a cluster already: then a new one must be before it can refer to that."""
+    return bool(connection.execute(CITUS).scalar() and connection.execute(DISTRIBUTED, {"name": table}).scalar())
+
+
+def distribute_table(connection: Connection, table: str) -> None:
+    """Spread one table beside the first; afterwards row-level security must be forced on its owner again."""
+    for statement in statements(table):
+        connection.execute(text(statement))
 
 
 def statements(table: str) -> list[str]:

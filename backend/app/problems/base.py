@@ -17,6 +17,7 @@ Bound = Literal[
     "streams",
     "idempotency",
     "stored_tasks",
+    "stored_lists",
 ]
 
 # As ASGI has them: lower-case names, and values.

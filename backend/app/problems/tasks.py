@@ -43,6 +43,23 @@ class BatchOperationFailed(Problem):
         return {**self.problem.members(), "operation": self.operation}
 
 
+class ListNotFound(Problem):
+    status, slug, title = 404, "list-not-found", "List not found"
+    cause = "The user has no list with this id: it never existed, was deleted, or belongs to somebody else."
+    remedy = "List the lists to see their ids. A deleted list is in the trash (`status=deleted`) and can be restored."
+    detail = "You have no list with this id."
+
+
+class ListLimitReached(Problem):
+    status, slug, title = 422, "list-limit-reached", "List limit reached"
+    cause = "The user already has as many lists as the server allows."
+    remedy = "Delete lists first. An operator can raise `MAX_LISTS`."
+    bound = "stored_lists"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"A user may have {limit} lists. Delete some first.")
+
+
 class IdsTaken(Problem):
     """409: RFC 9110, section 15.5.10; `errors` has a pointer to each id of the file that is another task's."""
 

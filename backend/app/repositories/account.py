@@ -38,7 +38,7 @@ def _erase() -> Select[Any]:
         for table in _others
     ]
     counted = select(*(select(func.count()).select_from(cte).scalar_subquery().label(cte.name) for cte in gone))
-    return counted.add_cte(delete(_lists).where(_lists.c.user_id == _owner).cte("gone_lists"))
+    return counted.add_cte(delete(_lists).where(_lists.c.user_id == _owner).cte("gone_counter"))
 
 
 ERASE = compile_scoped("erase everything", _erase())

@@ -8,8 +8,9 @@ from backend.app import problems
 from backend.app.db.session import OwnerSession
 from backend.app.domain.errors import InvalidField, OperationFailed
 from backend.app.repositories.mapping import Task
+from backend.app.repositories.task_moves import MoveRepository
 from backend.app.repositories.tasks import TaskRepository
-from backend.app.schemas.batch import Complete, Create, Named, Operation, Restore, Update
+from backend.app.schemas.batch import Complete, Create, Move, Named, Operation, Restore, Update
 
 Result = dict[str, Any]
 
@@ -30,7 +31,7 @@ class BatchRepository:
         """
         results: list[Result] = []
         async with self._session.transaction() as session:
-            batch = _Batch(TaskRepository(session, **self._limits))
+            batch = _Batch(TaskRepository(session, **self._limits), MoveRepository(session))
             for number, operation in enumerate(operations):
                 try:
                     results.append(await batch.make(operation))
@@ -47,8 +48,9 @@ class BatchRepository:
 class _Batch:
     """The tasks, and what ids the references of this batch stand for."""
 
-    def __init__(self, tasks: TaskRepository) -> None:
+    def __init__(self, tasks: TaskRepository, moves: MoveRepository) -> None:
         self._tasks = tasks
+        self._moves = moves
         self._ids: dict[str, int] = {}
 
     async def make(self, operation: Operation) -> Result:
@@ -62,6 +64,10 @@ class _Batch:
                 return {"status": 200, "task": task}
             case Complete():
                 return {"status": 200, "task": await self._complete(operation)}
+            case Move():
+                named = self._named(operation)
+                moved = await self._moves.move(named, operation.after, operation.asked_list, operation.expected)
+                return {"status": 200, "task": moved}
             case Restore():
                 return {"status": 200, "task": await self._tasks.restore(self._named(operation), operation.expected)}
         await self._tasks.delete(self._named(operation), operation.expected)
@@ -78,8 +84,8 @@ class _Batch:
             new = new.model_copy(update={"parent_id": self._id(ref, "parent_ref")})
         try:
             task = await self._tasks.create(new)
-        except InvalidField as error:  # of the parent, which is all that is compared with what is stored
-            path = ("task", *error.path) if ref is None else ("parent_ref",)
+        except InvalidField as error:  # of the parent or the list, which are compared with what is stored
+            path = ("parent_ref",) if ref is not None and error.path == ("parent_id",) else ("task", *error.path)
             raise InvalidField(path, error.detail) from None
         if operation.ref is not None:
             self._ids[operation.ref] = task["id"]

@@ -20,7 +20,10 @@ from backend.app.repositories.account import erase_rows
 from backend.app.repositories.arrays import SEPARATOR, is_list
 from backend.app.repositories.claim_statements import COUNTS, IDS, MOVED, ROWS, WRITE, names_of
 from backend.app.repositories.import_statements import FINISH
+from backend.app.repositories.list_claim import move_lists
+from backend.app.repositories.list_imports import ALL_PLACES, new_positions
 from backend.app.repositories.mapping import DELETED, TASKS
+from backend.app.repositories.reminders import renew_reminders
 from backend.app.repositories.trash import TRIMMED_AT_ONCE, trim_trash
 
 # How many ids, and how many rows, are read at once: some milliseconds of the event loop, however long their texts are.
@@ -28,6 +31,7 @@ IDS_AT_ONCE: Final = 2000
 ROWS_AT_ONCE: Final = 200
 # Columns that name a task of the same user.
 REFERENCES: Final = frozenset({"id", "parent_id", "deleted_with"})
+LIST_REFERENCES: Final = frozenset({"list_id", "deleted_with_list"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +45,27 @@ class Claimed:
 class ClaimRepository:
     """Takes over what another user has, who must have been verified as the caller was. May raise Unavailable."""
 
-    __slots__ = ("_max_tasks", "_session")
+    __slots__ = ("_max_lists", "_max_tasks", "_session")
 
-    def __init__(self, session: OwnerSession, *, max_tasks: int) -> None:
+    def __init__(self, session: OwnerSession, *, max_tasks: int, max_lists: int) -> None:
         self._session = session
+        self._max_lists = max_lists
         self._max_tasks = max_tasks
 
     async def claim(self, other: str) -> Claimed:
-        """Move all tasks of the other user, and their trash, under the caller's next ids, and erase the other user.
+        """Move all lists and tasks of the other user, and their trash, under the caller's next ids, and erase them.
 
-        In one transaction. A second time there is nothing left, and nothing changes. Raises TaskLimitReached.
+        In one transaction. A second time there is nothing left, and nothing changes. Raises TaskLimitReached, or
+        ListLimitReached.
         """
         async with self._session.transaction_with(other) as (mine, theirs):
             ids = {table: await _ids(theirs, table) for table in MOVED}
             [counts] = await mine.run(COUNTS)
             if counts["task_count"] + len(ids[TASKS]) > self._max_tasks:
                 raise problems.TaskLimitReached(self._max_tasks)
-            if any(ids.values()):
-                await _Move(mine, theirs, ids, counts).move(max_trash=self._max_tasks)
+            lists = await move_lists(mine, theirs, counts, max_lists=self._max_lists)
+            if lists or any(ids.values()):
+                await _Move(mine, theirs, ids, counts, lists).move(max_trash=self._max_tasks)
             await erase_rows(theirs)
         return Claimed(len(ids[TASKS]), len(ids[DELETED]))
 
@@ -67,7 +74,12 @@ class _Move:
     """Reads rows as the one user, and writes them as the other, each with a new id and a new revision."""
 
     def __init__(
-        self, mine: OwnerSession, theirs: OwnerSession, ids: dict[Table, "array[int]"], counts: dict[str, int]
+        self,
+        mine: OwnerSession,
+        theirs: OwnerSession,
+        ids: dict[Table, "array[int]"],
+        counts: dict[str, int],
+        lists: dict[int, int],
     ) -> None:
         self._mine = mine
         self._theirs = theirs
@@ -75,12 +87,20 @@ class _Move:
         # A task's new id is told by its place among all of them, so that their order stays.
         self._in_order = array("q", sorted(ids[TASKS] + ids[DELETED]))
         self._last_id = counts["last_task_id"]
-        self._revision = counts["revision"]
+        self._revision = counts["revision"] + len(lists)
+        # New ids of lists by their old ones.
+        self._lists = lists
+        self._positions: dict[int, str] = {}
 
     async def move(self, *, max_trash: int) -> None:
+        await self._place()
         for table in MOVED:
             async for rows in self._batches(table):
-                await self._mine.run(WRITE[table], **self._arrays(table, rows))
+                arrays = self._arrays(table, rows)
+                await self._mine.run(WRITE[table], **arrays)
+                if table is TASKS:
+                    planned = zip(arrays["of_id"], arrays["of_reminders"], strict=True)
+                    await renew_reminders(self._mine, [task_id for task_id, reminders in planned if reminders])
                 self._revision += len(rows)
         last = self._last_id + len(self._in_order)
         created = len(self._ids[TASKS])
@@ -98,13 +118,28 @@ class _Move:
         arrays: dict[str, list[Any]] = {}
         for name in names_of(table):
             values = [row[name] for row in rows]
-            if name in REFERENCES:
+            if name == "position":
+                values = [self._positions.get(row["id"], "") for row in rows]
+            elif name in LIST_REFERENCES:
+                values = [self._lists.get(list_id) for list_id in values]
+            elif name in REFERENCES:
                 values = [self._moved(task_id) for task_id in values]
             elif is_list(table, name):
-                values = [SEPARATOR.join(members) for members in values]
+                values = [None if members is None else SEPARATOR.join(members) for members in values]
             arrays[f"of_{name}"] = values
         arrays["of_revision"] = list(range(self._revision + 1, self._revision + 1 + len(rows)))
         return arrays
+
+    async def _place(self) -> None:
+        """Give those a position that somebody moved."""
+        moved = [(row["id"], row["position"]) for row in await self._theirs.run(ALL_PLACES)]
+        if moved:
+            ids = {task_id for task_id, _ in moved}
+            unmoved = [task_id for task_id in self._in_order if task_id not in ids]
+            self._positions = await new_positions(self._mine, moved, unmoved, self._new_id)
+
+    def _new_id(self, task_id: int) -> int:
+        return self._last_id + bisect_left(self._in_order, task_id) + 1
 
     def _moved(self, task_id: int | None) -> int | None:
         """The new id of a task; None of one that is gone."""

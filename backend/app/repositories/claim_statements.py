@@ -22,11 +22,13 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import ColumnElement
 
 from backend.app.repositories.arrays import rows_of_arrays
-from backend.app.repositories.mapping import DELETED, LISTS, TASKS, owner
+from backend.app.repositories.mapping import DELETED, DELETED_LISTS, LISTS, NAMED_LISTS, TASKS, owner
 from backend.app.repositories.scoping import compile_scoped
 
-# What is moved. What stays behind and is erased: a purged task's trace, and the answers to keyed writes.
+# What is moved. What stays behind and is erased: a purged task's trace, the answers to keyed writes, and what is waited
+# for of reminders, which the tasks that moved bring along.
 MOVED: Final = (TASKS, DELETED)
+MOVED_LISTS: Final = (NAMED_LISTS, DELETED_LISTS)
 
 _after = bindparam("after_id", type_=BigInteger)
 _most = bindparam("most", type_=BigInteger)
@@ -64,8 +66,14 @@ def _write(table: Table) -> Insert:
 
 COUNTS = compile_scoped(
     "count a list's tasks",
-    select(LISTS.c.task_count, LISTS.c.last_task_id, LISTS.c.revision).where(LISTS.c.user_id == owner),
+    select(
+        LISTS.c.task_count,
+        LISTS.c.last_task_id,
+        func.coalesce(LISTS.c.last_list_id, 0).label("last_list_id"),
+        LISTS.c.revision,
+    ).where(LISTS.c.user_id == owner),
 )
-IDS = {table: compile_scoped(f"read ids of {table.name}", _some_ids(table)) for table in MOVED}
-ROWS = {table: compile_scoped(f"read rows of {table.name}", _some(table)) for table in MOVED}
-WRITE = {table: compile_scoped(f"write rows of {table.name}", _write(table)) for table in MOVED}
+_ALL: Final = (*MOVED, *MOVED_LISTS)
+IDS = {table: compile_scoped(f"read ids of {table.name}", _some_ids(table)) for table in _ALL}
+ROWS = {table: compile_scoped(f"read rows of {table.name}", _some(table)) for table in _ALL}
+WRITE = {table: compile_scoped(f"write rows of {table.name}", _write(table)) for table in _ALL}

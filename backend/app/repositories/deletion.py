@@ -93,6 +93,7 @@ def _to_tasks(rows: CTE, revision: ColumnElement[int]) -> ReturningInsert[Any]:
     values |= {
         "user_id": owner,
         "parent_id": case((rows.c.id == task_id, VALUES["parent_id"]), else_=rows.c.parent_id),
+        "list_id": bindparam("list_id", type_=BigInteger),
         "revision": revision - rows.c.place + 1,
         "updated_at": func.now(),
     }

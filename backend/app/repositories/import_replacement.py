@@ -10,7 +10,9 @@ from backend.app.db.statement import Statement
 from backend.app.domain import due_dates
 from backend.app.repositories import import_statements as statements
 from backend.app.repositories.import_rows import Arrays, only, respelled, revised
+from backend.app.repositories.list_imports import FOLLOW_PARENTS
 from backend.app.repositories.mapping import rfc3339
+from backend.app.repositories.reminders import renew_reminders
 from backend.app.repositories.trash import TRIMMED_AT_ONCE, trim_trash
 
 # How many of the caller's tasks a refusal names.
@@ -53,6 +55,7 @@ class Replacement:
         if new or living:
             writing = only(batch, {*new, *living})
             await self._session.run(statements.WRITE, **revised(writing, self._revision))
+            await renew_reminders(self._session, writing["of_id"])
             self._revision += len(writing["of_id"])
         self.created.update(new)
         self.changed.update(living)
@@ -64,6 +67,11 @@ class Replacement:
         await self._session.run(statements.FINISH, revision=self._revision, **counts)
         for _ in range(0, self._replaced, TRIMMED_AT_ONCE):
             await trim_trash(self._session, None, max_trash=max_trash)
+
+    async def follow_parents(self, ids: list[int]) -> None:
+        """Put the subtasks of these tasks into their lists, also those that are not in the file."""
+        followed = await self._session.run(FOLLOW_PARENTS, ids=ids, revision=self._revision)
+        self._revision += len(followed)
 
     def refuse_taken(self) -> None:
         """Raises IdsTaken where a task of the caller's is not the file's of the same id."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any, Final
 
 from backend.app.domain import due_dates
@@ -17,32 +18,43 @@ STEP: Final = 100
 Arrays = dict[str, list[Any]]
 
 
-async def arrays_in_steps(
-    tasks: list[ArchivedTask], parents: set[int], new_ids: dict[int, int] | None = None
-) -> Arrays:
+@dataclass(frozen=True, slots=True)
+class NewIds:
+    """What the ids and positions of a file become, by the file's ids of its tasks and lists."""
+
+    tasks: dict[int, int]
+    lists: dict[int, int]
+    positions: dict[int, str]
+
+
+async def arrays_in_steps(tasks: list[ArchivedTask], parents: set[int], new: NewIds | None = None) -> Arrays:
     """As `arrays_of`, with a turn for others every few milliseconds: the keys of long texts take their time."""
     whole: Arrays = {f"of_{name}": [] for name in NAMES}
     for start in range(0, len(tasks), STEP):
-        for name, values in arrays_of(tasks[start : start + STEP], parents, new_ids).items():
+        for name, values in arrays_of(tasks[start : start + STEP], parents, new).items():
             whole[name] += values
         await asyncio.sleep(0)
     return whole
 
 
-def arrays_of(tasks: list[ArchivedTask], parents: set[int], new_ids: dict[int, int] | None = None) -> Arrays:
+def arrays_of(tasks: list[ArchivedTask], parents: set[int], new: NewIds | None = None) -> Arrays:
     """The tasks by columns, under new ids where these are given; `parents` are the ids of those with subtasks."""
     rows = []
     for task in tasks:
         members = task.model_dump()
-        columns = task_to_columns(members)
+        columns = {**task_to_columns(members), "reminders": task.reminders}
         columns |= {name: SEPARATOR.join(columns[name]) for name in _LISTS}
         columns |= {name: members[name] for name in ("id", "completed_at", "created_at", "updated_at")}
+        columns["reminders"] = columns["reminders"] or None
         columns["due_at"] = str(columns["due_at"])
         columns["revision"] = 0
-        columns["compound"] = task.recurrence is not None or task.id in parents
-        if new_ids is not None:
-            columns["id"] = new_ids[task.id]
-            columns["parent_id"] = None if task.parent_id is None else new_ids[task.parent_id]
+        columns["compound"] = bool(task.recurrence or task.reminders) or task.id in parents
+        columns |= {"list_id": task.list_id, "position": task.position}
+        if new is not None:
+            columns["id"] = new.tasks[task.id]
+            columns["parent_id"] = None if task.parent_id is None else new.tasks[task.parent_id]
+            columns["list_id"] = None if task.list_id is None else new.lists[task.list_id]
+            columns["position"] = new.positions.get(task.id, "")
         rows.append(columns)
     return {f"of_{name}": [row[name] for row in rows] for name in NAMES}
 

@@ -13,6 +13,7 @@ from sqlalchemy import (
     false,
     func,
     insert,
+    literal,
     not_,
     null,
     or_,
@@ -69,6 +70,7 @@ def _keep() -> Any:
     moves = _moves()
     values: dict[str, ColumnElement[Any]] = {column.name: TASKS.c[column.name] for column in TASKS.c}
     values |= {"user_id": owner, "id": moves.c.new_id, "revision": moves.c.revision, "deleted_at": func.now()}
+    values["position"] = literal("")  # no two tasks have the same one
     rows = select(*values.values()).select_from(TASKS.join(moves, TASKS.c.id == moves.c.id))
     rows = rows.where(_mine, TASKS.c.id == any_(_ids))
     return insert(DELETED).from_select(list(values), rows)
@@ -76,14 +78,19 @@ def _keep() -> Any:
 
 def _keep_trashed() -> Any:
     moves = _moves()
-    moved = {"id": moves.c.new_id, "revision": moves.c.revision, "deleted_with": null()}
+    moved = {"id": moves.c.new_id, "revision": moves.c.revision, "deleted_with": null(), "position": literal("")}
     return update(DELETED).values(**moved).where(*_trashed, DELETED.c.id == any_(_ids), DELETED.c.id == moves.c.id)
 
 
 def _misplaced() -> Select[Any]:
-    """Subtasks of what is no task, or is a subtask itself; and subtasks that have subtasks."""
+    """Subtasks of what is no task, is a subtask itself, or in another list; and subtasks that have subtasks."""
     parent, part = TASKS.alias("parent"), TASKS.alias("part")
-    is_parent = (parent.c.user_id == owner, parent.c.id == TASKS.c.parent_id, parent.c.parent_id.is_(None))
+    is_parent = (
+        parent.c.user_id == owner,
+        parent.c.id == TASKS.c.parent_id,
+        parent.c.parent_id.is_(None),
+        parent.c.list_id.is_not_distinct_from(TASKS.c.list_id),
+    )
     has_part = (part.c.user_id == owner, part.c.parent_id == TASKS.c.id)
     wrong = or_(not_(select(parent.c.id).where(*is_parent).exists()), select(part.c.id).where(*has_part).exists())
     return select(TASKS.c.id).where(_mine, TASKS.c.id == any_(_ids), TASKS.c.parent_id.is_not(None), wrong)
@@ -95,7 +102,12 @@ START = compile_scoped(
     upsert(LISTS)
     .values(user_id=owner, last_task_id=0, task_count=0, revision=_first_revision, horizon=_first_revision, **NO_COUNTS)
     .on_conflict_do_update(index_elements=[LISTS.c.user_id], set_={"task_count": LISTS.c.task_count})
-    .returning(LISTS.c.revision, LISTS.c.task_count, LISTS.c.last_task_id),
+    .returning(
+        LISTS.c.revision,
+        LISTS.c.task_count,
+        LISTS.c.last_task_id,
+        func.coalesce(LISTS.c.last_list_id, 0).label("last_list_id"),
+    ),
 )
 KNOWN = compile_scoped(
     "find the tasks that are known", select(TASKS.c.id, TASKS.c.due_date).where(_mine, TASKS.c.id == any_(_ids))

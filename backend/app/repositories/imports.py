@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -13,8 +13,10 @@ from backend.app.domain.errors import InvalidField
 from backend.app.domain.first_revision import first_revision
 from backend.app.repositories import import_statements as statements
 from backend.app.repositories.import_replacement import Replacement
-from backend.app.repositories.import_rows import arrays_in_steps, revised
-from backend.app.schemas.transfer import ArchivedTask
+from backend.app.repositories.import_rows import NewIds, arrays_in_steps, revised
+from backend.app.repositories.list_imports import ListImport, Places, new_positions
+from backend.app.repositories.reminders import renew_reminders
+from backend.app.schemas.transfer import ArchivedList, ArchivedTask
 
 # How many tasks a statement writes: to write those with the longest texts into it takes some ten milliseconds.
 BATCH: Final = 250
@@ -22,8 +24,8 @@ BATCH: Final = 250
 IDS_AT_ONCE: Final = 5_000
 Item = TypeVar("Item")
 
-_NOT_IN_FILE: Final = "must be another task of this file, which is no subtask itself"
-_NO_PARENT: Final = "must be another task, which is no subtask itself"
+_NOT_IN_FILE: Final = "must be another task of this file, in the same list, which is no subtask itself"
+_NO_PARENT: Final = "must be another task, in the same list, which is no subtask itself"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,40 +41,55 @@ class Count:
 class ImportRepository:
     """Brings tasks in. May raise Unavailable."""
 
-    __slots__ = ("_max_subtasks", "_max_tasks", "_session")
+    __slots__ = ("_max_lists", "_max_subtasks", "_max_tasks", "_session")
 
-    def __init__(self, session: OwnerSession, *, max_tasks: int, max_subtasks: int) -> None:
+    def __init__(self, session: OwnerSession, *, max_tasks: int, max_subtasks: int, max_lists: int) -> None:
         self._session = session
+        self._max_lists = max_lists
         self._max_tasks = max_tasks
         self._max_subtasks = max_subtasks
 
-    async def import_tasks(self, tasks: list[ArchivedTask], ids: ImportIds | None = None) -> Count:
-        """Add the tasks under the caller's next ids (NEW), or put them in place of those with their ids (KEEP).
+    async def import_tasks(
+        self,
+        tasks: list[ArchivedTask],
+        ids: ImportIds | None = None,
+        lists: Sequence[ArchivedList] = (),
+        *,
+        dry_run: bool = False,
+    ) -> Count:
+        """Add tasks and lists under the caller's next ids (NEW), or put them in place of those with their ids (KEEP).
 
-        Without `ids`, a file whose tasks name the caller is put in place, and any other one is added. What is replaced
-        goes to the trash under a new id.
+        Without `ids`, a file whose tasks name the caller is put in place, and any other one is added. Of the tasks what
+        is replaced goes to the trash under a new id. With `dry_run` all of this is undone again.
 
-        Raises TaskLimitReached, InvalidField for a parent that cannot be one, or IdsTaken where `ids` is not given and
-        a task of the caller's with an id of the file is another one.
+        Raises TaskLimitReached, ListLimitReached, InvalidField for a parent that cannot be one or a list that is not
+        there, or IdsTaken where `ids` is not given and a task of the caller's with an id of the file is another one.
         """
-        is_own = all(task.user_id == self._session.owner for task in tasks)
+        owners = {task.user_id for task in tasks} | {one.user_id for one in lists}
+        is_own = owners <= {self._session.owner}
         chosen = ids or (ImportIds.KEEP if is_own else ImportIds.NEW)
-        async with self._session.transaction() as session:
+        opened = self._session.transaction_undone if dry_run else self._session.transaction
+        async with opened() as session:
             [begun] = await session.run(statements.START, first_revision=first_revision())
+            listed = ListImport(session, lists, max_lists=self._max_lists)
+            await listed.write(begun, new=chosen is ImportIds.NEW)
+            await listed.check_tasks(tasks, new=chosen is ImportIds.NEW)
             if chosen is ImportIds.NEW:
-                created = await self._add(session, tasks, **begun)
+                created = await self._add(session, tasks, listed, **begun)
                 return Count(chosen, created, 0, 0)
-            made = await self._replace(session, tasks, check=ids is None, **begun)
+            made = await self._replace(session, tasks, listed, check=ids is None, **begun)
         created, changed = len(made.created), len(made.changed)
         return Count(chosen, created, changed, len(tasks) - created - changed)
 
     async def _add(
-        self, session: OwnerSession, tasks: list[ArchivedTask], *, revision: int, task_count: int, last_task_id: int
-    ) -> int:
+        self, session: OwnerSession, tasks: list[ArchivedTask], listed: ListImport, *, revision: int, task_count: int,
+        last_task_id: int, **_: int,
+    ) -> int:  # fmt: skip
         """Write the tasks under the ids after the caller's last one, in the order of their ids in the file."""
         if task_count + len(tasks) > self._max_tasks:
             raise problems.TaskLimitReached(self._max_tasks)
         if not tasks:
+            await listed.finish()
             return 0
         await self._check_parents_in_file(tasks)
         in_order = sorted(tasks, key=lambda task: task.id)
@@ -81,9 +98,11 @@ class ImportRepository:
             await asyncio.sleep(0)
             ids |= {task.id: number for number, task in enumerate(some, last_task_id + len(ids) + 1)}
         parents = _parents(tasks)
-        await asyncio.sleep(0)
+        new = NewIds(ids, listed.new_ids, await _new_positions(session, in_order, ids))
+        revision = listed.revision
         for batch in _slices(in_order, BATCH):
-            await session.run(statements.WRITE, **revised(await arrays_in_steps(batch, parents, ids), revision))
+            await session.run(statements.WRITE, **revised(await arrays_in_steps(batch, parents, new), revision))
+            await renew_reminders(session, [ids[task.id] for task in batch if task.reminders])
             revision += len(batch)
         await session.run(
             statements.FINISH, revision=revision, created=len(tasks), last_task_id=last_task_id + len(tasks)
@@ -92,11 +111,11 @@ class ImportRepository:
 
     async def _check_parents_in_file(self, tasks: list[ArchivedTask]) -> None:
         """Nothing of the caller's is touched, so a parent is in the file."""
-        possible = {task.id for task in tasks if task.parent_id is None}
+        possible = {(task.id, task.list_id) for task in tasks if task.parent_id is None}
         await asyncio.sleep(0)
         counts = Counter(task.parent_id for task in tasks)
         for number, task in enumerate(tasks):
-            if task.parent_id is not None and task.parent_id not in possible:
+            if task.parent_id is not None and (task.parent_id, task.list_id) not in possible:
                 raise _invalid(number, _NOT_IN_FILE)
             if task.parent_id is not None and counts[task.parent_id] > self._max_subtasks:
                 raise self._crowded(number)
@@ -107,26 +126,31 @@ class ImportRepository:
         self,
         session: OwnerSession,
         tasks: list[ArchivedTask],
+        listed: ListImport,
         *,
         check: bool,
-        revision: int,
         task_count: int,
         last_task_id: int,
+        **_: int,
     ) -> Replacement:
         """Write the tasks under the file's ids."""
         last_id = max([last_task_id, *(task.id for task in tasks)])
         await asyncio.sleep(0)
-        replacement = Replacement(session, revision=revision, last_id=last_id, check=check)
+        replacement = Replacement(session, revision=listed.revision, last_id=last_id, check=check)
         parents = _parents(tasks)
-        await asyncio.sleep(0)
+        places = Places(session, frozenset(task.id for task in tasks))
         for number, batch in enumerate(_slices(tasks, BATCH)):
-            await replacement.write(await arrays_in_steps(batch, parents), number * BATCH)
+            await replacement.write(await places.freed(await arrays_in_steps(batch, parents)), number * BATCH)
         replacement.refuse_taken()
         if replacement.created or replacement.changed:
             if task_count + len(replacement.created) > self._max_tasks:
                 raise problems.TaskLimitReached(self._max_tasks)
             await self._check_families(session, tasks)
+            for some in _slices(tasks, IDS_AT_ONCE):
+                await replacement.follow_parents([task.id for task in some])
             await replacement.finish(max_trash=self._max_tasks)
+        else:
+            await listed.finish()
         return replacement
 
     async def _check_families(self, session: OwnerSession, tasks: list[ArchivedTask]) -> None:
@@ -146,6 +170,14 @@ class ImportRepository:
 
     def _crowded(self, number: int) -> InvalidField:
         return _invalid(number, f"must be a task with at most {self._max_subtasks} subtasks")
+
+
+async def _new_positions(session: OwnerSession, tasks: list[ArchivedTask], ids: dict[int, int]) -> dict[int, str]:
+    moved = [(task.id, task.position) for task in tasks if task.position]
+    if not moved:
+        return {}
+    unmoved = [task.id for task in tasks if not task.position]
+    return await new_positions(session, moved, unmoved, ids.__getitem__)
 
 
 def _parents(tasks: list[ArchivedTask]) -> set[int]:

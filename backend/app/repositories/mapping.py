@@ -6,6 +6,7 @@ from typing import Any, Final
 from sqlalchemy import (
     BigInteger,
     DateTime,
+    String,
     Table,
     Text,
     Update,
@@ -26,13 +27,18 @@ from backend.app.db.statement import OWNER, Row
 from backend.app.domain import due_dates
 from backend.app.domain.enums import Priority, RecurrenceFrom
 from backend.app.domain.keys import description_key, tag_key, title_key
+from backend.app.domain.positions import unmoved
+from backend.app.domain.reminders import next_moment
 from backend.app.models import metadata
 
 Task = dict[str, Any]
 
 TASKS = metadata.tables["tasks"]
 DELETED = metadata.tables["deleted_tasks"]
+# The counters: one row for each user. The lists that a user makes are those of NAMED_LISTS.
 LISTS = metadata.tables["task_lists"]
+NAMED_LISTS = metadata.tables["lists"]
+DELETED_LISTS = metadata.tables["deleted_lists"]
 
 # Priorities sort by meaning.
 NUMBERS: Final[dict[Priority | None, int]] = {None: 0, Priority.LOW: 1, Priority.MEDIUM: 2, Priority.HIGH: 3}
@@ -53,11 +59,15 @@ _SHOWN = (
     "recurrence",
     "after_completion",
     "tags",
+    "reminders",
     "parent_id",
+    "list_id",
+    "position",
     "revision",
     "created_at",
     "updated_at",
     "on_schedule",
+    "start_date",
 )
 
 # By `after_completion` and `on_schedule`.
@@ -73,7 +83,7 @@ task_id: BindParameter[int] = bindparam("task_id", type_=BigInteger)
 
 def plain(type_: TypeEngine[Any]) -> TypeEngine[Any]:
     """A column's type for a parameter, which has no collation: that is the column's."""
-    return Text() if isinstance(type_, Text) else type_
+    return Text() if isinstance(type_, String) else type_
 
 
 def _parameters(*names: str) -> dict[str, BindParameter[Any]]:
@@ -100,7 +110,7 @@ VALUES: Final = _parameters(
     )
 )
 # Those that few tasks have: only statements of their own bring them.
-RARE_VALUES: Final = _parameters("on_schedule")
+RARE_VALUES: Final = _parameters("on_schedule", "start_date", "start_at")
 NO_DUE_DATE: Final = "infinity"
 NEVER: Final = cast(literal(NO_DUE_DATE, Text), DateTime(timezone=True))
 
@@ -131,13 +141,17 @@ def row_to_task(row: Row) -> Task:
         recurrence,
         after_completion,
         tags,
+        reminders,
         parent_id,
+        list_id,
+        position,
         revision,
         created_at,
         updated_at,
         on_schedule,
+        start_date,
     ) = row
-    return {
+    task = {
         "user_id": user_id,
         "id": number,
         "title": title,
@@ -145,16 +159,24 @@ def row_to_task(row: Row) -> Task:
         "completed": completed,
         "completed_at": completed_at and rfc3339(completed_at),
         "priority": _PRIORITIES[priority],
+        "start_date": start_date,
         "due_date": due_date,
         "time_zone": time_zone,
         "recurrence": recurrence,
         "recurrence_from": recurrence and _RECURRENCE_FROM[bool(after_completion), bool(on_schedule)],
         "tags": tags,
+        "reminders": reminders or [],
+        "remind_at": None,
         "parent_id": parent_id,
+        "list_id": list_id,
+        "position": position or (number and unmoved(number)),
         "revision": revision,
         "created_at": created_at and rfc3339(created_at),
         "updated_at": updated_at and rfc3339(updated_at),
     }
+    if reminders:
+        task["remind_at"] = next_moment(task)
+    return task
 
 
 def bump_revision(by: Any = 1, **values: Any) -> Update:
@@ -189,7 +211,7 @@ def rfc3339(timestamp: str) -> str:
 
 def task_to_columns(members: Mapping[str, Any]) -> dict[str, Any]:
     """The columns for some members of a task, `due_at` only for those that have both a due date and a time zone."""
-    columns = {name: value for name, value in members.items() if name in VALUES}
+    columns = {name: value for name, value in members.items() if name in VALUES or name in RARE_VALUES}
     if "title" in members:
         columns["title_key"] = title_key(members["title"])
     if "description" in members:
@@ -202,6 +224,9 @@ def task_to_columns(members: Mapping[str, Any]) -> dict[str, Any]:
     if "due_date" in members:
         text = members["due_date"]
         columns["due_at"] = NO_DUE_DATE if text is None else due_dates.instant(text, members.get("time_zone"))
+    if "start_date" in members:
+        text = members["start_date"]
+        columns["start_at"] = None if text is None else due_dates.start(text, members.get("time_zone"))
     if "recurrence" in members:
         repeats = members["recurrence"] is not None
         columns["after_completion"] = repeats and members["recurrence_from"] == RecurrenceFrom.COMPLETION

@@ -27,6 +27,8 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    tuple_,
+    union_all,
 )
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -36,6 +38,7 @@ from backend.app.db.statement import Row, Statement
 from backend.app.domain.due_dates import beginning
 from backend.app.domain.enums import DELETED_SORTS, Priority, Sort, Status
 from backend.app.domain.keys import search_key, tag_key
+from backend.app.domain.positions import unmoved, unmoved_after
 from backend.app.repositories.mapping import (
     DELETED,
     LISTS,
@@ -57,7 +60,9 @@ from backend.app.schemas.queries import TaskFilter, TaskPageQuery
 _limit = bindparam("limit", type_=Integer)
 _my_list = LISTS.c.user_id == owner
 _SHOWN = len(shown(TASKS))
-_ID, _REVISION = ([column.key for column in shown(TASKS)].index(name) for name in ("id", "revision"))
+_ID, _REVISION, _POSITION = (
+    [column.key for column in shown(TASKS)].index(name) for name in ("id", "revision", "position")
+)
 
 REVISION = compile_scoped("get the list's revision", select(LISTS.c.revision).where(_my_list))
 REVISION_OF = compile_scoped(
@@ -106,6 +111,7 @@ def filters(table: Table) -> list[ColumnElement[bool]]:
     """The caller's tasks that meet every filter, each of which may be null; `filter_values` are their parameters."""
     columns = table.c
     overdue = and_(not_(columns.completed), columns.due_at < func.now())
+    available = and_(not_(columns.completed), or_(columns.start_at.is_(None), columns.start_at <= func.now()))
     text = or_(*(func.strpos(column, _sought) > 0 for column in (columns.title_key, columns.description_key)))
     return [
         columns.user_id == owner,
@@ -119,7 +125,9 @@ def filters(table: Table) -> list[ColumnElement[bool]]:
             lambda moment: and_(columns.due_at >= moment, columns.due_date.is_not(None)),
         ),
         _unless_null("overdue", Boolean, lambda wanted: overdue == wanted),
+        _unless_null("available", Boolean, lambda wanted: available == wanted),
         _unless_null("parent_id", BigInteger, lambda parent: func.coalesce(columns.parent_id, 0) == parent),
+        _unless_null("list_id", BigInteger, lambda wanted: func.coalesce(columns.list_id, 0) == wanted),
         _unless_null("q", Text, lambda _: text),
     ]
 
@@ -136,7 +144,45 @@ def _found(table: Table, sort: Sort) -> Statement:
     return compile_scoped(f"find {table.name} by {sort}", _beside_revision(page))
 
 
-FIND = {(TASKS, sort): _found(TASKS, sort) for sort in Sort}
+# The orders by position, and whether they are reversed.
+PLACED = {Sort.POSITION: False, Sort.POSITION_REVERSED: True}
+
+
+def _found_placed(name: str, *only: ColumnElement[bool], reverse: bool) -> Statement:
+    """Tasks that were moved along their positions, and the others along their ids: a page of each, to be merged.
+
+    Those that were never moved have no position in the database, for a plain write makes none.
+    """
+    place = (TASKS.c.position, TASKS.c.id)
+    here = tuple_(bindparam("after_position", type_=Text), bindparam("after_id", type_=BigInteger))
+    bound = bindparam("unmoved", type_=BigInteger)
+    beyond = (tuple_(*place) < here, TASKS.c.id > bound) if reverse else (tuple_(*place) > here, TASKS.c.id < bound)
+    conditions = (*filters(TASKS), *only)
+    moved = select(*shown(TASKS)).where(*conditions, TASKS.c.position != "", beyond[0])
+    others = select(*shown(TASKS)).where(*conditions, TASKS.c.position == "", beyond[1])
+    pages = [
+        moved.order_by(*(column.desc() if reverse else column for column in place)).limit(_limit).subquery("moved"),
+        others.order_by(TASKS.c.id if reverse else TASKS.c.id.desc()).limit(_limit).subquery("others"),
+    ]
+    both = union_all(*(select(*page.c) for page in pages)).subquery("both")
+    return compile_scoped(name, _beside_revision(select(*both.c)))
+
+
+def unmoved_bound(key: str, task_id: int, *, reverse: bool) -> int:
+    """Where the ids of unmoved tasks begin that stand beyond a place: below this, or above it where it is reversed."""
+    bound = unmoved_after(key, task_id)
+    return bound - (reverse and (unmoved(bound), bound) != (key, task_id))
+
+
+FIND_PLACED = {reverse: _found_placed(f"find tasks by {sort}", reverse=reverse) for sort, reverse in PLACED.items()}
+# With a condition of its own, for which there is an index.
+_in_list = TASKS.c.list_id == bindparam("list_id", type_=BigInteger)
+FIND_PLACED_IN_LIST = {
+    reverse: _found_placed(f"find tasks of a list by {sort}", _in_list, reverse=reverse)
+    for sort, reverse in PLACED.items()
+}
+
+FIND = {(TASKS, sort): _found(TASKS, sort) for sort in Sort if sort not in PLACED}
 FIND |= {(DELETED, sort): _found(DELETED, sort) for sort in DELETED_SORTS}
 
 COUNT = {
@@ -214,10 +260,24 @@ class TaskQueries:
         table = DELETED if query.status is Status.DELETED else TASKS
         order = ORDERS[start.order]
         starts = {f"after_{name}": part for name, part in zip(order.names, start.key, strict=True)}
+        if start.order in PLACED:
+            return _page(query, start, await self._placed(query, start))
         rows = await self._session.rows(
             FIND[table, start.order], **filter_values(query), **starts, limit=query.limit + 1
         )
         return _page(query, start, rows)
+
+    async def _placed(self, query: TaskPageQuery, start: Position) -> list[Row]:
+        """The rows in the order that the user made, each with its place at the end."""
+        reverse = PLACED[start.order]
+        key, task_id = start.key
+        statement = FIND_PLACED_IN_LIST[reverse] if isinstance(query.list_id, int) else FIND_PLACED[reverse]
+        bounds = {"after_position": key, "after_id": task_id, "unmoved": unmoved_bound(key, task_id, reverse=reverse)}
+        rows = await self._session.rows(statement, **filter_values(query), **bounds, limit=query.limit + 1)
+        there = [row for row in rows if row[1] is not None]
+        placed = [(*row, row[_POSITION + 1] or unmoved(row[_ID + 1]), row[_ID + 1]) for row in there]
+        placed.sort(key=lambda row: row[-2:], reverse=reverse)
+        return placed[: query.limit + 1] or rows
 
     async def count(self, query: TaskPageQuery) -> int:
         """How many tasks the query finds on all of its pages."""
@@ -254,6 +314,7 @@ def _page(query: TaskPageQuery, start: Position, rows: list[Row]) -> Page:
     if query.status is Status.DELETED:
         for task, row in zip(found, listed, strict=True):
             task["deleted_at"] = rfc3339(row[-1])
+            task["remind_at"] = None
     ids = [task["id"] for task in found]
     if len(rows) <= query.limit:
         following = start.after_end(ids, revision)
@@ -286,6 +347,8 @@ def filter_values(query: TaskFilter) -> dict[str, Any]:
         "due_before": query.due_before and beginning(query.due_before),
         "due_after": query.due_after and beginning(query.due_after),
         "overdue": query.overdue and query.overdue == "true",
+        "available": query.available and query.available == "true",
         "parent_id": 0 if query.parent_id == "none" else query.parent_id,
+        "list_id": 0 if query.list_id == "none" else query.list_id,
         "q": query.q and search_key(query.q),
     }

@@ -12,10 +12,12 @@ from sqlalchemy.sql.elements import ColumnElement
 from backend.app.domain.enums import Sort
 from backend.app.domain.keys import TITLE_KEY_MAX
 from backend.app.domain.limits import ID_MAX
+from backend.app.domain.positions import POSITION_CHARACTERS_MAX
 from backend.app.repositories.mapping import NUMBERS, plain
 
 # The least and the greatest of a column, for where a first page starts: no page begins with another statement.
 _LONGEST_KEY = chr(0x10FFFF) * (TITLE_KEY_MAX + 1)
+_LAST_POSITION = "~" * (POSITION_CHARACTERS_MAX + 1)
 # As PostgreSQL writes a moment in UTC.
 _MOMENT = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}) ([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?\+00")
 
@@ -80,6 +82,8 @@ _ORDERS = {
     Sort.UPDATED: Order(("revision",), ((0,), (ID_MAX,)), descending=True),
     Sort.TITLE: Order(("title_key", "id"), (("", 0), (_LONGEST_KEY, ID_MAX))),
     Sort.DUE_DATE: Order(("due_at", "id"), (("-infinity", 0), ("infinity", ID_MAX))),
+    # Read along two indexes: see placed.py.
+    Sort.POSITION: Order(("position", "id"), (("", 0), (_LAST_POSITION, ID_MAX))),
     Sort.PRIORITY: Order(("priority", "id"), ((0, 0), (max(NUMBERS.values()), ID_MAX)), descending=True),
 }
 ORDERS = _ORDERS | {Sort(f"-{sort}"): order.reversed() for sort, order in _ORDERS.items()}

@@ -3,8 +3,8 @@
 Each is a transaction that locks the caller's list first, so that nothing of theirs changes between its statements.
 """
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,10 +24,11 @@ from sqlalchemy import (
 from backend.app import problems
 from backend.app.db.session import OwnerSession
 from backend.app.domain import recurrence
-from backend.app.domain.enums import RecurrenceFrom
+from backend.app.domain.enums import ANY_LIST, RecurrenceFrom
 from backend.app.domain.errors import InvalidField
 from backend.app.domain.plan import check_plan
 from backend.app.domain.preconditions import Precondition
+from backend.app.domain.reminders import moved
 from backend.app.repositories.deletion import BRING_BACK, REMOVE, TRASHED, TRASHED_PARTS
 from backend.app.repositories.mapping import (
     LISTS,
@@ -45,9 +46,11 @@ from backend.app.repositories.mapping import (
     task_id,
     task_to_columns,
 )
+from backend.app.repositories.placement import known_list, list_of, put_into_list
 from backend.app.repositories.queries import GET
+from backend.app.repositories.reminders import cancel_reminders, take_up_reminders, write_reminders
 from backend.app.repositories.scoping import compile_scoped
-from backend.app.schemas.task import Changes
+from backend.app.schemas.task import Changes, TaskCreate
 
 # None where the request has no condition.
 Expected = Precondition | None
@@ -123,7 +126,7 @@ class TaskTree:
             lists = await together.run(LOCK_LIST)
             yield cls(together, task_count=lists[0]["task_count"] if lists else 0, max_subtasks=max_subtasks)
 
-    async def attach_child(self, parent_id: int, child: Task | None = None) -> None:
+    async def attach_child(self, parent_id: int, child: Task | None = None) -> Task:
         """Make a task a parent, of this child or of one to come. Raises InvalidField where it cannot be."""
         parent = await self.session.run(GET, task_id=parent_id)
         if not parent or parent[0]["parent_id"] is not None or (child is not None and child["id"] == parent_id):
@@ -133,6 +136,18 @@ class TaskTree:
         if await self._parts(parent_id) >= self._max_subtasks:
             raise InvalidField(("parent_id",), f"must be a task with fewer than {self._max_subtasks} subtasks")
         await self.session.run(MARK, task_id=parent_id)
+        return parent[0]
+
+    async def create(self, new: TaskCreate, create: Callable[[OwnerSession], Awaitable[Task]]) -> Task:
+        """Create a subtask, or a task of a list. Raises InvalidField where parent or list cannot be its own."""
+        parent = None if new.parent_id is None else await self.attach_child(new.parent_id)
+        asked = new.list_id if "list_id" in new.model_fields_set else ANY_LIST
+        list_id = await list_of(self.session, asked, parent, otherwise=None)
+        created = await create(self.session)
+        if list_id is None:
+            return created
+        await put_into_list(self.session, created["id"], list_id)
+        return {**created, "list_id": list_id}
 
     async def update(self, task_id: int, changes: Changes, expected: Expected) -> Task:
         return await self.change(await self._get(task_id, expected), changes)
@@ -141,12 +156,20 @@ class TaskTree:
         """As `update`, of a task as it is now."""
         wanted = {**task, "recurrence_from": task["recurrence_from"] or RecurrenceFrom.DUE_DATE, **changes}
         try:
-            check_plan(wanted["due_date"], wanted["time_zone"], wanted["recurrence"])
+            plan = (wanted["due_date"], wanted["time_zone"], wanted["recurrence"])
+            check_plan(*plan, start_date=wanted["start_date"], reminders=wanted["reminders"])
         except ValueError as error:
             raise InvalidField((), str(error)) from None
+        parent = None
         if wanted["parent_id"] not in (None, task["parent_id"]):
-            await self.attach_child(wanted["parent_id"], task)
-        return await self._write(task, wanted)
+            parent = await self.attach_child(wanted["parent_id"], task)
+        elif wanted["parent_id"] is not None:
+            parent = task  # which is in its parent's list
+        list_id = await list_of(self.session, changes.get("list_id", ANY_LIST), parent, otherwise=task["list_id"])
+        written = await self._write(task, wanted)
+        if list_id != task["list_id"]:
+            await put_into_list(self.session, task["id"], list_id)
+        return {**written, "list_id": list_id}
 
     async def complete(self, task_id: int, completed: bool | None, expected: Expected, *, skip_missed: bool) -> Task:
         task = await self._get(task_id, expected)
@@ -167,6 +190,8 @@ class TaskTree:
 
     async def remove(self, task: Task) -> dict[str, Any]:
         """As `delete`, of a task as it is now."""
+        if task["reminders"] or task["parent_id"] is None:
+            await cancel_reminders(self.session, task["id"])
         [removed] = await self.session.run(REMOVE, task_id=task["id"])
         return removed
 
@@ -176,13 +201,14 @@ class TaskTree:
         [parts] = await self.session.run(TRASHED_PARTS, task_id=task_id)
         if self._task_count + 1 + parts["parts"] > max_tasks:
             raise problems.TaskLimitReached(max_tasks)
-        parent_id = task["parent_id"]
-        if parent_id is not None:
-            try:
-                await self.attach_child(parent_id)
-            except InvalidField:
-                parent_id = None
-        [restored] = await self.session.run(BRING_BACK, task_id=task_id, parent_id=parent_id)
+        parent = None
+        if task["parent_id"] is not None:
+            with suppress(InvalidField):
+                parent = await self.attach_child(task["parent_id"])
+        list_id = await known_list(self.session, task["list_id"]) if parent is None else parent["list_id"]
+        places = {"parent_id": parent and parent["id"], "list_id": list_id}
+        [restored] = await self.session.run(BRING_BACK, task_id=task_id, **places)
+        await take_up_reminders(self.session, task_id)
         return restored
 
     async def _write(self, task: Task, wanted: Mapping[str, Any], *, skip_missed: bool = False) -> Task:
@@ -197,10 +223,11 @@ class TaskTree:
                     "completed_at": _rfc3339(now),
                     "skipped": following.skipped,
                 }
-                wanted = {**wanted, "completed": False, "due_date": following.due, "recurrence": following.rule}
+                wanted = {**wanted, **_moved_on(wanted, following)}
             values = {"completed": following is None, "with_itself": False, "with_parts": True}
             await self.session.run(SETTLE, task_id=task["id"], **values)
         [written] = await self.session.run(WRITE, task_id=task["id"], **task_to_columns(wanted))
+        written = await write_reminders(self.session, task, wanted, written)
         return written if occurrence is None else {**written, "completed_occurrence": occurrence}
 
     async def _get(self, task_id: int, expected: Expected) -> Task:
@@ -230,6 +257,13 @@ def _following(task: Mapping[str, Any], now: datetime, *, skip_missed: bool) -> 
     if skip_missed or task["recurrence_from"] == RecurrenceFrom.SCHEDULE:
         return recurrence.advance_past(due, rule, time_zone=time_zone, now=now)
     return recurrence.advance(due, rule, time_zone=time_zone, completed_at=None)
+
+
+def _moved_on(task: Mapping[str, Any], following: recurrence.Next) -> dict[str, Any]:
+    start = recurrence.moved_start(task["start_date"], task["due_date"], following.due, task["time_zone"])
+    reminders = moved(task["reminders"], task["due_date"], following.due, task["time_zone"])
+    dates = {"due_date": following.due, "start_date": start, "reminders": reminders}
+    return {"completed": False, "recurrence": following.rule, **dates}
 
 
 def _rfc3339(moment: datetime) -> str:

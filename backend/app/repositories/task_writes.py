@@ -67,8 +67,8 @@ _alone = not_(TASKS.c.compound)
 _describe = bindparam("describe", type_=Boolean)
 _reschedule = bindparam("reschedule", type_=Boolean)
 _replace = bindparam("replace", type_=Boolean)
-# A day ends where the task's time zone says, which a new due date alone does not bring along.
-_fits = or_(_replace, not_(_reschedule), TASKS.c.time_zone.is_(None))
+# A day ends where the task's time zone says, which a new due date alone does not bring along, and begins there, too.
+_fits = or_(not_(_reschedule), and_(TASKS.c.start_date.is_(None), or_(_replace, TASKS.c.time_zone.is_(None))))
 
 
 def _number() -> ReturningInsert[Any]:
@@ -240,6 +240,8 @@ _NOTHING: dict[str, Any] = {
     "due_date": null(),
     "due_at": NEVER,
     "time_zone": null(),
+    "start_date": null(),
+    "start_at": null(),
     "parent_id": null(),
     "tags": _NO_TAGS,
     "tag_keys": _NO_TAGS,

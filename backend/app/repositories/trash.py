@@ -23,7 +23,7 @@ from backend.app.models import purged_contents
 from backend.app.repositories.mapping import DELETED, LISTS, owner, plain
 from backend.app.repositories.scoping import compile_scoped
 
-# How many tasks one delete purges or forgets at most: a lowered limit is reached step by step.
+# How many tasks a statement purges or forgets, and one delete at most: a lowered limit is reached step by step.
 TRIMMED_AT_ONCE: Final = 1000
 
 _mine = DELETED.c.user_id == owner
@@ -83,8 +83,12 @@ PURGE = compile_scoped("purge the oldest of the trash", _purge().returning(*_cou
 FORGET = compile_scoped("forget the oldest purged tasks", _forget().returning(*_counts))
 
 
-async def trim_trash(session: OwnerSession, trash_count: int | None, *, max_trash: int) -> None:
+async def trim_trash(
+    session: OwnerSession, trash_count: int | None, *, max_trash: int, most: int = TRIMMED_AT_ONCE
+) -> None:
     """Purge the oldest of the trash beyond `max_trash` tasks, and forget as many purged ones beyond as many.
+
+    At most `most` of each, in steps of TRIMMED_AT_ONCE.
 
     `trash_count` is the list's count after a delete; None where nobody has counted yet. A client that has not heard of
     what is forgotten is answered 410 by /changes. May raise Unavailable.
@@ -93,7 +97,9 @@ async def trim_trash(session: OwnerSession, trash_count: int | None, *, max_tras
         return
     async with session.transaction() as together:
         counts = await together.run(COUNT) if trash_count is None else [{"trash_count": trash_count}]
-        if counts and (surplus := counts[0]["trash_count"] - max_trash) > 0:
+        for _ in range(0, most, TRIMMED_AT_ONCE):
+            if not counts or (surplus := counts[0]["trash_count"] - max_trash) <= 0:
+                return
             counts = await together.run(PURGE, surplus=min(surplus, TRIMMED_AT_ONCE))
             if (surplus := counts[0]["tombstone_count"] - max_trash) > 0:
                 await together.run(FORGET, surplus=min(surplus, TRIMMED_AT_ONCE))

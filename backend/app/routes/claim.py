@@ -26,7 +26,11 @@ router = APIRouter(prefix="/api/{user_id}", tags=["account"], route_class=Strict
     "and erases that user: all or nothing. A second time there is nothing left to move. By default it must be an "
     "anonymous user of Better Auth (`isAnonymous` in the token).",
     response_model=Claimed,
-    responses={**BODY, **CAPPED, **documented(problems.ClaimedTokenRefused, problems.ClaimNotAllowed)},
+    responses={
+        **BODY,
+        **CAPPED,
+        **documented(problems.ClaimedTokenRefused, problems.ClaimNotAllowed, problems.ListLimitReached),
+    },
 )
 async def claim(body: Claim, claims: Claims, user_id: CurrentUser, request: Request) -> ApiResponse:
     other = await _claimed(request, body.token)

@@ -13,7 +13,10 @@ from backend.app.repositories.changes import ChangeQueries
 from backend.app.repositories.claim import ClaimRepository
 from backend.app.repositories.emptying import EmptyingRepository
 from backend.app.repositories.imports import ImportRepository
+from backend.app.repositories.list_trash import ListTrash
+from backend.app.repositories.lists import ListQueries, ListRepository
 from backend.app.repositories.queries import TaskQueries
+from backend.app.repositories.task_moves import MoveRepository
 from backend.app.repositories.tasks import TaskRepository
 from backend.app.schemas.queries import TaskPageQuery
 from backend.app.web import pagination
@@ -51,7 +54,7 @@ def emptying_repository(request: Request, session: Session) -> EmptyingRepositor
 
 
 def import_repository(request: Request, session: Session) -> ImportRepository:
-    return ImportRepository(session, **_limits(request))
+    return ImportRepository(session, **_limits(request), max_lists=services_of(request.scope).settings.max_lists)
 
 
 def task_queries(session: Session) -> TaskQueries:
@@ -62,12 +65,30 @@ def change_queries(session: Session) -> ChangeQueries:
     return ChangeQueries(session)
 
 
+def move_repository(session: Session) -> MoveRepository:
+    return MoveRepository(session)
+
+
+def list_queries(session: Session) -> ListQueries:
+    return ListQueries(session)
+
+
+def list_repository(request: Request, session: Session) -> ListRepository:
+    return ListRepository(session, max_lists=services_of(request.scope).settings.max_lists)
+
+
+def list_trash(request: Request, session: Session) -> ListTrash:
+    settings = services_of(request.scope).settings
+    return ListTrash(session, max_lists=settings.max_lists, max_tasks=settings.max_tasks_per_user)
+
+
 def account_repository(session: Session) -> AccountRepository:
     return AccountRepository(session)
 
 
 def claim_repository(request: Request, session: Session) -> ClaimRepository:
-    return ClaimRepository(session, max_tasks=services_of(request.scope).settings.max_tasks_per_user)
+    settings = services_of(request.scope).settings
+    return ClaimRepository(session, max_tasks=settings.max_tasks_per_user, max_lists=settings.max_lists)
 
 
 def _limits(request: Request) -> dict[str, int]:
@@ -93,6 +114,9 @@ class Links:
     def task(self, task: dict[str, Any]) -> str:
         return f"{self._tasks}/{task['id']}"
 
+    def list(self, made: dict[str, Any]) -> str:
+        return f"{self._own}/lists/{made['id']}"
+
     def page(self, query: TaskPageQuery, position: tuple[Any, ...]) -> str:
         parameters = {"status": query.status.value, "limit": query.limit}
         parameters |= query.model_dump(mode="json", exclude={"cursor"}, exclude_defaults=True)
@@ -113,6 +137,10 @@ Applications = Annotated[ApplyRepository, Depends(apply_repository)]
 Emptying = Annotated[EmptyingRepository, Depends(emptying_repository)]
 Imports = Annotated[ImportRepository, Depends(import_repository)]
 Changes = Annotated[ChangeQueries, Depends(change_queries)]
+Moves = Annotated[MoveRepository, Depends(move_repository)]
+Lists = Annotated[ListQueries, Depends(list_queries)]
+ListWrites = Annotated[ListRepository, Depends(list_repository)]
+TrashOfLists = Annotated[ListTrash, Depends(list_trash)]
 Claims = Annotated[ClaimRepository, Depends(claim_repository)]
 Account = Annotated[AccountRepository, Depends(account_repository)]
 Cached = Annotated[CachedResponses, Depends(CachedResponses)]

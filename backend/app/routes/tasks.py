@@ -6,9 +6,18 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Query
 
-from backend.app.routes.dependencies import Cached, CallerLinks, CurrentUser, Queries, Tasks
+from backend.app.routes.dependencies import Cached, CallerLinks, CurrentUser, Moves, Queries, Tasks
 from backend.app.schemas.queries import TaskPageQuery
-from backend.app.schemas.task import CompletedTask, Completion, ListedTask, Task, TaskCreate, TaskPatch, TaskReplace
+from backend.app.schemas.task import (
+    CompletedTask,
+    Completion,
+    ListedTask,
+    Task,
+    TaskCreate,
+    TaskMove,
+    TaskPatch,
+    TaskReplace,
+)
 from backend.app.web import pagination
 from backend.app.web.body import JSON, MERGE_PATCH, MediaTypes
 from backend.app.web.conditional import IfMatch, IfNoneMatch, IfNoneMatchOfWrite, etag, precondition, require_match
@@ -125,8 +134,8 @@ async def get_task(
     "/{task_id}",
     operation_id="replace_task",
     summary="Replace a task",
-    description="What is left out is cleared, except `completed`, which stays. A task can be sent as it was answered: "
-    "what only the server sets is ignored, and `id` and `user_id` must be those of the path.",
+    description="What is left out is cleared, except `completed` and `list_id`, which stay. A task can be sent as it "
+    "was answered: what only the server sets is ignored, and `id` and `user_id` must be those of the path.",
     response_model=Task,
     responses={200: {"headers": _ETAG}, **BODY, **CONDITIONAL, **INVALID},
 )
@@ -199,6 +208,25 @@ async def complete_task(
     if body is None:
         return one(await tasks.complete(task_id, None, expected))
     return one(await tasks.complete(task_id, body.completed, expected, skip_missed=body.skip_missed))
+
+
+@router.patch(
+    "/{task_id}/move",
+    operation_id="move_task",
+    summary="Move a task to another place, or into another list",
+    description="Right after another task, or to the front. Only this task changes; where its position would be long, "
+    "at most 200 neighbours are given new ones, too. A task that stands there already stays as it is.",
+    response_model=Task,
+    responses={200: {"headers": _ETAG}, **BODY, **CONDITIONAL, **INVALID},
+)
+async def move_task(
+    task_id: TaskId,
+    body: TaskMove,
+    tasks: Moves,
+    if_match: IfMatch = None,
+    if_none_match: IfNoneMatchOfWrite = None,
+) -> ApiResponse:
+    return one(await tasks.move(task_id, body.after, body.asked_list, precondition(if_match, if_none_match)))
 
 
 @router.post(

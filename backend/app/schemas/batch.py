@@ -7,7 +7,16 @@ from pydantic import BaseModel, Discriminator, Field, StringConstraints, model_v
 from backend.app.domain.limits import ID_MAX
 from backend.app.domain.plan import check_skip
 from backend.app.domain.preconditions import Precondition
-from backend.app.schemas.task import Body, Completed, CompletedTask, SkipMissed, TaskCreate, TaskPatch, at_most
+from backend.app.schemas.task import (
+    Body,
+    Completed,
+    CompletedTask,
+    SkipMissed,
+    TaskCreate,
+    TaskMove,
+    TaskPatch,
+    at_most,
+)
 
 OPERATIONS_MAX = 100
 REF_MAX_CHARACTERS = 100
@@ -82,13 +91,19 @@ class Delete(Named):
     op: Literal["delete"]
 
 
+class Move(Named, TaskMove):
+    """Moves a task to another place, as its own request does."""
+
+    op: Literal["move"]
+
+
 class Restore(Named):
     """Takes a task back from the trash."""
 
     op: Literal["restore"]
 
 
-Operation = Annotated[Create | Update | Complete | Delete | Restore, Discriminator("op")]
+Operation = Annotated[Create | Update | Complete | Delete | Restore | Move, Discriminator("op")]
 
 
 class Batch(Body):

@@ -78,8 +78,12 @@ class TaskFilter(BaseModel):
     due_before: Moment | None = Field(default=None, description="Due before this moment, or before this day (UTC).")
     due_after: Moment | None = Field(default=None, description="Due at or after this moment, or on or after this day.")
     overdue: Flag | None = Field(default=None, description="Pending, and the due date has passed.")
+    available: Flag | None = Field(default=None, description="Pending, and the start date has come, or there is none.")
     parent_id: Annotated[int, Field(ge=1, le=ID_MAX), BeforeValidator(_decimal)] | Literal["none"] | None = Field(
         default=None, description="Subtasks of this task; `none`: tasks that are no subtasks."
+    )
+    list_id: Annotated[int, Field(ge=1, le=ID_MAX), BeforeValidator(_decimal)] | Literal["none"] | None = Field(
+        default=None, description="Tasks of this list; `none`: those of the inbox, which are in no list."
     )
     q: Annotated[str, Field(min_length=1, max_length=SEARCH_MAX_CHARACTERS), AfterValidator(without_nul)] | None = (
         Field(default=None, description="Text that the title or the description holds, regardless of case.")
@@ -92,7 +96,8 @@ class TaskPageQuery(TaskFilter, PageQuery):
     sort: Sort = Field(
         default=Sort.CREATED,
         description="`created` and `updated` newest first, `title` A to Z, `due_date` soonest first and none last, "
-        "`priority` highest first; a leading `-` reverses. The trash knows `created` and `updated` only.",
+        "`priority` highest first, `position` as the user moved them; a leading `-` reverses. The trash knows "
+        "`created` and `updated` only.",
     )
 
     @model_validator(mode="after")
@@ -111,7 +116,7 @@ class TaskPageQuery(TaskFilter, PageQuery):
     @property
     def follows_revision(self) -> bool:
         """Whether the list changes only when its revision does: not with the hour, nor by a purge."""
-        return self.overdue is None and self.status is not Status.DELETED
+        return self.overdue is None and self.available is None and self.status is not Status.DELETED
 
     @cached_property
     def fingerprint(self) -> str:
@@ -140,6 +145,9 @@ class ImportQuery(BaseModel):
         description="`new`: the tasks are added under your next ids. `keep`: they keep the file's ids, in place of "
         "what you have under those. Without it, a file whose tasks name you in `user_id` keeps its ids, and any other "
         "is added.",
+    )
+    dry_run: Literal["true", "false"] = Field(
+        default="false", description="`true`: nothing is changed, and the answer says what would be."
     )
 
 

@@ -18,11 +18,18 @@ from pydantic import (
 
 from backend.app import problems
 from backend.app.domain import due_dates, recurrence
-from backend.app.domain.enums import Priority, RecurrenceFrom
+from backend.app.domain import reminders as reminding
+from backend.app.domain.enums import ANY_LIST, AnyList, Priority, RecurrenceFrom
 from backend.app.domain.keys import tag_key
-from backend.app.domain.limits import ID_MAX, TAG_MAX_CHARACTERS, TAGS_MAX
+from backend.app.domain.limits import (
+    DESCRIPTION_MAX_CHARACTERS,
+    ID_MAX,
+    REMINDERS_MAX,
+    TAG_MAX_CHARACTERS,
+    TAGS_MAX,
+    TITLE_MAX_CHARACTERS,
+)
 from backend.app.domain.plan import check_plan, check_skip
-from backend.app.models import DESCRIPTION_MAX_CHARACTERS, TITLE_MAX_CHARACTERS
 
 # How many unknown members of an object are judged: as many as there are errors in an answer.
 UNKNOWN_MEMBERS_JUDGED: Final = 20
@@ -46,7 +53,7 @@ def without_nul(text: str) -> str:
     return text
 
 
-def _text(shortest: int, longest: int, pattern: str) -> WithJsonSchema:
+def text_schema(shortest: int, longest: int, pattern: str) -> WithJsonSchema:
     """What the document says of a text; the validators beside it judge, with better sentences than a pattern has."""
     return WithJsonSchema({"type": "string", "minLength": shortest, "maxLength": longest, "pattern": pattern})
 
@@ -55,14 +62,14 @@ Title = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=TITLE_MAX_CHARACTERS),
     AfterValidator(without_nul),
-    _text(1, TITLE_MAX_CHARACTERS, r"^[^\u0000]*[^\s\u0000][^\u0000]*$"),
+    text_schema(1, TITLE_MAX_CHARACTERS, r"^[^\u0000]*[^\s\u0000][^\u0000]*$"),
     Field(description="What is to be done. Blanks around it are removed.", examples=["Buy milk"]),
 ]
 Description = Annotated[
     str,
     StringConstraints(max_length=DESCRIPTION_MAX_CHARACTERS),
     AfterValidator(without_nul),
-    _text(0, DESCRIPTION_MAX_CHARACTERS, r"^[^\u0000]*$"),
+    text_schema(0, DESCRIPTION_MAX_CHARACTERS, r"^[^\u0000]*$"),
     Field(description="More about it, or null.", examples=["Two litres"]),
 ]
 Completed = Annotated[bool, Field(description="Whether it is done.", examples=[False])]
@@ -105,7 +112,7 @@ Tag = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=TAG_MAX_CHARACTERS),
     AfterValidator(_tag),
-    _text(
+    text_schema(
         1,
         TAG_MAX_CHARACTERS,
         r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$",
@@ -127,6 +134,16 @@ DueDate = Annotated[
         examples=["2026-12-24"],
     ),
 ]
+StartDate = Annotated[
+    str,
+    AfterValidator(due_date),
+    DAY_OR_MOMENT,
+    Field(
+        description="From when on it can be done: a day, or a date-time with its offset (RFC 3339), not after the due "
+        "date. What repeats has it moved along.",
+        examples=["2026-12-20"],
+    ),
+]
 TimeZone = Annotated[
     str,
     AfterValidator(_time_zone),
@@ -142,6 +159,11 @@ Rule = Annotated[
 ]
 ParentId = Annotated[
     int, Field(ge=1, le=ID_MAX, description="The task that this is a part of. One level deep.", examples=[1])
+]
+
+ListId = Annotated[
+    int,
+    Field(ge=1, le=ID_MAX, description="The list that it is in; null is the inbox. A subtask is in its parent's."),
 ]
 
 
@@ -164,6 +186,38 @@ AnsweredRecurrenceFrom = Annotated[
     Field(strict=False, description=f"{_RECURRENCE_FROM} Null is `due_date`."),
     BeforeValidator(lambda start: RecurrenceFrom.DUE_DATE if start is None else start),
     WithJsonSchema({"anyOf": [{"$ref": "#/components/schemas/RecurrenceFrom"}, {"type": "null"}]}),
+]
+
+
+def _reminder(text: str) -> str:
+    return reminding.kept(text)
+
+
+def _none_twice(reminders: list[str]) -> list[str]:
+    if len(set(reminders)) < len(reminders):
+        raise ValueError("must not contain a reminder twice")
+    return reminders
+
+
+MOMENT_OR_DURATION = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "string", "format": "date-time"},
+            {"type": "string", "pattern": r"^[+-]?P([0-9]+W|([0-9]+D)?(T([0-9]+H)?([0-9]+M)?([0-9]+S)?)?)$"},
+        ]
+    }
+)
+Reminder = Annotated[str, AfterValidator(_reminder), MOMENT_OR_DURATION]
+Reminders = Annotated[
+    list[Reminder],
+    AfterValidator(_none_twice),
+    at_most(REMINDERS_MAX),
+    Field(
+        max_length=REMINDERS_MAX,
+        description="When it reminds: a date-time with its offset, or a duration before the due date in the form of "
+        "RFC 5545's TRIGGER. Before a day, it counts from that day's midnight.",
+        examples=[["-PT30M"]],
+    ),
 ]
 
 
@@ -191,16 +245,20 @@ class Planned(Body):
     title: Title
     description: Description | None = None
     priority: Urgency | None = None
+    start_date: StartDate | None = None
     due_date: DueDate | None = None
     time_zone: TimeZone | None = None
     recurrence: Rule | None = None
     recurrence_from: AnsweredRecurrenceFrom = RecurrenceFrom.DUE_DATE
     tags: Tags = []
     parent_id: ParentId | None = None
+    reminders: Reminders = []
 
     @model_validator(mode="after")
     def _plan(self) -> Self:
-        check_plan(self.due_date, self.time_zone, self.recurrence, comes_again=self.must_come_again)
+        plan = (self.due_date, self.time_zone, self.recurrence)
+        start, again = self.start_date, self.must_come_again
+        check_plan(*plan, start_date=start, reminders=self.reminders, comes_again=again)
         return self
 
 
@@ -208,6 +266,7 @@ class TaskCreate(Planned):
     """A new task."""
 
     completed: Completed = False
+    list_id: ListId | None = None
 
 
 class Changes(TypedDict, total=False):
@@ -217,15 +276,18 @@ class Changes(TypedDict, total=False):
     description: str | None
     completed: bool
     priority: Priority | None
+    start_date: str | None
     due_date: str | None
     time_zone: str | None
     recurrence: str | None
     recurrence_from: RecurrenceFrom
     tags: list[str]
     parent_id: int | None
+    reminders: list[str]
+    list_id: int | None
 
 
-def _absent() -> Any:
+def absent() -> Any:
     """A member that may be left out but not null: its schema has no default, for null would be one."""
     return Field(default=None, json_schema_extra=_without_default)
 
@@ -234,20 +296,25 @@ def _without_default(schema: dict[str, Any]) -> None:
     del schema["default"]
 
 
-_SET_BY_SERVER: Final = {"id", "user_id", "revision", "completed_at", "created_at", "updated_at"}
+_SET_BY_SERVER: Final = {
+    *("id", "user_id", "position", "revision", "remind_at", "completed_at", "created_at", "updated_at"),
+}
 _IGNORED: Final = Field(description="Ignored: taken as a task is answered.")
 
 
 class TaskReplace(Planned):
-    """All of a task that can be written. What is left out is cleared; an omitted `completed` stays as it is.
+    """All of a task that can be written. What is left out is cleared; `completed` and `list_id` stay as they are then.
 
     A task as it was answered can be sent back: what only the server sets is ignored.
     """
 
-    completed: Completed = _absent()
-    id: Annotated[int, Field(ge=1, le=ID_MAX, description="Must be the path's.", examples=[1])] = _absent()
-    user_id: Annotated[str, Field(description="Must be the path's.", examples=["u1"])] = _absent()
+    completed: Completed = absent()
+    list_id: ListId | None = absent()
+    id: Annotated[int, Field(ge=1, le=ID_MAX, description="Must be the path's.", examples=[1])] = absent()
+    user_id: Annotated[str, Field(description="Must be the path's.", examples=["u1"])] = absent()
+    position: Annotated[str | None, _IGNORED] = None
     revision: Annotated[int | None, _IGNORED] = None
+    remind_at: Annotated[Moment | None, _IGNORED] = None
     completed_at: Annotated[Moment | None, _IGNORED] = None
     created_at: Annotated[Moment | None, _IGNORED] = None
     updated_at: Annotated[Moment | None, _IGNORED] = None
@@ -261,21 +328,23 @@ class TaskReplace(Planned):
         ]
         if errors:
             raise problems.ValidationFailed(errors)
-        unwritten = _SET_BY_SERVER if "completed" in self.model_fields_set else {*_SET_BY_SERVER, "completed"}
-        return cast("Changes", self.model_dump(exclude=unwritten))
+        kept = {"completed", "list_id"} - self.model_fields_set
+        return cast("Changes", self.model_dump(exclude=_SET_BY_SERVER | kept))
 
 
 class TaskEdits(Body):
     """What may be changed of many tasks alike; what is absent stays, null clears (RFC 7396)."""
 
-    title: Title = _absent()
-    description: Description | None = _absent()
-    priority: Urgency | None = _absent()
-    due_date: DueDate | None = _absent()
-    time_zone: TimeZone | None = _absent()
-    recurrence: Rule | None = _absent()
-    recurrence_from: AnsweredRecurrenceFrom = _absent()
-    tags: Tags = _absent()
+    title: Title = absent()
+    description: Description | None = absent()
+    priority: Urgency | None = absent()
+    start_date: StartDate | None = absent()
+    due_date: DueDate | None = absent()
+    time_zone: TimeZone | None = absent()
+    recurrence: Rule | None = absent()
+    recurrence_from: AnsweredRecurrenceFrom = absent()
+    tags: Tags = absent()
+    reminders: Reminders = absent()
 
     def changes(self) -> Changes:
         return cast("Changes", self.model_dump(exclude_unset=True))
@@ -284,8 +353,9 @@ class TaskEdits(Body):
 class TaskPatch(TaskEdits):
     """A JSON merge patch (RFC 7396): what is absent stays, null clears."""
 
-    completed: Completed = _absent()
-    parent_id: ParentId | None = _absent()
+    completed: Completed = absent()
+    parent_id: ParentId | None = absent()
+    list_id: ListId | None = absent()
 
 
 SkipMissed = Annotated[
@@ -310,6 +380,21 @@ class Completion(Body):
         return self
 
 
+class TaskMove(Body):
+    """Where a task is to stand."""
+
+    after: Annotated[int, Field(ge=1, le=ID_MAX, examples=[1])] | None = Field(
+        description="The task that it comes right after, of the same list and parent; null: in front of all.",
+        examples=[None],
+    )
+    list_id: ListId | None = absent()
+
+    @property
+    def asked_list(self) -> int | AnyList | None:
+        """The list that it asks for, or none of them."""
+        return self.list_id if "list_id" in self.model_fields_set else ANY_LIST
+
+
 class Occurrence(BaseModel):
     """What was completed of a task that repeats."""
 
@@ -320,7 +405,7 @@ class Occurrence(BaseModel):
     skipped: int = Field(ge=0, description="How many occurrences were past, and are skipped.", examples=[0])
 
 
-def _timestamp(description: str = "RFC 3339, UTC.") -> Any:
+def timestamp(description: str = "RFC 3339, UTC.") -> Any:
     return Field(description=description, examples=["2026-01-01T00:00:00.000000Z"])
 
 
@@ -335,19 +420,30 @@ class Task(BaseModel):
     title: str = Field(examples=["Buy milk"])
     description: str | None = Field(examples=["Two litres"])
     completed: bool = Field(examples=[False])
-    completed_at: Timestamp | None = _timestamp("When it was completed; also null if that was before this was kept.")
+    completed_at: Timestamp | None = timestamp("When it was completed; also null if that was before this was kept.")
     priority: Priority | None = Field(examples=["high"])
+    start_date: str | None = Field(description="As it was given.", examples=["2026-12-20"])
     due_date: str | None = Field(description="As it was given.", examples=["2026-12-24"])
     time_zone: str | None = Field(examples=["Europe/Berlin"])
     recurrence: str | None = Field(description="What is left of the rule.", examples=["FREQ=WEEKLY;BYDAY=MO"])
     recurrence_from: RecurrenceFrom | None = Field(description="Null where it does not repeat.", examples=["due_date"])
     tags: list[str] = Field(examples=[["home"]])
+    reminders: list[str] = Field(examples=[["-PT30M"]])
+    remind_at: Timestamp | None = timestamp(
+        "When it reminds next, at the time of the answer; null where it is completed, or does not remind any more."
+    )
     parent_id: int | None = Field(examples=[None])
+    list_id: int | None = Field(description="Null: the inbox.", examples=[None])
+    position: str = Field(
+        description="Where it stands among the others: compare as text, character by character, and ids where two are "
+        "equal. Made by the server when the task is moved.",
+        examples=["Zz"],
+    )
     revision: int = Field(
         description="Grows with every change of the user's tasks; the ETag.", examples=[1767225600001]
     )
-    created_at: Timestamp = _timestamp()
-    updated_at: Timestamp = _timestamp()
+    created_at: Timestamp = timestamp()
+    updated_at: Timestamp = timestamp()
 
 
 class CompletedTask(Task):

@@ -1,17 +1,40 @@
-"""What an export holds and an import takes: tasks with their ids and times."""
+"""What an export holds and an import takes: lists and tasks with their ids and times."""
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from backend.app.domain.enums import ImportIds
+from backend.app.domain.positions import POSITION_CHARACTERS_MAX, is_position, unmoved
+from backend.app.schemas.lists import Archived, ListName
 from backend.app.schemas.task import Body, Completed, Moment, Planned, at_most
 
 FORMAT = "tasks-backend"
-VERSION = 1
+# Version 1 knows neither lists nor positions.
+VERSION = 2
 # What a JavaScript number holds exactly.
 ID_MAX = 2**53 - 1
 ARCHIVE_MAX = 100_000
+ARCHIVED_LISTS_MAX = 1000
+
+
+def _position(text: str) -> str:
+    if not is_position(text):
+        raise ValueError("must be a position that this server made")
+    return text
+
+
+class ArchivedList(Body):
+    """A list as it was exported. Whose it was, and its revision, are not taken over."""
+
+    id: Annotated[int, Field(ge=1, le=ID_MAX, examples=[1])]
+    name: ListName
+    position: Annotated[str, AfterValidator(_position), Field(examples=["a0"])]
+    archived: Archived = False
+    created_at: Moment
+    updated_at: Moment
+    user_id: str | None = None
+    revision: Annotated[int, Field(ge=0, le=ID_MAX)] | None = None
 
 
 class ArchivedTask(Planned):
@@ -25,6 +48,16 @@ class ArchivedTask(Planned):
     completed_at: Moment | None = None
     created_at: Moment
     updated_at: Moment
+    remind_at: Moment | None = None
+    list_id: Annotated[int, Field(ge=1, le=ID_MAX, examples=[1])] | None = None
+    position: Annotated[
+        str,
+        Field(
+            max_length=POSITION_CHARACTERS_MAX,
+            description="As it was exported; empty, or left out: where a task stands that was never moved.",
+            examples=["NV0"],
+        ),
+    ] = ""
     user_id: str | None = None
     revision: Annotated[int, Field(ge=0, le=ID_MAX)] | None = None
 
@@ -36,6 +69,14 @@ class ArchivedTask(Planned):
             raise ValueError("a task cannot be a part of itself")
         return self
 
+    @model_validator(mode="after")
+    def _place(self) -> Self:
+        if self.position and self.position == unmoved(self.id):
+            self.position = ""
+        elif self.position:
+            _position(self.position)
+        return self
+
 
 class Archive(Body):
     """An export."""
@@ -44,8 +85,34 @@ class Archive(Body):
     distinct: ClassVar[str] = "id"
 
     format: Literal["tasks-backend"]
-    version: Literal[1]
+    version: Literal[1, 2]
+    lists: Annotated[tuple[ArchivedList, ...], at_most(ARCHIVED_LISTS_MAX)] = Field(
+        default=(), max_length=ARCHIVED_LISTS_MAX, strict=False
+    )
     tasks: Annotated[list[ArchivedTask], at_most(ARCHIVE_MAX)] = Field(max_length=ARCHIVE_MAX)
+
+    @model_validator(mode="after")
+    def _each_list_once(self) -> Self:
+        if len({one.id for one in self.lists}) < len(self.lists):
+            raise ValueError("lists must not have an id twice")
+        if len({one.position for one in self.lists}) < len(self.lists):
+            raise ValueError("lists must not have a position twice")
+        return self
+
+
+class Dropped(BaseModel):
+    """Something of a file that is not taken over."""
+
+    line: int | None = Field(description="Its line, counted from 1; null in JSON.", examples=[12])
+    pointer: str | None = Field(description="Its JSON pointer; null in files of lines.", examples=[None])
+    detail: str = Field(examples=["LOCATION is not taken over"])
+
+
+class ForeignArchive(Archive):
+    """The tasks of a file of another app, and what of it is not taken over: the first ones, and how many there are."""
+
+    dropped: list[Dropped]
+    dropped_count: int
 
 
 class Imported(BaseModel):
@@ -55,3 +122,10 @@ class Imported(BaseModel):
     created: int = Field(ge=0, examples=[2])
     changed: int = Field(ge=0, description="What was there is in the trash, under a new id.", examples=[1])
     unchanged: int = Field(ge=0, examples=[0])
+    dropped: list[Dropped] | None = Field(
+        default=None, description="Of a file of another app: what is not taken over; the first 1,000 of them."
+    )
+    dropped_count: int | None = Field(default=None, ge=0, description="How many of these there are.", examples=[0])
+    tasks: list[ArchivedTask] | None = Field(
+        default=None, description="Of a dry run: what would be made, with the file's ids; the first 500 of them."
+    )

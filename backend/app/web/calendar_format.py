@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any, Final
 
-from backend.app.domain import due_dates, recurrence
+from backend.app.domain import due_dates, recurrence, reminders
 from backend.app.domain.due_dates import Due
 from backend.app.domain.occurrences import occurrences
 from backend.app.domain.rules import WEEKDAYS, Rule, read_rule
@@ -54,6 +54,12 @@ class _Point:
             return f"{name};VALUE=DATE:{text[:8]}"
         return f"{name}:{text}Z" if self.zone is None else f"{name};TZID={self.zone}:{text}"
 
+    def may_precede(self, due: "_Point") -> bool:
+        """Whether it may be the DTSTART beside this DUE: of the same type, and earlier (section 3.8.2.3)."""
+        if self.day or due.day:
+            return self.day and due.day and self.wall < due.wall
+        return self.wall.replace(tzinfo=self.where) < due.wall.replace(tzinfo=due.where)
+
     def until(self, last: datetime) -> str:
         """UNTIL in the type of DTSTART (section 3.3.10): a day, or a moment in UTC."""
         if self.day:
@@ -82,7 +88,8 @@ def todo(task: Mapping[str, Any]) -> tuple[str | None, bytes]:
         lines.append(f"CATEGORIES:{','.join(map(_escaped, task['tags']))}")
     if task["parent_id"] is not None:
         lines.append(f"RELATED-TO:{_uid(task['user_id'], task['parent_id'])}")
-    return zone, b"".join(map(_folded, [*lines, *schedule, "END:VTODO"]))
+    alarms = _alarms(task, repeats=any(line.startswith("RRULE") for line in schedule))
+    return zone, b"".join(map(_folded, [*lines, *schedule, *alarms, "END:VTODO"]))
 
 
 def zone_component(name: str) -> bytes:
@@ -95,18 +102,35 @@ def zone_component(name: str) -> bytes:
 
 
 def _schedule(task: Mapping[str, Any]) -> tuple[list[str], str | None]:
-    """The lines that say when a task is due, and their zone."""
-    if task["due_date"] is None:
-        return [], None
-    due, time_zone = due_dates.read(task["due_date"]), task["time_zone"]
+    """The lines that say when a task can be begun and is due, and their zone."""
+    time_zone = task["time_zone"]
     if time_zone is not None and not due_dates.is_zone(time_zone):  # the system's list of zones has become shorter
         time_zone = None
+    start = None if task["start_date"] is None else _point(due_dates.read(task["start_date"]), time_zone, repeats=False)
+    if task["due_date"] is None:
+        return ([], None) if start is None else ([start.line("DTSTART")], start.zone)
+    due = due_dates.read(task["due_date"])
     rule = read_rule(task["recurrence"]) if task["recurrence"] is not None and _comes_again(task) else None
     point = _point(due, time_zone, repeats=rule is not None)
     if rule is None:
+        if start is not None and start.may_precede(point):
+            return [start.line("DTSTART"), point.line("DUE")], start.zone or point.zone
         return [point.line("DUE")], point.zone
     lines = [point.line("DTSTART"), _later(point), f"RRULE:{_rule_text(rule, point)}"]
     return lines, point.zone
+
+
+def _alarms(task: Mapping[str, Any], *, repeats: bool) -> list[str]:
+    """A VALARM for each reminder (section 3.6.6). What repeats has its due date as DTSTART, everything else as DUE."""
+    lines = []
+    for text in task["reminders"]:
+        reminder = reminders.read(text)
+        if isinstance(reminder, datetime):
+            trigger = f"TRIGGER;VALUE=DATE-TIME:{_basic(reminder)}Z"
+        else:
+            trigger = f"TRIGGER{'' if repeats else ';RELATED=END'}:{text}"
+        lines += ["BEGIN:VALARM", "ACTION:DISPLAY", f"DESCRIPTION:{_escaped(task['title'])}", trigger, "END:VALARM"]
+    return lines
 
 
 def _comes_again(task: Mapping[str, Any]) -> bool:

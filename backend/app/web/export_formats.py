@@ -18,7 +18,8 @@ Task = Mapping[str, Any]
 
 CSV_COLUMNS: Final = (
     *("id", "title", "description", "completed", "completed_at", "priority", "due_date", "time_zone", "recurrence"),
-    *("recurrence_from", "tags", "parent_id", "created_at", "updated_at"),
+    *("recurrence_from", "start_date", "tags", "reminders", "parent_id", "list_id", "position"),
+    *("created_at", "updated_at"),
 )
 # What spreadsheets take for the beginning of a formula (OWASP, CSV injection), also in their wide and small forms,
 # which NFKC makes plain; and the characters that come before a cell's text without being seen.
@@ -46,12 +47,21 @@ class JSONExport:
     tasks_at_once: ClassVar[int] = 50
 
     def __init__(self) -> None:
+        self.lists: Sequence[Mapping[str, Any]] = ()
+        self._known: set[int] = set()
         self._first = True
 
     def head(self) -> bytes:
-        return b'{"format":"%s","version":%d,"tasks":[' % (FORMAT.encode(), VERSION)
+        self._known = {one["id"] for one in self.lists}
+        lists = orjson.dumps(self.lists)
+        return b'{"format":"%s","version":%d,"lists":%s,"tasks":[' % (FORMAT.encode(), VERSION, lists)
 
     def page(self, tasks: Sequence[Task]) -> bytes:
+        # One that came into a list after the lists were read is written as one of the inbox.
+        tasks = [
+            task if task["list_id"] is None or task["list_id"] in self._known else {**task, "list_id": None}
+            for task in tasks
+        ]
         comma = b"" if self._first or not tasks else b","
         self._first = self._first and not tasks
         return comma + orjson.dumps(tasks)[1:-1]

@@ -82,10 +82,19 @@ class LongBody:
     """Reads a body that has one list of many items."""
 
     def __init__(self, model: type[BaseModel]) -> None:
-        """`model` has one field that is a list; its `distinct`, if any, is the member that no two items share."""
+        """`model` has one field that is a list, and tuples for short ones.
+
+        Its `distinct`, if any, is the member that no two items share.
+        """
         self._model = model
         self._distinct: str | None = getattr(model, "distinct", None)
         [self.name] = [name for name, field in model.model_fields.items() if get_origin(field.annotation) is list]
+        # The lists that are judged at once, by the number of items that they may have.
+        self._short = {
+            name: next(mark.max_length for mark in field.metadata if hasattr(mark, "max_length"))
+            for name, field in model.model_fields.items()
+            if get_origin(field.annotation) is tuple
+        }
         field = model.model_fields[self.name]
         self.item: TypeAdapter[Any] = TypeAdapter(get_args(field.annotation)[0])
         self.item_models = models_of(field.annotation)
@@ -108,11 +117,14 @@ class LongBody:
 
     async def _parse_in_pieces(self, text: bytearray, steps: Steps) -> LongDocument:
         pieces, number, judge, contents = JSONPieces(text), 0, _Judge(self), hashlib.sha256()
+        short: dict[str, tuple[int, list[Any]]] = {}
         try:
             for items in pieces:
                 if items is not None:
                     contents.update(_canonical(items))
-                if items is not None and items.name == self.name:
+                if items is not None and items.name in self._short:
+                    self._keep_short(short, items)
+                elif items is not None and items.name == self.name:
                     if items.number != number:  # of two lists of this name the last one counts, as in any JSON object
                         await _forget(judge.items, steps)
                         number, judge = items.number, _Judge(self)
@@ -123,7 +135,19 @@ class LongBody:
             await _forget(judge.items, steps)
             raise
         contents.update(orjson.dumps(pieces.document, option=orjson.OPT_SORT_KEYS))
-        return LongDocument(pieces.document, judge, [contents.hexdigest()], steps)
+        document = pieces.document
+        if isinstance(document, dict):
+            document |= {name: values for name, (_, values) in short.items() if document.get(name) == []}
+        return LongDocument(document, judge, [contents.hexdigest()], steps)
+
+    def _keep_short(self, short: dict[str, tuple[int, list[Any]]], items: Items) -> None:
+        """Keep the items of a list that is judged at once, and of one that is too long only as many as tell that."""
+        name = items.name or ""
+        number, values = short.get(name, (items.number, []))
+        if number != items.number:
+            values = []
+        short[name] = (items.number, values)
+        values += items.values[: self._short[name] + 1 - len(values)]
 
     async def validate(self, parsed: LongDocument) -> BaseModel:
         """Raises ValidationFailed with the first 20 faults."""

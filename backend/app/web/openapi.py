@@ -21,6 +21,7 @@ DESCRIPTION: Final = (
 )
 TAGS: Final = [
     {"name": "tasks", "description": "The caller's tasks: one by one, in lists, in batches, and what has changed."},
+    {"name": "lists", "description": "The caller's lists, which tasks are in."},
     {"name": "account", "description": "All of the caller's tasks at once: as a file, from a file, and erased."},
     {"name": "health", "description": "For whoever runs the service. Needs no token."},
 ]

@@ -31,6 +31,14 @@ APPLIED = documented(problems.ValidationFailed, problems.CountDiffers)
 RESTORED = documented(
     problems.TaskNotFound, problems.PreconditionFailed, problems.ValidationFailed, problems.TaskLimitReached
 )
+LIST_FOUND = documented(problems.ListNotFound, problems.PreconditionFailed, problems.ValidationFailed)
+LIST_RESTORED = documented(
+    problems.ListNotFound,
+    problems.PreconditionFailed,
+    problems.ValidationFailed,
+    problems.ListLimitReached,
+    problems.TaskLimitReached,
+)
 BODY = documented(problems.MalformedJSON, problems.BodyTooLarge, problems.UnsupportedMediaType)
 CAPPED = documented(problems.ValidationFailed, problems.TaskLimitReached)
 

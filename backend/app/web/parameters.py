@@ -19,6 +19,7 @@ QUERY_REMEMBERED_BYTES: Final = 256
 _DECIMAL = re.compile(r"[1-9][0-9]{0,18}")
 
 TaskId = Annotated[int, Path(description="The task's id: a plain decimal.", ge=1, le=ID_MAX, examples=[1])]
+ListId = Annotated[int, Path(description="The list's id: a plain decimal.", ge=1, le=ID_MAX, examples=[1])]
 
 
 @dataclass(frozen=True, slots=True)

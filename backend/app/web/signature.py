@@ -10,14 +10,15 @@ from pydantic import BaseModel
 from starlette.requests import Request
 
 from backend.app.web.body import BODY_LIMIT, JSON, BodyLimit, MediaTypes, _Body
+from backend.app.web.foreign.formats import OtherApps
 from backend.app.web.forms import ONE_BODY, UnsupportedForm
 from backend.app.web.owner_session import Session
-from backend.app.web.parameters import TaskId, _Header, _PathId, _Query
+from backend.app.web.parameters import ListId, TaskId, _Header, _PathId, _Query
 
 Reader = Callable[[Request], Any]
 
 ONE_QUERY: Final = "put every query parameter into one model: `Annotated[Model, Query()]`."
-_TASK_ID: Final = get_args(TaskId)[1]
+_IDS: Final = [get_args(known)[1] for known in (TaskId, ListId)]
 
 
 # Takes the request and the session, which is None for factories that take none.
@@ -89,7 +90,7 @@ def _marked(parameter: inspect.Parameter, base: Any, mark: Any) -> Reader | _Pro
             return _Query(base)
         case params.Header(alias=str(header)) if base == str | None and parameter.default is None:
             return _Header(header.lower().encode())
-        case params.Path() if mark is _TASK_ID:
+        case params.Path() if any(mark is known for known in _IDS):
             return _PathId(parameter.name)
     return None
 
@@ -101,7 +102,8 @@ def _body(parameter: inspect.Parameter, base: Any, marks: list[Any]) -> _Body | 
     accepted = next((mark.accepted for mark in marks if isinstance(mark, MediaTypes)), (JSON,))
     limit = next((mark.setting for mark in marks if isinstance(mark, BodyLimit)), BODY_LIMIT)
     optional = type(None) in alternatives
-    return _Body(parameter.name, alternatives[0], optional=optional, accepted=accepted, limit=limit)
+    others = next((mark for mark in marks if isinstance(mark, OtherApps)), None)
+    return _Body(parameter.name, alternatives[0], optional=optional, accepted=accepted, limit=limit, others=others)
 
 
 def _is_model(annotation: Any) -> bool:

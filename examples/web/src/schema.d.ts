@@ -56,7 +56,7 @@ export interface paths {
         get: operations["get_task"];
         /**
          * Replace a task
-         * @description What is left out is cleared, except `completed`, which stays. A task can be sent as it was answered: what only the server sets is ignored, and `id` and `user_id` must be those of the path.
+         * @description What is left out is cleared, except `completed` and `list_id`, which stay. A task can be sent as it was answered: what only the server sets is ignored, and `id` and `user_id` must be those of the path.
          */
         put: operations["replace_task"];
         post?: never;
@@ -100,6 +100,32 @@ export interface paths {
         patch: operations["complete_task"];
         trace?: never;
     };
+    "/api/{user_id}/tasks/{task_id}/move": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Move a task to another place, or into another list
+         * @description Right after another task, or to the front. Only this task changes; where its position would be long, at most 200 neighbours are given new ones, too. A task that stands there already stays as it is.
+         */
+        patch: operations["move_task"];
+        trace?: never;
+    };
     "/api/{user_id}/tasks/{task_id}/restore": {
         parameters: {
             query?: never;
@@ -120,6 +146,122 @@ export interface paths {
          * @description With the subtasks that were deleted with it.
          */
         post: operations["restore_task"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/{user_id}/lists": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * List your lists
+         * @description All of them in one answer, in their order; of the trash what was deleted last comes first.
+         */
+        get: operations["list_lists"];
+        put?: never;
+        /**
+         * Create a list
+         * @description It gets the next id of the caller's lists, and comes after the others.
+         */
+        post: operations["create_list"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/{user_id}/lists/{list_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * Get a list
+         * @description Its tasks are `GET /tasks?list_id=` of it. A list in the trash is not found here.
+         */
+        get: operations["get_list"];
+        put?: never;
+        post?: never;
+        /**
+         * Move a list to the trash
+         * @description Its tasks go with it, or with `tasks=keep` to the inbox.
+         */
+        delete: operations["delete_list"];
+        options?: never;
+        head?: never;
+        /**
+         * Rename a list, or archive it
+         * @description A JSON merge patch (RFC 7396): what is left out stays. Archiving changes nothing of the tasks.
+         */
+        patch: operations["update_list"];
+        trace?: never;
+    };
+    "/api/{user_id}/lists/{list_id}/move": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Move a list to another place
+         * @description Right after another list, or to the front. A list that stands there already stays as it is.
+         */
+        patch: operations["move_list"];
+        trace?: never;
+    };
+    "/api/{user_id}/lists/{list_id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take a list back from the trash
+         * @description With the tasks that were deleted with it, and are still in the trash.
+         */
+        post: operations["restore_list"];
         delete?: never;
         options?: never;
         head?: never;
@@ -351,7 +493,7 @@ export interface paths {
         put?: never;
         /**
          * Bring tasks in from an export
-         * @description All or none. The export may be another user's: with `ids=new` its tasks are added under your next ids, and nothing of yours changes. With `ids=keep` they keep the file's ids, in place of what you have under those, which goes to the trash; others stay, and the same file twice changes nothing.
+         * @description All or none. The export may be another user's: with `ids=new` its tasks and lists are added under your next ids, and nothing of yours changes. With `ids=keep` they keep the file's ids, in place of what you have under those, of which tasks go to the trash; others stay, and the same file twice changes nothing. A file of another app is always added: iCalendar's VTODOs, Todoist's CSV, and Google's tasks as Takeout writes them (JSON).
          */
         post: operations["import"];
         delete?: never;
@@ -565,11 +707,59 @@ export interface components {
             /**
              * Version
              * Format: int64
-             * @constant
+             * @enum {integer}
              */
-            version: 1;
+            version: 1 | 2;
+            /**
+             * Lists
+             * @default []
+             */
+            lists?: components["schemas"]["ArchivedList"][];
             /** Tasks */
             tasks: components["schemas"]["ArchivedTask"][];
+        };
+        /**
+         * ArchivedList
+         * @description A list as it was exported. Whose it was, and its revision, are not taken over.
+         */
+        ArchivedList: {
+            /**
+             * Id
+             * Format: int64
+             * @example 1
+             */
+            id: number;
+            /**
+             * Name
+             * @description What the list is called. Blanks around it are removed.
+             * @example Groceries
+             */
+            name: string;
+            /**
+             * Position
+             * @example a0
+             */
+            position: string;
+            /**
+             * Archived
+             * @description Whether it is put away: for pages to hide, nothing else.
+             * @default false
+             */
+            archived?: boolean;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Updated At
+             * Format: date-time
+             */
+            updated_at: string;
+            /** User Id */
+            user_id?: string | null;
+            /** Revision */
+            revision?: number | null;
         };
         /**
          * ArchivedTask
@@ -585,6 +775,8 @@ export interface components {
             /** Description */
             description?: string | null;
             priority?: components["schemas"]["Priority"] | null;
+            /** Start Date */
+            start_date?: string | null;
             /** Due Date */
             due_date?: string | null;
             /** Time Zone */
@@ -607,6 +799,15 @@ export interface components {
             tags?: string[];
             /** Parent Id */
             parent_id?: number | null;
+            /**
+             * Reminders
+             * @description When it reminds: a date-time with its offset, or a duration before the due date in the form of RFC 5545's TRIGGER. Before a day, it counts from that day's midnight.
+             * @default []
+             * @example [
+             *       "-PT30M"
+             *     ]
+             */
+            reminders?: (string)[];
             /**
              * Id
              * Format: int64
@@ -632,6 +833,17 @@ export interface components {
              * Format: date-time
              */
             updated_at: string;
+            /** Remind At */
+            remind_at?: string | null;
+            /** List Id */
+            list_id?: number | null;
+            /**
+             * Position
+             * @description As it was exported; empty, or left out: where a task stands that was never moved.
+             * @default
+             * @example NV0
+             */
+            position?: string;
             /** User Id */
             user_id?: string | null;
             /** Revision */
@@ -643,7 +855,7 @@ export interface components {
          */
         Batch: {
             /** Operations */
-            operations: (components["schemas"]["Create"] | components["schemas"]["Update"] | components["schemas"]["Complete"] | components["schemas"]["Delete"] | components["schemas"]["Restore"])[];
+            operations: (components["schemas"]["Create"] | components["schemas"]["Update"] | components["schemas"]["Complete"] | components["schemas"]["Delete"] | components["schemas"]["Restore"] | components["schemas"]["Move"])[];
         };
         /**
          * BatchResult
@@ -785,6 +997,12 @@ export interface components {
             /** @example high */
             priority: components["schemas"]["Priority"] | null;
             /**
+             * Start Date
+             * @description As it was given.
+             * @example 2026-12-20
+             */
+            start_date: string | null;
+            /**
              * Due Date
              * @description As it was given.
              * @example 2026-12-24
@@ -814,10 +1032,35 @@ export interface components {
              */
             tags: string[];
             /**
+             * Reminders
+             * @example [
+             *       "-PT30M"
+             *     ]
+             */
+            reminders: string[];
+            /**
+             * Remind At
+             * @description When it reminds next, at the time of the answer; null where it is completed, or does not remind any more.
+             * @example 2026-01-01T00:00:00.000000Z
+             */
+            remind_at: string | null;
+            /**
              * Parent Id
              * @example null
              */
             parent_id: number | null;
+            /**
+             * List Id
+             * @description Null: the inbox.
+             * @example null
+             */
+            list_id: number | null;
+            /**
+             * Position
+             * @description Where it stands among the others: compare as text, character by character, and ids where two are equal. Made by the server when the task is moved.
+             * @example Zz
+             */
+            position: string;
             /**
              * Revision
              * Format: int64
@@ -901,6 +1144,29 @@ export interface components {
             op: "delete";
         };
         /**
+         * Dropped
+         * @description Something of a file that is not taken over.
+         */
+        Dropped: {
+            /**
+             * Line
+             * @description Its line, counted from 1; null in JSON.
+             * @example 12
+             */
+            line: number | null;
+            /**
+             * Pointer
+             * @description Its JSON pointer; null in files of lines.
+             * @example null
+             */
+            pointer: string | null;
+            /**
+             * Detail
+             * @example LOCATION is not taken over
+             */
+            detail: string;
+        };
+        /**
          * Erased
          * @description What there was.
          */
@@ -948,6 +1214,136 @@ export interface components {
              * @example 0
              */
             unchanged: number;
+            /**
+             * Dropped
+             * @description Of a file of another app: what is not taken over; the first 1,000 of them.
+             */
+            dropped?: components["schemas"]["Dropped"][] | null;
+            /**
+             * Dropped Count
+             * @description How many of these there are.
+             * @example 0
+             */
+            dropped_count?: number | null;
+            /**
+             * Tasks
+             * @description Of a dry run: what would be made, with the file's ids; the first 500 of them.
+             */
+            tasks?: components["schemas"]["ArchivedTask"][] | null;
+        };
+        /**
+         * ListCreate
+         * @description A new list, which comes after the others.
+         */
+        ListCreate: {
+            /**
+             * Name
+             * @description What the list is called. Blanks around it are removed.
+             * @example Groceries
+             */
+            name: string;
+            /**
+             * Archived
+             * @description Whether it is put away: for pages to hide, nothing else.
+             * @default false
+             */
+            archived?: boolean;
+        };
+        /**
+         * ListMove
+         * @description Where a list is to stand.
+         */
+        ListMove: {
+            /**
+             * After
+             * @description The list that it comes right after; null: in front of all.
+             * @example null
+             */
+            after: number | null;
+        };
+        /**
+         * ListPatch
+         * @description A JSON merge patch (RFC 7396): what is absent stays.
+         */
+        ListPatch: {
+            /**
+             * Name
+             * @description What the list is called. Blanks around it are removed.
+             * @example Groceries
+             */
+            name?: string;
+            /**
+             * Archived
+             * @description Whether it is put away: for pages to hide, nothing else.
+             */
+            archived?: boolean;
+        };
+        /**
+         * ListStatus
+         * @enum {string}
+         */
+        ListStatus: "all" | "active" | "archived" | "deleted";
+        /**
+         * ListedList
+         * @description A list among others.
+         */
+        ListedList: {
+            /**
+             * Id
+             * Format: int64
+             * @description Counts from 1 for every user.
+             * @example 1
+             */
+            id: number;
+            /**
+             * User Id
+             * @description Whose list it is.
+             * @example u1
+             */
+            user_id: string;
+            /**
+             * Name
+             * @example Groceries
+             */
+            name: string;
+            /**
+             * Position
+             * @description Where it stands among the others: compare as text, character by character.
+             * @example a0
+             */
+            position: string;
+            /**
+             * Archived
+             * @example false
+             */
+            archived: boolean;
+            /**
+             * Revision
+             * Format: int64
+             * @description Grows with every change of the user's lists and tasks; the ETag.
+             * @example 1767225600001
+             */
+            revision: number;
+            /**
+             * Created At
+             * Format: date-time
+             * @description RFC 3339, UTC.
+             * @example 2026-01-01T00:00:00.000000Z
+             */
+            created_at: string;
+            /**
+             * Updated At
+             * Format: date-time
+             * @description RFC 3339, UTC.
+             * @example 2026-01-01T00:00:00.000000Z
+             */
+            updated_at: string;
+            /**
+             * Deleted At
+             * @description Only in the trash.
+             * @example 2026-01-01T00:00:00.000000Z
+             */
+            deleted_at?: string | null;
         };
         /**
          * ListedTask
@@ -991,6 +1387,12 @@ export interface components {
             /** @example high */
             priority: components["schemas"]["Priority"] | null;
             /**
+             * Start Date
+             * @description As it was given.
+             * @example 2026-12-20
+             */
+            start_date: string | null;
+            /**
              * Due Date
              * @description As it was given.
              * @example 2026-12-24
@@ -1020,10 +1422,35 @@ export interface components {
              */
             tags: string[];
             /**
+             * Reminders
+             * @example [
+             *       "-PT30M"
+             *     ]
+             */
+            reminders: string[];
+            /**
+             * Remind At
+             * @description When it reminds next, at the time of the answer; null where it is completed, or does not remind any more.
+             * @example 2026-01-01T00:00:00.000000Z
+             */
+            remind_at: string | null;
+            /**
              * Parent Id
              * @example null
              */
             parent_id: number | null;
+            /**
+             * List Id
+             * @description Null: the inbox.
+             * @example null
+             */
+            list_id: number | null;
+            /**
+             * Position
+             * @description Where it stands among the others: compare as text, character by character, and ids where two are equal. Made by the server when the task is moved.
+             * @example Zz
+             */
+            position: string;
             /**
              * Revision
              * Format: int64
@@ -1051,6 +1478,90 @@ export interface components {
              * @example 2026-01-01T00:00:00.000000Z
              */
             deleted_at?: string | null;
+        };
+        /**
+         * Move
+         * @description Moves a task to another place, as its own request does.
+         */
+        Move: {
+            /**
+             * After
+             * @description The task that it comes right after, of the same list and parent; null: in front of all.
+             * @example null
+             */
+            after: number | null;
+            /** List Id */
+            list_id?: number | null;
+            /** Id */
+            id?: number | null;
+            /** Ref */
+            ref?: string | null;
+            /**
+             * If Revision
+             * @description As If-Match: only if this is the task's revision.
+             */
+            if_revision?: number | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            op: "move";
+        };
+        /**
+         * NamedList
+         * @description A list as it is stored.
+         */
+        NamedList: {
+            /**
+             * Id
+             * Format: int64
+             * @description Counts from 1 for every user.
+             * @example 1
+             */
+            id: number;
+            /**
+             * User Id
+             * @description Whose list it is.
+             * @example u1
+             */
+            user_id: string;
+            /**
+             * Name
+             * @example Groceries
+             */
+            name: string;
+            /**
+             * Position
+             * @description Where it stands among the others: compare as text, character by character.
+             * @example a0
+             */
+            position: string;
+            /**
+             * Archived
+             * @example false
+             */
+            archived: boolean;
+            /**
+             * Revision
+             * Format: int64
+             * @description Grows with every change of the user's lists and tasks; the ETag.
+             * @example 1767225600001
+             */
+            revision: number;
+            /**
+             * Created At
+             * Format: date-time
+             * @description RFC 3339, UTC.
+             * @example 2026-01-01T00:00:00.000000Z
+             */
+            created_at: string;
+            /**
+             * Updated At
+             * Format: date-time
+             * @description RFC 3339, UTC.
+             * @example 2026-01-01T00:00:00.000000Z
+             */
+            updated_at: string;
         };
         /**
          * Occurrence
@@ -1126,7 +1637,7 @@ export interface components {
          * @description The order of a list. A leading `-` reverses it; tasks that are equal are told apart by their ids.
          * @enum {string}
          */
-        Sort: "created" | "updated" | "title" | "due_date" | "priority" | "-created" | "-updated" | "-title" | "-due_date" | "-priority";
+        Sort: "created" | "updated" | "title" | "due_date" | "priority" | "position" | "-created" | "-updated" | "-title" | "-due_date" | "-priority" | "-position";
         /**
          * Status
          * @enum {string}
@@ -1197,6 +1708,12 @@ export interface components {
             /** @example high */
             priority: components["schemas"]["Priority"] | null;
             /**
+             * Start Date
+             * @description As it was given.
+             * @example 2026-12-20
+             */
+            start_date: string | null;
+            /**
              * Due Date
              * @description As it was given.
              * @example 2026-12-24
@@ -1226,10 +1743,35 @@ export interface components {
              */
             tags: string[];
             /**
+             * Reminders
+             * @example [
+             *       "-PT30M"
+             *     ]
+             */
+            reminders: string[];
+            /**
+             * Remind At
+             * @description When it reminds next, at the time of the answer; null where it is completed, or does not remind any more.
+             * @example 2026-01-01T00:00:00.000000Z
+             */
+            remind_at: string | null;
+            /**
              * Parent Id
              * @example null
              */
             parent_id: number | null;
+            /**
+             * List Id
+             * @description Null: the inbox.
+             * @example null
+             */
+            list_id: number | null;
+            /**
+             * Position
+             * @description Where it stands among the others: compare as text, character by character, and ids where two are equal. Made by the server when the task is moved.
+             * @example Zz
+             */
+            position: string;
             /**
              * Revision
              * Format: int64
@@ -1266,6 +1808,8 @@ export interface components {
             /** Description */
             description?: string | null;
             priority?: components["schemas"]["Priority"] | null;
+            /** Start Date */
+            start_date?: string | null;
             /** Due Date */
             due_date?: string | null;
             /** Time Zone */
@@ -1289,12 +1833,23 @@ export interface components {
             /** Parent Id */
             parent_id?: number | null;
             /**
+             * Reminders
+             * @description When it reminds: a date-time with its offset, or a duration before the due date in the form of RFC 5545's TRIGGER. Before a day, it counts from that day's midnight.
+             * @default []
+             * @example [
+             *       "-PT30M"
+             *     ]
+             */
+            reminders?: (string)[];
+            /**
              * Completed
              * @description Whether it is done.
              * @default false
              * @example false
              */
             completed?: boolean;
+            /** List Id */
+            list_id?: number | null;
         };
         /**
          * TaskEdits
@@ -1310,6 +1865,8 @@ export interface components {
             /** Description */
             description?: string | null;
             priority?: components["schemas"]["Priority"] | null;
+            /** Start Date */
+            start_date?: string | null;
             /** Due Date */
             due_date?: string | null;
             /** Time Zone */
@@ -1326,6 +1883,28 @@ export interface components {
              *     ]
              */
             tags?: string[];
+            /**
+             * Reminders
+             * @description When it reminds: a date-time with its offset, or a duration before the due date in the form of RFC 5545's TRIGGER. Before a day, it counts from that day's midnight.
+             * @example [
+             *       "-PT30M"
+             *     ]
+             */
+            reminders?: (string)[];
+        };
+        /**
+         * TaskMove
+         * @description Where a task is to stand.
+         */
+        TaskMove: {
+            /**
+             * After
+             * @description The task that it comes right after, of the same list and parent; null: in front of all.
+             * @example null
+             */
+            after: number | null;
+            /** List Id */
+            list_id?: number | null;
         };
         /**
          * TaskPatch
@@ -1341,6 +1920,8 @@ export interface components {
             /** Description */
             description?: string | null;
             priority?: components["schemas"]["Priority"] | null;
+            /** Start Date */
+            start_date?: string | null;
             /** Due Date */
             due_date?: string | null;
             /** Time Zone */
@@ -1358,6 +1939,14 @@ export interface components {
              */
             tags?: string[];
             /**
+             * Reminders
+             * @description When it reminds: a date-time with its offset, or a duration before the due date in the form of RFC 5545's TRIGGER. Before a day, it counts from that day's midnight.
+             * @example [
+             *       "-PT30M"
+             *     ]
+             */
+            reminders?: (string)[];
+            /**
              * Completed
              * @description Whether it is done.
              * @example false
@@ -1365,10 +1954,12 @@ export interface components {
             completed?: boolean;
             /** Parent Id */
             parent_id?: number | null;
+            /** List Id */
+            list_id?: number | null;
         };
         /**
          * TaskReplace
-         * @description All of a task that can be written. What is left out is cleared; an omitted `completed` stays as it is.
+         * @description All of a task that can be written. What is left out is cleared; `completed` and `list_id` stay as they are then.
          *
          *     A task as it was answered can be sent back: what only the server sets is ignored.
          */
@@ -1382,6 +1973,8 @@ export interface components {
             /** Description */
             description?: string | null;
             priority?: components["schemas"]["Priority"] | null;
+            /** Start Date */
+            start_date?: string | null;
             /** Due Date */
             due_date?: string | null;
             /** Time Zone */
@@ -1405,11 +1998,22 @@ export interface components {
             /** Parent Id */
             parent_id?: number | null;
             /**
+             * Reminders
+             * @description When it reminds: a date-time with its offset, or a duration before the due date in the form of RFC 5545's TRIGGER. Before a day, it counts from that day's midnight.
+             * @default []
+             * @example [
+             *       "-PT30M"
+             *     ]
+             */
+            reminders?: (string)[];
+            /**
              * Completed
              * @description Whether it is done.
              * @example false
              */
             completed?: boolean;
+            /** List Id */
+            list_id?: number | null;
             /**
              * Id
              * Format: int64
@@ -1424,10 +2028,20 @@ export interface components {
              */
             user_id?: string;
             /**
+             * Position
+             * @description Ignored: taken as a task is answered.
+             */
+            position?: string | null;
+            /**
              * Revision
              * @description Ignored: taken as a task is answered.
              */
             revision?: number | null;
+            /**
+             * Remind At
+             * @description Ignored: taken as a task is answered.
+             */
+            remind_at?: string | null;
             /**
              * Completed At
              * @description Ignored: taken as a task is answered.
@@ -1504,10 +2118,20 @@ export interface components {
              */
             overdue?: ("true" | "false") | null;
             /**
+             * Available
+             * @description Pending, and the start date has come, or there is none.
+             */
+            available?: ("true" | "false") | null;
+            /**
              * Parent Id
              * @description Subtasks of this task; `none`: tasks that are no subtasks.
              */
             parent_id?: number | "none" | null;
+            /**
+             * List Id
+             * @description Tasks of this list; `none`: those of the inbox, which are in no list.
+             */
+            list_id?: number | "none" | null;
             /**
              * Q
              * @description Text that the title or the description holds, regardless of case.
@@ -1583,11 +2207,15 @@ export interface operations {
                 due_after?: string;
                 /** @description Pending, and the due date has passed. */
                 overdue?: "true" | "false";
+                /** @description Pending, and the start date has come, or there is none. */
+                available?: "true" | "false";
                 /** @description Subtasks of this task; `none`: tasks that are no subtasks. */
                 parent_id?: number | "none";
+                /** @description Tasks of this list; `none`: those of the inbox, which are in no list. */
+                list_id?: number | "none";
                 /** @description Text that the title or the description holds, regardless of case. */
                 q?: string;
-                /** @description `created` and `updated` newest first, `title` A to Z, `due_date` soonest first and none last, `priority` highest first; a leading `-` reverses. The trash knows `created` and `updated` only. */
+                /** @description `created` and `updated` newest first, `title` A to Z, `due_date` soonest first and none last, `priority` highest first, `position` as the user moved them; a leading `-` reverses. The trash knows `created` and `updated` only. */
                 sort?: components["schemas"]["Sort"];
             };
             header?: {
@@ -2762,6 +3390,190 @@ export interface operations {
             };
         };
     };
+    move_task: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Answer only if the ETag is one of these; otherwise 412. `*` is any. */
+                "If-Match"?: string;
+                /** @description Write only if the task's ETag is none of these; otherwise 412. `*` is any. */
+                "If-None-Match"?: string;
+                /**
+                 * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+                /** @description The task's id: a plain decimal. */
+                task_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TaskMove"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    /** @description The task's revision, quoted. */
+                    ETag?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Task"];
+                };
+            };
+            /** @description Malformed JSON */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Authentication required */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The path belongs to another user */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Task not found */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Idempotency key in use */
+            409: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition failed */
+            412: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Body too large */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported media type */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request headers too large */
+            431: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request timeout */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     restore_task: {
         parameters: {
             query?: never;
@@ -2836,6 +3648,1155 @@ export interface operations {
                 };
             };
             /** @description Task not found */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Idempotency key in use */
+            409: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition failed */
+            412: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request headers too large */
+            431: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request timeout */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_lists: {
+        parameters: {
+            query?: {
+                /** @description `active` and `archived` are a part of all; `deleted` is the trash. */
+                status?: components["schemas"]["ListStatus"];
+            };
+            header?: {
+                /** @description Answer only if the ETag is one of these; otherwise 412. `*` is any. */
+                "If-Match"?: string;
+                /** @description Answer 304 if the ETag is one of these. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    /** @description The list's revision, quoted. */
+                    ETag?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListedList"][];
+                };
+            };
+            /** @description You have it already */
+            304: {
+                headers: {
+                    /** @description The list's revision, quoted. */
+                    ETag?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Malformed request */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Authentication required */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The path belongs to another user */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition failed */
+            412: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request headers too large */
+            431: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request timeout */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_list: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ListCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    /** @description Where the new task is. */
+                    Location?: string;
+                    /** @description The task's revision, quoted. */
+                    ETag?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NamedList"];
+                };
+            };
+            /** @description Malformed JSON */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Authentication required */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The path belongs to another user */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Idempotency key in use */
+            409: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Body too large */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported media type */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request headers too large */
+            431: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request timeout */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_list: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Answer only if the ETag is one of these; otherwise 412. `*` is any. */
+                "If-Match"?: string;
+                /** @description Answer 304 if the ETag is one of these. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+                /** @description The list's id: a plain decimal. */
+                list_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    /** @description The task's revision, quoted. */
+                    ETag?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NamedList"];
+                };
+            };
+            /** @description You have it already */
+            304: {
+                headers: {
+                    /** @description The task's revision, quoted. */
+                    ETag?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Malformed request */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Authentication required */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The path belongs to another user */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description List not found */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition failed */
+            412: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request headers too large */
+            431: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request timeout */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_list: {
+        parameters: {
+            query?: {
+                /** @description `delete`: they go to the trash with the list. `keep`: they go to the inbox. */
+                tasks?: "delete" | "keep";
+            };
+            header?: {
+                /** @description Answer only if the ETag is one of these; otherwise 412. `*` is any. */
+                "If-Match"?: string;
+                /** @description Write only if the task's ETag is none of these; otherwise 412. `*` is any. */
+                "If-None-Match"?: string;
+                /**
+                 * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+                /** @description The list's id: a plain decimal. */
+                list_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Malformed request */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Authentication required */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The path belongs to another user */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description List not found */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Idempotency key in use */
+            409: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition failed */
+            412: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request headers too large */
+            431: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request timeout */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    update_list: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Answer only if the ETag is one of these; otherwise 412. `*` is any. */
+                "If-Match"?: string;
+                /** @description Write only if the task's ETag is none of these; otherwise 412. `*` is any. */
+                "If-None-Match"?: string;
+                /**
+                 * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+                /** @description The list's id: a plain decimal. */
+                list_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ListPatch"];
+                "application/merge-patch+json": components["schemas"]["ListPatch"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    /** @description The task's revision, quoted. */
+                    ETag?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NamedList"];
+                };
+            };
+            /** @description Malformed JSON */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Authentication required */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The path belongs to another user */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description List not found */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Idempotency key in use */
+            409: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition failed */
+            412: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Body too large */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported media type */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request headers too large */
+            431: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request timeout */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    move_list: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Answer only if the ETag is one of these; otherwise 412. `*` is any. */
+                "If-Match"?: string;
+                /** @description Write only if the task's ETag is none of these; otherwise 412. `*` is any. */
+                "If-None-Match"?: string;
+                /**
+                 * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+                /** @description The list's id: a plain decimal. */
+                list_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ListMove"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    /** @description The task's revision, quoted. */
+                    ETag?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NamedList"];
+                };
+            };
+            /** @description Malformed JSON */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Authentication required */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The path belongs to another user */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description List not found */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Idempotency key in use */
+            409: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition failed */
+            412: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Body too large */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported media type */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request headers too large */
+            431: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request timeout */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    restore_list: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Answer only if the ETag is one of these; otherwise 412. `*` is any. */
+                "If-Match"?: string;
+                /** @description Write only if the task's ETag is none of these; otherwise 412. `*` is any. */
+                "If-None-Match"?: string;
+                /**
+                 * @description Makes the write safe to repeat: with the same key it is made once and answered as the first time, with `Idempotency-Replayed: true`. Bare or in double quotes.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /**
+                 * @description Your user id: `sub` of the token. Anyone else's is answered with 403.
+                 * @example u1
+                 */
+                user_id: string;
+                /** @description The list's id: a plain decimal. */
+                list_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    /** @description The task's revision, quoted. */
+                    ETag?: string;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NamedList"];
+                };
+            };
+            /** @description Malformed request */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Authentication required */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The path belongs to another user */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description List not found */
             404: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -4091,6 +6052,8 @@ export interface operations {
             query?: {
                 /** @description `new`: the tasks are added under your next ids. `keep`: they keep the file's ids, in place of what you have under those. Without it, a file whose tasks name you in `user_id` keeps its ids, and any other is added. */
                 ids?: components["schemas"]["ImportIds"];
+                /** @description `true`: nothing is changed, and the answer says what would be. */
+                dry_run?: "true" | "false";
             };
             header?: {
                 /**
@@ -4111,6 +6074,8 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["Archive"];
+                "text/calendar": string;
+                "text/csv": string;
             };
         };
         responses: {
@@ -4189,7 +6154,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Validation failed */
+            /** @description List limit reached */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];

@@ -31,7 +31,7 @@ const CHANGED = "This task was changed elsewhere in the meantime. Compare, and s
 const UNREACHABLE = "The server cannot be reached. Check your connection and try again.";
 const NOTHING: State = { tasks: [], loading: true, alert: "" };
 const EMPTY = { description: null, priority: null, due_date: null, recurrence: null, recurrence_from: null, tags: [] };
-const SET_BY_SERVER = { completed: false, completed_at: null, time_zone: null, revision: 0 };
+const SET_BY_SERVER = { completed: false, completed_at: null, start_date: null, time_zone: null, revision: 0 };
 
 export class TaskList {
   #state = NOTHING;

@@ -25,7 +25,12 @@ const task = {
     recurrence: { type: ['string', 'null'] },
     recurrence_from: { type: ['string', 'null'] },
     tags: { type: 'array', items: { type: 'string' } },
+    reminders: { type: 'array', items: { type: 'string' } },
+    remind_at: { type: ['string', 'null'] },
     parent_id: { type: ['integer', 'null'] },
+    start_date: { type: ['string', 'null'] },
+    list_id: { type: ['integer', 'null'] },
+    position: { type: ['string', 'null'] },
     revision: { type: 'integer' },
     created_at: { type: 'string' },
     updated_at: { type: 'string' }

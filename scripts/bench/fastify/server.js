@@ -7,7 +7,8 @@ const { PREPARE } = process.env
 const pool = new pg.Pool({ max: 10 }) // PGHOST, PGUSER, PGDATABASE say where
 
 const columns = `user_id, id, title, description, completed, timezone('UTC', completed_at) AS completed_at, priority,
-  due_date, time_zone, recurrence, recurrence_from, tags, parent_id, revision,
+  due_date, time_zone, recurrence, recurrence_from, tags, reminders, timezone('UTC', remind_at) AS remind_at,
+  parent_id, start_date, list_id, position, revision,
   timezone('UTC', created_at) AS created_at, timezone('UTC', updated_at) AS updated_at`
 const statements = {
   list: `SELECT ${columns} FROM tasks WHERE user_id = $1 ORDER BY id DESC LIMIT $2`,

@@ -1,5 +1,5 @@
 // The same API on Fastify and pg with the project's promises: its migrated tables, its role and row security, and its
-// revision counter. It knows no repeating tasks and no subtasks.
+// revision counter. It knows no tasks that repeat, are moved or remind, and no subtasks.
 //
 // Of the ways to run a statement in a transaction with a role and a user, this is the quickest that node-postgres has: one
 // message of the simple protocol that sets both and executes what the connection has prepared (PREPARE). Others tried:
@@ -11,7 +11,7 @@ const { ROLE } = process.env
 const MAX_TASKS = 100000
 
 const shown = `user_id, id, title, description, completed, timezone('UTC', completed_at) AS completed_at, priority,
-  due_date, time_zone, recurrence, after_completion, on_schedule, tags, parent_id, revision,
+  due_date, time_zone, recurrence, after_completion, on_schedule, tags, reminders, parent_id, start_date, list_id, position, revision,
   timezone('UTC', created_at) AS created_at, timezone('UTC', updated_at) AS updated_at`
 // Counts a change of the task $2, if it is there, and gives it its revision.
 const counted = `WITH counted AS (
@@ -72,7 +72,13 @@ const columnsOf = {
 }
 function taskOf ({ after_completion: afterCompletion, on_schedule: onSchedule, ...task }) {
   const from = onSchedule ? 'schedule' : afterCompletion ? 'completion' : 'due_date'
-  return { ...task, priority: priorities[task.priority], recurrence_from: task.recurrence === null ? null : from }
+  return {
+    ...task,
+    priority: priorities[task.priority],
+    recurrence_from: task.recurrence === null ? null : from,
+    reminders: task.reminders ?? [],
+    remind_at: null
+  }
 }
 
 const arrayItem = (text) => `"${text.replace(/["\\]/g, '\\$&')}"`
