@@ -164,6 +164,12 @@ contains "plan: the due date as it was given" '"due_date":"2026-12-24"' "$body"
 for wrong in '"priority":"urgent"' '"due_date":"2026-12-24T18:00:00"' '"tags":["a","A"]' '"recurrence":"FREQ=HOURLY"' '"parent_id":99'; do
   expect "plan ${wrong//\"/}" 422 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d "{$wrong}"
 done
+expect "remind" 200 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"reminders":["-P1D","2099-12-24T09:00:00Z"]}'
+contains "remind: when next" '"remind_at":"20' "$body"
+for wrong in '["-PT"]' '["-P367D"]' '["PT25H"]' '["2026-12-24"]' '["-P1D","-P1D"]'; do
+  expect "remind ${wrong//\"/}" 422 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d "{\"reminders\":$wrong}"
+done
+expect "remind no more" 200 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"reminders":[]}'
 expect "find" 200 GET "$tasks?tag=HOME&priority=high&q=SECOND&due_before=2027-01-01&sort=due_date" "${as_alice[@]}" -H 'Prefer: count=exact'
 contains "find: the task" '"id":2' "$body"
 equal "find: how many" 1 "$(header x-total-count)"
@@ -264,6 +270,10 @@ equal "claim: all of it has moved" '{"tasks":2,"deleted_tasks":0}' "$body"
 expect "nothing of the anonymous user is left" 204 DELETE "/api/$carol" "${as_carol[@]}" -H 'Prefer: return=minimal'
 expect "erase what was claimed" 200 DELETE "/api/$dave" "${as_dave[@]}"
 expect "import under other ids than new and keep" 422 POST "/api/$alice/import?ids=old" "${as_alice[@]}" "${json[@]}" -d "$exported"
+todos=$(printf 'BEGIN:VCALENDAR\nBEGIN:VTODO\nSUMMARY:Buy milk\nLOCATION:Shop\nEND:VTODO\nEND:VCALENDAR\n')
+expect "try a calendar" 200 POST "/api/$bob/import?dry_run=true" "${as_bob[@]}" -H 'Content-Type: text/calendar' --data-binary "$todos"
+contains "try a calendar: one task, and what is dropped" '"created":1,"changed":0,"unchanged":0,"dropped":[{"line":4,' "$body"
+expect "a calendar that is none" 422 POST "/api/$bob/import" "${as_bob[@]}" -H 'Content-Type: text/calendar' --data-binary 'x'
 expect "import what is no export" 422 POST "/api/$alice/import" "${as_alice[@]}" "${json[@]}" -d '{"tasks":[]}'
 
 # refused WHAT DESCRIPTION [CURL ARGUMENTS]: 401 with the challenge of RFC 6750; without a description, no token was seen

@@ -8,6 +8,7 @@ import pytest
 from backend.app import config
 from backend.app.config import PROJECT_ROOT, DatabaseSettings, Settings
 from backend.app.db import dsn
+from backend.app.delivery_settings import DeliverySettings
 from backend.app.problems import StartupError
 from tests.support.memory import memory_parts
 
@@ -269,9 +270,10 @@ def test_the_example_describes_every_setting_with_its_default() -> None:
     lines = (PROJECT_ROOT / ".env.example").read_text().splitlines()
     found = {name: value for line in lines for name, value in re.findall(r"^(?:# )?([A-Z_]+)=(.*)", line)}
 
-    assert set(found) == {name.upper() for name in Settings.model_fields}
+    fields = {**Settings.model_fields, **DeliverySettings.model_fields}
+    assert set(found) == {name.upper() for name in fields}
     for name, text in found.items():
-        default: Any = Settings.model_fields[name.lower()].get_default()
+        default: Any = fields[name.lower()].get_default()
         shown = ",".join(default) if isinstance(default, tuple) else default
         if text:
             assert str(shown).removesuffix(".0").lower() == text.lower()

@@ -242,6 +242,7 @@ class Settings(DatabaseSettings):
     max_requests_per_user: int = Field(default=100, ge=1)
     max_batch_bytes: int = Field(default=512 * 1024, ge=1024)
     max_import_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
+    max_foreign_import_bytes: int = Field(default=1024 * 1024, ge=1024)
     max_body_memory_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
     max_concurrent_imports: int = Field(default=2, ge=1)
     body_room_timeout: float = Field(default=5.0, gt=0)

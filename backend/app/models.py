@@ -27,8 +27,6 @@ from sqlmodel import Field, SQLModel
 
 from backend.app.domain.limits import LIST_NAME_MAX_CHARACTERS
 
-TITLE_MAX_CHARACTERS = 200
-DESCRIPTION_MAX_CHARACTERS = 1000
 # Keys compare byte by byte: the same order on every server, whatever its locale.
 BYTEWISE = Text(collation="C")
 
@@ -108,13 +106,32 @@ class IdempotencyKey(SQLModel, table=True):
     compressed_body: bytes | None = Field(default=None, sa_type=LargeBinary)
 
 
+class Reminder(SQLModel, table=True):
+    """A moment at which a task reminds of itself, until it was delivered.
+
+    `try_at` is when delivery is tried next, at first the moment itself; `tries` is how often it was.
+    """
+
+    __tablename__ = "reminders"
+    __table_args__ = (
+        Index("ix_reminders_user_id_try_at", "user_id", "try_at"),
+        Index("ix_reminders_try_at_user_id", "try_at", "user_id"),
+    )
+
+    user_id: str = Field(sa_type=Text, primary_key=True, foreign_key="task_lists.user_id")
+    task_id: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    remind_at: datetime = Field(sa_type=DateTime(timezone=True), primary_key=True)
+    try_at: datetime = Field(sa_type=DateTime(timezone=True), nullable=False)
+    tries: int = Field(sa_type=SmallInteger, nullable=False, sa_column_kwargs={"server_default": "0"})
+
+
 class Content(SQLModel):
     """What a task holds, living or deleted.
 
     Some columns are made from others when they are written, for what the database has to compare: `title_key` sorts
     and is searched, `description_key` is searched, `tag_keys` match regardless of case, `due_at` is the moment of
-    `due_date` (infinity without one), `start_at` that of `start_date`. A task is `compound` once it repeats or has
-    subtasks: to complete or delete it then changes more than its own row.
+    `due_date` (infinity without one), `start_at` that of `start_date`. A task is `compound` once it repeats, has
+    subtasks or has reminders: to write it then changes more than its own row.
 
     `list_id` is null in the inbox. `position` is the place that somebody moved the task to, and empty where nobody did
     (`domain/positions.py`).
@@ -153,6 +170,7 @@ class Content(SQLModel):
     tag_keys: list[str] = Field(sa_type=ARRAY(Text), nullable=False, sa_column_kwargs={"server_default": "{}"})
     start_date: str | None = Field(default=None, sa_type=Text)
     start_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
+    reminders: list[str] | None = Field(default=None, sa_type=ARRAY(Text))
     on_schedule: bool = Field(sa_type=Boolean, nullable=False, sa_column_kwargs={"server_default": false()})
     list_id: int | None = Field(default=None, sa_type=BigInteger)
     position: str = Field(sa_type=BYTEWISE, nullable=False, sa_column_kwargs={"server_default": "''"})

@@ -39,6 +39,8 @@ class Task(SQLModel, table=True):
     recurrence: str | None = None
     recurrence_from: str | None = None
     tags: list[str] = Field(default_factory=list, sa_type=ARRAY(Text))
+    reminders: list[str] = Field(default_factory=list, sa_type=ARRAY(Text))
+    remind_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
     parent_id: int | None = Field(default=None, sa_type=BigInteger)
     revision: int = Field(default=1, sa_type=BigInteger)
     created_at: datetime = Field(default_factory=lambda: datetime.now(UTC), sa_type=DateTime(timezone=True))
@@ -68,6 +70,8 @@ class TaskRead(BaseModel):
     recurrence: str | None
     recurrence_from: str | None
     tags: list[str]
+    reminders: list[str]
+    remind_at: datetime | None
     parent_id: int | None
     revision: int
     created_at: datetime

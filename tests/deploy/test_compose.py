@@ -185,8 +185,9 @@ def test_the_apis_user_owns_nothing_and_nobody_else_comes_in(database: Server) -
 
     assert owners == [("tasks_owner",)]
     # Two of these are what older releases shared with every database of a server: they have no right in this one.
-    shared, named = ("tasks_api", "tasks_purge"), ("tasks_app", "tasks_owner", "tasks_rows", "tasks_rows_purge")
-    assert roles == [(name, False, False, False) for name in sorted({*shared, *named})]
+    shared, named = ("tasks_api", "tasks_purge"), ("tasks_app", "tasks_owner", "tasks_rows")
+    programs = ("tasks_rows_purge", "tasks_rows_deliver")
+    assert roles == [(name, False, False, False) for name in sorted({*shared, *named, *programs})]
     assert may_purge == [(True, False)]
     with pytest.raises(psycopg2.OperationalError, match="permission denied"):
         psycopg2.connect(database.database_url("tasks", "somebody"))

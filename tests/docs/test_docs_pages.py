@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from backend.app.config import PROJECT_ROOT, Settings
+from backend.app.delivery_settings import DeliverySettings
 
 README_LINES_MAX = 150
 DOCS = PROJECT_ROOT / "docs"
@@ -99,7 +100,8 @@ def test_every_page_of_docs_is_linked() -> None:
 
 def test_every_setting_has_a_row_with_its_default() -> None:
     """docs/configuration.md has each setting once, and no other."""
-    defaults = {name.upper(): shown(field.get_default()) for name, field in Settings.model_fields.items()}
+    fields = {**Settings.model_fields, **DeliverySettings.model_fields}
+    defaults = {name.upper(): shown(field.get_default()) for name, field in fields.items()}
 
     assert settings_table() == defaults
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from backend.app.domain import recurrence
+from backend.app.domain import recurrence, reminders
 from backend.app.domain.due_dates import instant, start
 from backend.app.main import create_app
 from backend.app.middleware.path_guard import PathGuardMiddleware
@@ -43,6 +43,7 @@ plans = {
     "priority": st.none() | st.sampled_from(["low", "medium", "high"]),
     "tags": st.lists(st.sampled_from(["a", "B", "ß"]), max_size=2, unique=True),
     "due_date": st.none() | st.sampled_from(["2026-01-31", "2026-03-28T02:30:00+01:00"]),
+    "reminders": st.lists(st.sampled_from(["2090-01-01T09:00:00Z", "-PT30M"]), max_size=2, unique=True),
     "start_date": st.none() | st.sampled_from(["2026-01-31", "2026-02-10T12:00:00Z", "2999-01-01"]),
 }
 repeats = st.sampled_from(["FREQ=DAILY;COUNT=2", "FREQ=MONTHLY"])
@@ -84,6 +85,7 @@ BLANK: Task = {
     "priority": None,
     "tags": [],
     "due_date": None,
+    "reminders": [],
     "start_date": None,
     "recurrence": None,
     "recurrence_from": None,
@@ -129,8 +131,9 @@ class Model:
                     self._written({**part, "completed": following is None})
             if following is not None:
                 begin = recurrence.moved_start(wanted["start_date"], wanted["due_date"], following.due, None)
+                later = reminders.moved(wanted["reminders"], wanted["due_date"], following.due, None)
                 moved = {"due_date": following.due, "recurrence": following.rule, "start_date": begin}
-                wanted = {**wanted, "completed": False, **moved}
+                wanted = {**wanted, "completed": False, **moved, "reminders": later}
         return self._written(wanted)
 
     def complete(self, task_id: int, condition: str, completed: bool | None, *, skip_missed: bool = False) -> Task:
@@ -239,7 +242,7 @@ class Model:
         return [task for _, task in sorted(self.tasks.items()) if task["parent_id"] == task_id]
 
     def _check(self, task: Task) -> None:
-        if task["recurrence"] is not None and task["due_date"] is None:
+        if task["due_date"] is None and (task["recurrence"] is not None or "-PT30M" in task["reminders"]):
             raise Refused(422)
         begin, due = task["start_date"], task["due_date"]
         if begin is not None and due is not None and start(begin, None) > instant(due, None):
@@ -574,6 +577,7 @@ def shown(task: Task) -> Task:
     """What the model knows of a task; the times are the database's."""
     assert task["updated_at"] >= task["created_at"]
     assert task["completed"] or task["completed_at"] is None
+    assert task["remind_at"] == reminders.next_moment(task)
     return {name: task[name] for name in ("id", "title", *BLANK)}
 
 

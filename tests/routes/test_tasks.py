@@ -41,6 +41,8 @@ async def test_a_task_has_just_these_members(client: Client) -> None:
         "recurrence",
         "recurrence_from",
         "tags",
+        "reminders",
+        "remind_at",
         "parent_id",
         "list_id",
         "position",

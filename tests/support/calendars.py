@@ -21,6 +21,7 @@ BEYOND = [
 BLANK: dict[str, Any] = {
     "user_id": "u1", "id": 1, "title": "t", "description": None, "completed": False, "completed_at": None,
     "priority": None, "due_date": None, "start_date": None, "time_zone": None, "recurrence": None, "tags": [],
+    "reminders": [],
     "parent_id": None,
     "created_at": "2026-01-01T00:00:00.000000Z", "updated_at": "2026-01-02T03:04:05.678901Z",
 }  # fmt: skip

@@ -36,7 +36,7 @@ class Server:
             return cursor.fetchall() if cursor.description else []
 
     def role(self, kind: str = "own_rows", *, database: str = "migrated") -> str:
-        """The role that the API's statements run as in this database; with `purge`, the one of the purge."""
+        """The role that the API's statements run as in this database; with `purge` or `deliver`, that program's."""
         [(name,)] = self.execute(
             "SELECT DISTINCT r.rolname FROM pg_policy p JOIN pg_roles r ON r.oid = ANY (p.polroles) "
             f"WHERE p.polname = '{kind}' AND r.rolname NOT IN ('tasks_api', 'tasks_purge')",

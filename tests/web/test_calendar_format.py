@@ -174,6 +174,25 @@ def test_a_task_says_all_that_it_is() -> None:
     assert found["RELATED-TO"] != found["UID"]
 
 
+@pytest.mark.parametrize(
+    ("members", "trigger"),
+    [
+        ({"reminders": ["-PT30M"], "due_date": "2026-12-24T18:00:00Z"}, "TRIGGER;RELATED=END:-PT30M"),
+        ({"reminders": ["PT9H"], "due_date": "2026-12-24"}, "TRIGGER;RELATED=END:PT9H"),
+        # What repeats has its due date as DTSTART, from which a TRIGGER counts by itself.
+        ({"reminders": ["-P1D"], "due_date": "2026-12-24", "recurrence": "FREQ=DAILY"}, "TRIGGER:-P1D"),
+        ({"reminders": ["2026-12-24T09:00:00.5+01:00"]}, "TRIGGER;VALUE=DATE-TIME:20261224T080000Z"),
+    ],
+)
+def test_a_reminder_is_an_alarm(members: dict[str, Any], trigger: str) -> None:
+    """RFC 5545, section 3.6.6: with an action, a text and a trigger, inside its task."""
+    file = written(title="a; b", **members).decode()
+    [alarm] = icalendar.Calendar.from_ical(file).walk("VALARM")
+
+    assert f"\r\nBEGIN:VALARM\r\nACTION:DISPLAY\r\nDESCRIPTION:a\\; b\r\n{trigger}\r\nEND:VALARM\r\nEND:VTODO" in file
+    assert str(alarm["ACTION"]) == "DISPLAY"
+
+
 def test_an_empty_calendar_has_a_component() -> None:
     """Section 3.6: at least one, so that a strict reader takes it."""
     file = ICalendarExport()

@@ -126,6 +126,12 @@ class Database:
                 yield session
 
     @contextlib.asynccontextmanager
+    async def transaction_undone(self, owner: str) -> AsyncIterator["OwnerSession"]:
+        """As `transaction`; see `OwnerSession.transaction_undone`."""
+        async with self.transaction(owner) as session, session.transaction_undone() as undone:
+            yield undone
+
+    @contextlib.asynccontextmanager
     async def transaction_with(self, owner: str, other: str) -> AsyncIterator[tuple["OwnerSession", "OwnerSession"]]:
         """As `transaction`, for two owners; see `OwnerSession.transaction_with`."""
         async with self.transaction(owner) as session, session.transaction_with(other) as both:

@@ -12,6 +12,9 @@ from backend.app.db.statement import OWNER, Row, Statement
 from backend.app.domain.first_revision import first_revision
 from backend.app.observability.observer import Observer
 
+SET_SAVEPOINT = "SAVEPOINT trial"
+TO_SAVEPOINT = "ROLLBACK TO SAVEPOINT trial"
+
 
 class StatementRunner(Protocol):
     """What runs statements for an owner: the database itself, or a transaction on one of its connections."""
@@ -22,6 +25,8 @@ class StatementRunner(Protocol):
     async def run(self, statement: Statement, owner: str, parameters: Mapping[str, Any]) -> list[Row]: ...
 
     def transaction(self, owner: str) -> contextlib.AbstractAsyncContextManager["OwnerSession"]: ...
+
+    def transaction_undone(self, owner: str) -> contextlib.AbstractAsyncContextManager["OwnerSession"]: ...
 
     def transaction_with(
         self, owner: str, other: str
@@ -94,6 +99,15 @@ class Transaction:
         yield OwnerSession(self, owner)
 
     @contextlib.asynccontextmanager
+    async def transaction_undone(self, owner: str) -> AsyncIterator["OwnerSession"]:
+        """See `OwnerSession.transaction_undone`."""
+        values, bumped = {"first_revision": first_revision(), OWNER: owner}, list(self.revisions_bumped)
+        await self._execute(await self._introduction(values) + SET_SAVEPOINT, values)
+        yield OwnerSession(self, owner)
+        await self._execute(TO_SAVEPOINT, {})
+        self.revisions_bumped = bumped
+
+    @contextlib.asynccontextmanager
     async def transaction_with(self, owner: str, other: str) -> AsyncIterator[tuple["OwnerSession", "OwnerSession"]]:
         """See `OwnerSession.transaction_with`."""
         self._both = frozenset({owner, other})
@@ -139,6 +153,10 @@ class OwnerSession:
     def transaction(self) -> contextlib.AbstractAsyncContextManager["OwnerSession"]:
         """Several statements for the same caller, made together or not at all; see `Database.transaction`."""
         return self._database.transaction(self.owner)
+
+    def transaction_undone(self) -> contextlib.AbstractAsyncContextManager["OwnerSession"]:
+        """As `transaction`, but what is made inside is undone at its end: it shows what would be."""
+        return self._database.transaction_undone(self.owner)
 
     def transaction_with(
         self, other: str

@@ -1,10 +1,19 @@
-"""What a task's due date, time zone and recurrence must be together."""
+"""What a task's due date, time zone, recurrence and reminders must be together."""
+
+from collections.abc import Sequence
 
 from backend.app.domain import due_dates, recurrence
+from backend.app.domain import reminders as reminding
 
 
 def check_plan(
-    due_date: str | None, time_zone: str | None, rule: str | None, *, start_date: str | None, comes_again: bool = True
+    due_date: str | None,
+    time_zone: str | None,
+    rule: str | None,
+    *,
+    start_date: str | None,
+    reminders: Sequence[str] = (),
+    comes_again: bool = True,
 ) -> None:
     """What the members of a plan must be together. Raises ValueError.
 
@@ -21,6 +30,8 @@ def check_plan(
             raise ValueError("a task that repeats needs a due_date")
         if comes_again:
             recurrence.check(due_date, rule, time_zone)
+    if reminders:
+        reminding.check(reminders, due_date, time_zone)
 
 
 def check_skip(completed: bool, skip_missed: bool) -> None:

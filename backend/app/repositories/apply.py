@@ -67,7 +67,7 @@ class ApplyRepository:
             case ApplyComplete(completed=done, skip_missed=skip_missed):
                 for task in await self._roots(tree, found) if done else found:
                     await tree.settle(task, done, skip_missed=skip_missed)
-            case ApplyDelete():
+            case _:
                 for task in await self._roots(tree, found):
                     trash_count = (await tree.remove(task))["trash_count"]
         return trash_count

@@ -23,6 +23,7 @@ from backend.app.repositories.import_statements import FINISH
 from backend.app.repositories.list_claim import move_lists
 from backend.app.repositories.list_imports import ALL_PLACES, new_positions
 from backend.app.repositories.mapping import DELETED, TASKS
+from backend.app.repositories.reminders import renew_reminders
 from backend.app.repositories.trash import TRIMMED_AT_ONCE, trim_trash
 
 # How many ids, and how many rows, are read at once: some milliseconds of the event loop, however long their texts are.
@@ -95,7 +96,11 @@ class _Move:
         await self._place()
         for table in MOVED:
             async for rows in self._batches(table):
-                await self._mine.run(WRITE[table], **self._arrays(table, rows))
+                arrays = self._arrays(table, rows)
+                await self._mine.run(WRITE[table], **arrays)
+                if table is TASKS:
+                    planned = zip(arrays["of_id"], arrays["of_reminders"], strict=True)
+                    await renew_reminders(self._mine, [task_id for task_id, reminders in planned if reminders])
                 self._revision += len(rows)
         last = self._last_id + len(self._in_order)
         created = len(self._ids[TASKS])
@@ -120,7 +125,7 @@ class _Move:
             elif name in REFERENCES:
                 values = [self._moved(task_id) for task_id in values]
             elif is_list(table, name):
-                values = [SEPARATOR.join(members) for members in values]
+                values = [None if members is None else SEPARATOR.join(members) for members in values]
             arrays[f"of_{name}"] = values
         arrays["of_revision"] = list(range(self._revision + 1, self._revision + 1 + len(rows)))
         return arrays

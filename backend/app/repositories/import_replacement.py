@@ -12,6 +12,7 @@ from backend.app.repositories import import_statements as statements
 from backend.app.repositories.import_rows import Arrays, only, respelled, revised
 from backend.app.repositories.list_imports import FOLLOW_PARENTS
 from backend.app.repositories.mapping import rfc3339
+from backend.app.repositories.reminders import renew_reminders
 from backend.app.repositories.trash import TRIMMED_AT_ONCE, trim_trash
 
 # How many of the caller's tasks a refusal names.
@@ -54,6 +55,7 @@ class Replacement:
         if new or living:
             writing = only(batch, {*new, *living})
             await self._session.run(statements.WRITE, **revised(writing, self._revision))
+            await renew_reminders(self._session, writing["of_id"])
             self._revision += len(writing["of_id"])
         self.created.update(new)
         self.changed.update(living)

@@ -42,12 +42,13 @@ def arrays_of(tasks: list[ArchivedTask], parents: set[int], new: NewIds | None =
     rows = []
     for task in tasks:
         members = task.model_dump()
-        columns = task_to_columns(members)
+        columns = {**task_to_columns(members), "reminders": task.reminders}
         columns |= {name: SEPARATOR.join(columns[name]) for name in _LISTS}
         columns |= {name: members[name] for name in ("id", "completed_at", "created_at", "updated_at")}
+        columns["reminders"] = columns["reminders"] or None
         columns["due_at"] = str(columns["due_at"])
         columns["revision"] = 0
-        columns["compound"] = task.recurrence is not None or task.id in parents
+        columns["compound"] = bool(task.recurrence or task.reminders) or task.id in parents
         columns |= {"list_id": task.list_id, "position": task.position}
         if new is not None:
             columns["id"] = new.tasks[task.id]

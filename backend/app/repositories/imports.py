@@ -15,6 +15,7 @@ from backend.app.repositories import import_statements as statements
 from backend.app.repositories.import_replacement import Replacement
 from backend.app.repositories.import_rows import NewIds, arrays_in_steps, revised
 from backend.app.repositories.list_imports import ListImport, Places, new_positions
+from backend.app.repositories.reminders import renew_reminders
 from backend.app.schemas.transfer import ArchivedList, ArchivedTask
 
 # How many tasks a statement writes: to write those with the longest texts into it takes some ten milliseconds.
@@ -49,12 +50,17 @@ class ImportRepository:
         self._max_subtasks = max_subtasks
 
     async def import_tasks(
-        self, tasks: list[ArchivedTask], ids: ImportIds | None = None, lists: Sequence[ArchivedList] = ()
+        self,
+        tasks: list[ArchivedTask],
+        ids: ImportIds | None = None,
+        lists: Sequence[ArchivedList] = (),
+        *,
+        dry_run: bool = False,
     ) -> Count:
         """Add tasks and lists under the caller's next ids (NEW), or put them in place of those with their ids (KEEP).
 
         Without `ids`, a file whose tasks name the caller is put in place, and any other one is added. Of the tasks what
-        is replaced goes to the trash under a new id.
+        is replaced goes to the trash under a new id. With `dry_run` all of this is undone again.
 
         Raises TaskLimitReached, ListLimitReached, InvalidField for a parent that cannot be one or a list that is not
         there, or IdsTaken where `ids` is not given and a task of the caller's with an id of the file is another one.
@@ -62,7 +68,8 @@ class ImportRepository:
         owners = {task.user_id for task in tasks} | {one.user_id for one in lists}
         is_own = owners <= {self._session.owner}
         chosen = ids or (ImportIds.KEEP if is_own else ImportIds.NEW)
-        async with self._session.transaction() as session:
+        opened = self._session.transaction_undone if dry_run else self._session.transaction
+        async with opened() as session:
             [begun] = await session.run(statements.START, first_revision=first_revision())
             listed = ListImport(session, lists, max_lists=self._max_lists)
             await listed.write(begun, new=chosen is ImportIds.NEW)
@@ -95,6 +102,7 @@ class ImportRepository:
         revision = listed.revision
         for batch in _slices(in_order, BATCH):
             await session.run(statements.WRITE, **revised(await arrays_in_steps(batch, parents, new), revision))
+            await renew_reminders(session, [ids[task.id] for task in batch if task.reminders])
             revision += len(batch)
         await session.run(
             statements.FINISH, revision=revision, created=len(tasks), last_task_id=last_task_id + len(tasks)

@@ -23,6 +23,7 @@ from backend.app.repositories.lists import (
     this_list,
 )
 from backend.app.repositories.mapping import DELETED_LISTS, LISTS, NAMED_LISTS, owner
+from backend.app.repositories.reminders import cancel_reminders_of_list, take_up_reminders_of_list
 from backend.app.repositories.scoping import compile_scoped
 
 _list_id = bindparam("list_id", type_=BigInteger)
@@ -113,6 +114,7 @@ class ListTrash:
             if tasks == "keep":
                 await keep_tasks(session, list_id)
             else:
+                await cancel_reminders_of_list(session, list_id)
                 await trash_tasks(session, list_id, max_tasks=self._max_tasks)
             [counter] = await session.run(BUMP, count=1)
             await session.run(TRASH_LIST, list_id=list_id, revision=counter["revision"])
@@ -131,6 +133,7 @@ class ListTrash:
             [restored] = await session.run(BRING_LIST, list_id=list_id, revision=counter["revision"])
             await session.run(UNTRASH_LIST, list_id=list_id)
             await bring_tasks(session, list_id, max_tasks=self._max_tasks)
+            await take_up_reminders_of_list(session, list_id)
         return restored
 
     async def _check_restorable(self, session: OwnerSession, list_id: int, expected: Expected) -> None:

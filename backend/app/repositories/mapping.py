@@ -28,6 +28,7 @@ from backend.app.domain import due_dates
 from backend.app.domain.enums import Priority, RecurrenceFrom
 from backend.app.domain.keys import description_key, tag_key, title_key
 from backend.app.domain.positions import unmoved
+from backend.app.domain.reminders import next_moment
 from backend.app.models import metadata
 
 Task = dict[str, Any]
@@ -58,6 +59,7 @@ _SHOWN = (
     "recurrence",
     "after_completion",
     "tags",
+    "reminders",
     "parent_id",
     "list_id",
     "position",
@@ -139,6 +141,7 @@ def row_to_task(row: Row) -> Task:
         recurrence,
         after_completion,
         tags,
+        reminders,
         parent_id,
         list_id,
         position,
@@ -148,7 +151,7 @@ def row_to_task(row: Row) -> Task:
         on_schedule,
         start_date,
     ) = row
-    return {
+    task = {
         "user_id": user_id,
         "id": number,
         "title": title,
@@ -162,6 +165,8 @@ def row_to_task(row: Row) -> Task:
         "recurrence": recurrence,
         "recurrence_from": recurrence and _RECURRENCE_FROM[bool(after_completion), bool(on_schedule)],
         "tags": tags,
+        "reminders": reminders or [],
+        "remind_at": None,
         "parent_id": parent_id,
         "list_id": list_id,
         "position": position or (number and unmoved(number)),
@@ -169,6 +174,9 @@ def row_to_task(row: Row) -> Task:
         "created_at": created_at and rfc3339(created_at),
         "updated_at": updated_at and rfc3339(updated_at),
     }
+    if reminders:
+        task["remind_at"] = next_moment(task)
+    return task
 
 
 def bump_revision(by: Any = 1, **values: Any) -> Update:

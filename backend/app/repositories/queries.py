@@ -314,6 +314,7 @@ def _page(query: TaskPageQuery, start: Position, rows: list[Row]) -> Page:
     if query.status is Status.DELETED:
         for task, row in zip(found, listed, strict=True):
             task["deleted_at"] = rfc3339(row[-1])
+            task["remind_at"] = None
     ids = [task["id"] for task in found]
     if len(rows) <= query.limit:
         following = start.after_end(ids, revision)

@@ -28,6 +28,7 @@ from backend.app.domain.enums import ANY_LIST, RecurrenceFrom
 from backend.app.domain.errors import InvalidField
 from backend.app.domain.plan import check_plan
 from backend.app.domain.preconditions import Precondition
+from backend.app.domain.reminders import moved
 from backend.app.repositories.deletion import BRING_BACK, REMOVE, TRASHED, TRASHED_PARTS
 from backend.app.repositories.mapping import (
     LISTS,
@@ -47,6 +48,7 @@ from backend.app.repositories.mapping import (
 )
 from backend.app.repositories.placement import known_list, list_of, put_into_list
 from backend.app.repositories.queries import GET
+from backend.app.repositories.reminders import cancel_reminders, take_up_reminders, write_reminders
 from backend.app.repositories.scoping import compile_scoped
 from backend.app.schemas.task import Changes, TaskCreate
 
@@ -155,7 +157,7 @@ class TaskTree:
         wanted = {**task, "recurrence_from": task["recurrence_from"] or RecurrenceFrom.DUE_DATE, **changes}
         try:
             plan = (wanted["due_date"], wanted["time_zone"], wanted["recurrence"])
-            check_plan(*plan, start_date=wanted["start_date"])
+            check_plan(*plan, start_date=wanted["start_date"], reminders=wanted["reminders"])
         except ValueError as error:
             raise InvalidField((), str(error)) from None
         parent = None
@@ -188,6 +190,8 @@ class TaskTree:
 
     async def remove(self, task: Task) -> dict[str, Any]:
         """As `delete`, of a task as it is now."""
+        if task["reminders"] or task["parent_id"] is None:
+            await cancel_reminders(self.session, task["id"])
         [removed] = await self.session.run(REMOVE, task_id=task["id"])
         return removed
 
@@ -204,6 +208,7 @@ class TaskTree:
         list_id = await known_list(self.session, task["list_id"]) if parent is None else parent["list_id"]
         places = {"parent_id": parent and parent["id"], "list_id": list_id}
         [restored] = await self.session.run(BRING_BACK, task_id=task_id, **places)
+        await take_up_reminders(self.session, task_id)
         return restored
 
     async def _write(self, task: Task, wanted: Mapping[str, Any], *, skip_missed: bool = False) -> Task:
@@ -222,6 +227,7 @@ class TaskTree:
             values = {"completed": following is None, "with_itself": False, "with_parts": True}
             await self.session.run(SETTLE, task_id=task["id"], **values)
         [written] = await self.session.run(WRITE, task_id=task["id"], **task_to_columns(wanted))
+        written = await write_reminders(self.session, task, wanted, written)
         return written if occurrence is None else {**written, "completed_occurrence": occurrence}
 
     async def _get(self, task_id: int, expected: Expected) -> Task:
@@ -255,7 +261,9 @@ def _following(task: Mapping[str, Any], now: datetime, *, skip_missed: bool) -> 
 
 def _moved_on(task: Mapping[str, Any], following: recurrence.Next) -> dict[str, Any]:
     start = recurrence.moved_start(task["start_date"], task["due_date"], following.due, task["time_zone"])
-    return {"completed": False, "due_date": following.due, "recurrence": following.rule, "start_date": start}
+    reminders = moved(task["reminders"], task["due_date"], following.due, task["time_zone"])
+    dates = {"due_date": following.due, "start_date": start, "reminders": reminders}
+    return {"completed": False, "recurrence": following.rule, **dates}
 
 
 def _rfc3339(moment: datetime) -> str:

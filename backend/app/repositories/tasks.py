@@ -9,6 +9,7 @@ from backend.app.db.statement import Statement
 from backend.app.domain.first_revision import first_revision
 from backend.app.repositories.mapping import RARE_VALUES, Task, task_to_columns
 from backend.app.repositories.queries import GET
+from backend.app.repositories.reminders import NOTHING_PLANNED, write_reminders
 from backend.app.repositories.subtasks import Expected, TaskTree
 from backend.app.repositories.task_writes import (
     COMPLETE,
@@ -41,7 +42,7 @@ _UPDATED = (
     *("tags", "tag_keys"),
 )
 # What a task repeats by, or belongs to, has to be looked at together with the rest of it.
-_TOGETHER = frozenset({"recurrence", "recurrence_from", "time_zone", "parent_id", "start_date", "list_id"})
+_TOGETHER = frozenset({"recurrence", "recurrence_from", "time_zone", "parent_id", "start_date", "list_id", "reminders"})
 
 
 def _beyond_text(columns: dict[str, Any]) -> dict[str, Any]:
@@ -92,10 +93,11 @@ class TaskRepository:
 
     async def create(self, new: TaskCreate) -> Task:
         """Raises TaskLimitReached, or InvalidField for a parent that cannot be one, and a list that is not there."""
-        if new.parent_id is None and new.list_id is None:
+        if new.parent_id is None and new.list_id is None and not new.reminders:
             return await self._create(self.session, new)
         async with self._locked_tree() as tree:
-            return await tree.create(new, lambda session: self._create(session, new))
+            created = await tree.create(new, lambda session: self._create(session, new))
+            return await write_reminders(tree.session, NOTHING_PLANNED, new.model_dump(), created)
 
     async def _create(self, session: OwnerSession, new: TaskCreate) -> Task:
         columns = task_to_columns(new.model_dump())
@@ -113,7 +115,7 @@ class TaskRepository:
         where the changes do not go together with what stays.
         """
         if whole:
-            together = any(changes[name] is not None for name in ("recurrence", "parent_id", "start_date"))
+            together = any(changes[name] for name in ("recurrence", "parent_id", "start_date", "reminders"))
             alone = not together and "list_id" not in changes
         else:
             alone = _TOGETHER.isdisjoint(changes)

@@ -1,21 +1,23 @@
 """Moving out and in: all tasks as a file, and back."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Header, Query
 
 from backend.app import problems
-from backend.app.domain.enums import Sort
+from backend.app.domain.enums import ImportIds, Sort
 from backend.app.problems import documented
 from backend.app.repositories.queries import Page, TaskQueries
 from backend.app.routes.dependencies import Imports, Lists, Queries
 from backend.app.schemas.lists import ListStatus
 from backend.app.schemas.queries import ExportQuery, ImportQuery, TaskPageQuery
-from backend.app.schemas.transfer import Archive, Imported
+from backend.app.schemas.transfer import Archive, ForeignArchive, Imported
 from backend.app.web.body import BodyLimit
 from backend.app.web.export_formats import FORMATS, CSVExport, Format, JSONExport
+from backend.app.web.foreign.formats import BY_MEDIA_TYPE, OtherApps
 from backend.app.web.headers import best_media_type
 from backend.app.web.openapi_responses import BODY, CAPPED
 from backend.app.web.responses import ApiResponse, ApiStream
@@ -23,6 +25,10 @@ from backend.app.web.route import StrictRoute
 
 router = APIRouter(prefix="/api/{user_id}", tags=["account"], route_class=StrictRoute)
 
+# How many of the tasks that it would make a dry run shows.
+PREVIEW_MAX = 500
+NOT_TAKEN = {"user_id", "revision"}
+NO_IDS = "must be new, or be left out: the ids of another app are not yours"
 # So many rows are read in some milliseconds of the event loop, however long their texts are.
 EXPORT_PAGE = 200
 _OLDEST_FIRST = TaskPageQuery(sort=Sort.CREATED_REVERSED, limit=EXPORT_PAGE)
@@ -76,17 +82,38 @@ async def export(
     summary="Bring tasks in from an export",
     description="All or none. The export may be another user's: with `ids=new` its tasks and lists are added under "
     "your next ids, and nothing of yours changes. With `ids=keep` they keep the file's ids, in place of what you have "
-    "under those, of which tasks go to the trash; others stay, and the same file twice changes nothing.",
+    "under those, of which tasks go to the trash; others stay, and the same file twice changes nothing. A file of "
+    "another app is always added: iCalendar's VTODOs, Todoist's CSV, and Google's tasks as Takeout writes them (JSON).",
     response_model=Imported,
+    openapi_extra={
+        "requestBody": {
+            "content": {media_type: {"schema": {"type": "string"}} for media_type in BY_MEDIA_TYPE},
+        }
+    },
     responses={**BODY, **CAPPED, **documented(problems.IdsTaken, problems.ListLimitReached)},
 )
 async def import_tasks(
-    body: Annotated[Archive, BodyLimit("max_import_bytes")],
+    body: Annotated[Archive, BodyLimit("max_import_bytes"), OtherApps("max_foreign_import_bytes")],
     archives: Imports,
     query: Annotated[ImportQuery, Query()],
 ) -> ApiResponse:
-    count = await archives.import_tasks(body.tasks, query.ids, lists=body.lists)
-    return ApiResponse(200, orjson.dumps(count))
+    ids, dry_run = query.ids, query.dry_run == "true"
+    if isinstance(body, ForeignArchive):
+        if ids is ImportIds.KEEP:
+            raise problems.ValidationFailed([{"pointer": "?ids", "detail": NO_IDS}])
+        ids = ImportIds.NEW
+    count = await archives.import_tasks(body.tasks, ids, lists=body.lists, dry_run=dry_run)
+    return ApiResponse(200, orjson.dumps({**asdict(count), **_told(body, dry_run=dry_run)}))
+
+
+def _told(body: Archive, *, dry_run: bool) -> dict[str, Any]:
+    """What an answer has beside the counts: what is dropped of a file of another app, and what a dry run would make."""
+    told: dict[str, Any] = {}
+    if isinstance(body, ForeignArchive):
+        told = {"dropped": [note.model_dump() for note in body.dropped], "dropped_count": body.dropped_count}
+    if dry_run:
+        told["tasks"] = [task.model_dump(mode="json", exclude=NOT_TAKEN) for task in body.tasks[:PREVIEW_MAX]]
+    return told
 
 
 async def _pieces(tasks: TaskQueries, file: Format, page: Page) -> AsyncIterator[bytes]:

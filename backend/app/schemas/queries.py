@@ -146,6 +146,9 @@ class ImportQuery(BaseModel):
         "what you have under those. Without it, a file whose tasks name you in `user_id` keeps its ids, and any other "
         "is added.",
     )
+    dry_run: Literal["true", "false"] = Field(
+        default="false", description="`true`: nothing is changed, and the answer says what would be."
+    )
 
 
 class TagCount(BaseModel):

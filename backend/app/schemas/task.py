@@ -18,11 +18,18 @@ from pydantic import (
 
 from backend.app import problems
 from backend.app.domain import due_dates, recurrence
+from backend.app.domain import reminders as reminding
 from backend.app.domain.enums import ANY_LIST, AnyList, Priority, RecurrenceFrom
 from backend.app.domain.keys import tag_key
-from backend.app.domain.limits import ID_MAX, TAG_MAX_CHARACTERS, TAGS_MAX
+from backend.app.domain.limits import (
+    DESCRIPTION_MAX_CHARACTERS,
+    ID_MAX,
+    REMINDERS_MAX,
+    TAG_MAX_CHARACTERS,
+    TAGS_MAX,
+    TITLE_MAX_CHARACTERS,
+)
 from backend.app.domain.plan import check_plan, check_skip
-from backend.app.models import DESCRIPTION_MAX_CHARACTERS, TITLE_MAX_CHARACTERS
 
 # How many unknown members of an object are judged: as many as there are errors in an answer.
 UNKNOWN_MEMBERS_JUDGED: Final = 20
@@ -182,6 +189,38 @@ AnsweredRecurrenceFrom = Annotated[
 ]
 
 
+def _reminder(text: str) -> str:
+    return reminding.kept(text)
+
+
+def _none_twice(reminders: list[str]) -> list[str]:
+    if len(set(reminders)) < len(reminders):
+        raise ValueError("must not contain a reminder twice")
+    return reminders
+
+
+MOMENT_OR_DURATION = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "string", "format": "date-time"},
+            {"type": "string", "pattern": r"^[+-]?P([0-9]+W|([0-9]+D)?(T([0-9]+H)?([0-9]+M)?([0-9]+S)?)?)$"},
+        ]
+    }
+)
+Reminder = Annotated[str, AfterValidator(_reminder), MOMENT_OR_DURATION]
+Reminders = Annotated[
+    list[Reminder],
+    AfterValidator(_none_twice),
+    at_most(REMINDERS_MAX),
+    Field(
+        max_length=REMINDERS_MAX,
+        description="When it reminds: a date-time with its offset, or a duration before the due date in the form of "
+        "RFC 5545's TRIGGER. Before a day, it counts from that day's midnight.",
+        examples=[["-PT30M"]],
+    ),
+]
+
+
 class Body(BaseModel):
     """JSON as it is: a string is not a number, and a member that is not known is a mistake."""
 
@@ -213,11 +252,13 @@ class Planned(Body):
     recurrence_from: AnsweredRecurrenceFrom = RecurrenceFrom.DUE_DATE
     tags: Tags = []
     parent_id: ParentId | None = None
+    reminders: Reminders = []
 
     @model_validator(mode="after")
     def _plan(self) -> Self:
         plan = (self.due_date, self.time_zone, self.recurrence)
-        check_plan(*plan, start_date=self.start_date, comes_again=self.must_come_again)
+        start, again = self.start_date, self.must_come_again
+        check_plan(*plan, start_date=start, reminders=self.reminders, comes_again=again)
         return self
 
 
@@ -242,6 +283,7 @@ class Changes(TypedDict, total=False):
     recurrence_from: RecurrenceFrom
     tags: list[str]
     parent_id: int | None
+    reminders: list[str]
     list_id: int | None
 
 
@@ -254,7 +296,9 @@ def _without_default(schema: dict[str, Any]) -> None:
     del schema["default"]
 
 
-_SET_BY_SERVER: Final = {"id", "user_id", "position", "revision", "completed_at", "created_at", "updated_at"}
+_SET_BY_SERVER: Final = {
+    *("id", "user_id", "position", "revision", "remind_at", "completed_at", "created_at", "updated_at"),
+}
 _IGNORED: Final = Field(description="Ignored: taken as a task is answered.")
 
 
@@ -270,6 +314,7 @@ class TaskReplace(Planned):
     user_id: Annotated[str, Field(description="Must be the path's.", examples=["u1"])] = absent()
     position: Annotated[str | None, _IGNORED] = None
     revision: Annotated[int | None, _IGNORED] = None
+    remind_at: Annotated[Moment | None, _IGNORED] = None
     completed_at: Annotated[Moment | None, _IGNORED] = None
     created_at: Annotated[Moment | None, _IGNORED] = None
     updated_at: Annotated[Moment | None, _IGNORED] = None
@@ -299,6 +344,7 @@ class TaskEdits(Body):
     recurrence: Rule | None = absent()
     recurrence_from: AnsweredRecurrenceFrom = absent()
     tags: Tags = absent()
+    reminders: Reminders = absent()
 
     def changes(self) -> Changes:
         return cast("Changes", self.model_dump(exclude_unset=True))
@@ -382,6 +428,10 @@ class Task(BaseModel):
     recurrence: str | None = Field(description="What is left of the rule.", examples=["FREQ=WEEKLY;BYDAY=MO"])
     recurrence_from: RecurrenceFrom | None = Field(description="Null where it does not repeat.", examples=["due_date"])
     tags: list[str] = Field(examples=[["home"]])
+    reminders: list[str] = Field(examples=[["-PT30M"]])
+    remind_at: Timestamp | None = timestamp(
+        "When it reminds next, at the time of the answer; null where it is completed, or does not remind any more."
+    )
     parent_id: int | None = Field(examples=[None])
     list_id: int | None = Field(description="Null: the inbox.", examples=[None])
     position: str = Field(

@@ -48,6 +48,7 @@ class ArchivedTask(Planned):
     completed_at: Moment | None = None
     created_at: Moment
     updated_at: Moment
+    remind_at: Moment | None = None
     list_id: Annotated[int, Field(ge=1, le=ID_MAX, examples=[1])] | None = None
     position: Annotated[
         str,
@@ -99,6 +100,21 @@ class Archive(Body):
         return self
 
 
+class Dropped(BaseModel):
+    """Something of a file that is not taken over."""
+
+    line: int | None = Field(description="Its line, counted from 1; null in JSON.", examples=[12])
+    pointer: str | None = Field(description="Its JSON pointer; null in files of lines.", examples=[None])
+    detail: str = Field(examples=["LOCATION is not taken over"])
+
+
+class ForeignArchive(Archive):
+    """The tasks of a file of another app, and what of it is not taken over: the first ones, and how many there are."""
+
+    dropped: list[Dropped]
+    dropped_count: int
+
+
 class Imported(BaseModel):
     """What an import did."""
 
@@ -106,3 +122,10 @@ class Imported(BaseModel):
     created: int = Field(ge=0, examples=[2])
     changed: int = Field(ge=0, description="What was there is in the trash, under a new id.", examples=[1])
     unchanged: int = Field(ge=0, examples=[0])
+    dropped: list[Dropped] | None = Field(
+        default=None, description="Of a file of another app: what is not taken over; the first 1,000 of them."
+    )
+    dropped_count: int | None = Field(default=None, ge=0, description="How many of these there are.", examples=[0])
+    tasks: list[ArchivedTask] | None = Field(
+        default=None, description="Of a dry run: what would be made, with the file's ids; the first 500 of them."
+    )

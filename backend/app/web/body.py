@@ -11,6 +11,7 @@ from starlette.types import Receive
 
 from backend.app import problems
 from backend.app.web.body_room import BodyPlace
+from backend.app.web.foreign.formats import BY_MEDIA_TYPE, ForeignDocument, OtherApps
 from backend.app.web.headers import is_media_type
 from backend.app.web.long_body import LongBody, LongDocument
 from backend.app.web.services import services_of
@@ -43,13 +44,21 @@ class BodyLimit:
 
 class _Body:
     def __init__(
-        self, name: str, model: type[BaseModel], *, optional: bool, accepted: tuple[str, ...], limit: str
+        self,
+        name: str,
+        model: type[BaseModel],
+        *,
+        optional: bool,
+        accepted: tuple[str, ...],
+        limit: str,
+        others: OtherApps | None = None,
     ) -> None:
         """`limit` is the name of the setting that bounds the body's size."""
         self.name = name
         self.model = model
         self.optional = optional
-        self.accepted = accepted
+        self.accepted = accepted if others is None else (*accepted, *BY_MEDIA_TYPE)
+        self._others = others
         self.limit = limit
         self.is_long = limit != BODY_LIMIT
         self._long = LongBody(model) if self.is_long else None
@@ -81,6 +90,11 @@ class _Body:
             raise problems.UnsupportedMediaType(self.accepted)
         if place is not None:
             await place.start()
+        if self._others is not None and (read := self._others.reader(_content_type(request), body)):
+            settings = services_of(request.scope).settings
+            if len(body) > (most := getattr(settings, self._others.setting)):
+                raise problems.BodyTooLarge(most)
+            return await ForeignDocument.read(read, body, _steps_of(request), max_subtasks=settings.max_subtasks)
         if self._long is not None:
             document = await self._long.parse(body, _steps_of(request))
             if place is not None:
@@ -95,6 +109,8 @@ class _Body:
         """Raises ValidationFailed."""
         if document is NO_BODY:
             return None
+        if isinstance(document, ForeignDocument):
+            return document.archive
         if self._long is not None and isinstance(document, LongDocument):
             return await self._long.validate(document)
         try:
@@ -105,7 +121,7 @@ class _Body:
     @staticmethod
     def contents_of(document: Any) -> Any:
         """What makes two documents the same, of one that `read` gave."""
-        return document.contents if isinstance(document, LongDocument) else document
+        return document.contents if isinstance(document, LongDocument | ForeignDocument) else document
 
     def _limit_of(self, request: Request) -> int:
         limit: int = getattr(services_of(request.scope).settings, self.limit)
@@ -136,6 +152,11 @@ async def _read(receive: Receive, limit: int) -> bytearray:
             raise problems.BodyTooLarge(limit)
         more = message.get("more_body", False)
     return body
+
+
+def _content_type(request: Request) -> str:
+    fields: Mapping[bytes, bytes] = dict(request.scope["headers"])
+    return fields.get(b"content-type", b"").decode("latin-1")
 
 
 def _is_json(headers: list[tuple[bytes, bytes]], accepted: tuple[str, ...]) -> bool:

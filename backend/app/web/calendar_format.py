@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any, Final
 
-from backend.app.domain import due_dates, recurrence
+from backend.app.domain import due_dates, recurrence, reminders
 from backend.app.domain.due_dates import Due
 from backend.app.domain.occurrences import occurrences
 from backend.app.domain.rules import WEEKDAYS, Rule, read_rule
@@ -88,7 +88,8 @@ def todo(task: Mapping[str, Any]) -> tuple[str | None, bytes]:
         lines.append(f"CATEGORIES:{','.join(map(_escaped, task['tags']))}")
     if task["parent_id"] is not None:
         lines.append(f"RELATED-TO:{_uid(task['user_id'], task['parent_id'])}")
-    return zone, b"".join(map(_folded, [*lines, *schedule, "END:VTODO"]))
+    alarms = _alarms(task, repeats=any(line.startswith("RRULE") for line in schedule))
+    return zone, b"".join(map(_folded, [*lines, *schedule, *alarms, "END:VTODO"]))
 
 
 def zone_component(name: str) -> bytes:
@@ -117,6 +118,19 @@ def _schedule(task: Mapping[str, Any]) -> tuple[list[str], str | None]:
         return [point.line("DUE")], point.zone
     lines = [point.line("DTSTART"), _later(point), f"RRULE:{_rule_text(rule, point)}"]
     return lines, point.zone
+
+
+def _alarms(task: Mapping[str, Any], *, repeats: bool) -> list[str]:
+    """A VALARM for each reminder (section 3.6.6). What repeats has its due date as DTSTART, everything else as DUE."""
+    lines = []
+    for text in task["reminders"]:
+        reminder = reminders.read(text)
+        if isinstance(reminder, datetime):
+            trigger = f"TRIGGER;VALUE=DATE-TIME:{_basic(reminder)}Z"
+        else:
+            trigger = f"TRIGGER{'' if repeats else ';RELATED=END'}:{text}"
+        lines += ["BEGIN:VALARM", "ACTION:DISPLAY", f"DESCRIPTION:{_escaped(task['title'])}", trigger, "END:VALARM"]
+    return lines
 
 
 def _comes_again(task: Mapping[str, Any]) -> bool:

@@ -18,7 +18,8 @@ Task = Mapping[str, Any]
 
 CSV_COLUMNS: Final = (
     *("id", "title", "description", "completed", "completed_at", "priority", "due_date", "time_zone", "recurrence"),
-    *("recurrence_from", "start_date", "tags", "parent_id", "list_id", "position", "created_at", "updated_at"),
+    *("recurrence_from", "start_date", "tags", "reminders", "parent_id", "list_id", "position"),
+    *("created_at", "updated_at"),
 )
 # What spreadsheets take for the beginning of a formula (OWASP, CSV injection), also in their wide and small forms,
 # which NFKC makes plain; and the characters that come before a cell's text without being seen.

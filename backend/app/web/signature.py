@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 
 from backend.app.web.body import BODY_LIMIT, JSON, BodyLimit, MediaTypes, _Body
+from backend.app.web.foreign.formats import OtherApps
 from backend.app.web.forms import ONE_BODY, UnsupportedForm
 from backend.app.web.owner_session import Session
 from backend.app.web.parameters import ListId, TaskId, _Header, _PathId, _Query
@@ -101,7 +102,8 @@ def _body(parameter: inspect.Parameter, base: Any, marks: list[Any]) -> _Body | 
     accepted = next((mark.accepted for mark in marks if isinstance(mark, MediaTypes)), (JSON,))
     limit = next((mark.setting for mark in marks if isinstance(mark, BodyLimit)), BODY_LIMIT)
     optional = type(None) in alternatives
-    return _Body(parameter.name, alternatives[0], optional=optional, accepted=accepted, limit=limit)
+    others = next((mark for mark in marks if isinstance(mark, OtherApps)), None)
+    return _Body(parameter.name, alternatives[0], optional=optional, accepted=accepted, limit=limit, others=others)
 
 
 def _is_model(annotation: Any) -> bool:

@@ -493,7 +493,7 @@ export interface paths {
         put?: never;
         /**
          * Bring tasks in from an export
-         * @description All or none. The export may be another user's: with `ids=new` its tasks and lists are added under your next ids, and nothing of yours changes. With `ids=keep` they keep the file's ids, in place of what you have under those, of which tasks go to the trash; others stay, and the same file twice changes nothing.
+         * @description All or none. The export may be another user's: with `ids=new` its tasks and lists are added under your next ids, and nothing of yours changes. With `ids=keep` they keep the file's ids, in place of what you have under those, of which tasks go to the trash; others stay, and the same file twice changes nothing. A file of another app is always added: iCalendar's VTODOs, Todoist's CSV, and Google's tasks as Takeout writes them (JSON).
          */
         post: operations["import"];
         delete?: never;
@@ -800,6 +800,15 @@ export interface components {
             /** Parent Id */
             parent_id?: number | null;
             /**
+             * Reminders
+             * @description When it reminds: a date-time with its offset, or a duration before the due date in the form of RFC 5545's TRIGGER. Before a day, it counts from that day's midnight.
+             * @default []
+             * @example [
+             *       "-PT30M"
+             *     ]
+             */
+            reminders?: (string)[];
+            /**
              * Id
              * Format: int64
              * @example 1
@@ -824,6 +833,8 @@ export interface components {
              * Format: date-time
              */
             updated_at: string;
+            /** Remind At */
+            remind_at?: string | null;
             /** List Id */
             list_id?: number | null;
             /**
@@ -1021,6 +1032,19 @@ export interface components {
              */
             tags: string[];
             /**
+             * Reminders
+             * @example [
+             *       "-PT30M"
+             *     ]
+             */
+            reminders: string[];
+            /**
+             * Remind At
+             * @description When it reminds next, at the time of the answer; null where it is completed, or does not remind any more.
+             * @example 2026-01-01T00:00:00.000000Z
+             */
+            remind_at: string | null;
+            /**
              * Parent Id
              * @example null
              */
@@ -1120,6 +1144,29 @@ export interface components {
             op: "delete";
         };
         /**
+         * Dropped
+         * @description Something of a file that is not taken over.
+         */
+        Dropped: {
+            /**
+             * Line
+             * @description Its line, counted from 1; null in JSON.
+             * @example 12
+             */
+            line: number | null;
+            /**
+             * Pointer
+             * @description Its JSON pointer; null in files of lines.
+             * @example null
+             */
+            pointer: string | null;
+            /**
+             * Detail
+             * @example LOCATION is not taken over
+             */
+            detail: string;
+        };
+        /**
          * Erased
          * @description What there was.
          */
@@ -1167,6 +1214,22 @@ export interface components {
              * @example 0
              */
             unchanged: number;
+            /**
+             * Dropped
+             * @description Of a file of another app: what is not taken over; the first 1,000 of them.
+             */
+            dropped?: components["schemas"]["Dropped"][] | null;
+            /**
+             * Dropped Count
+             * @description How many of these there are.
+             * @example 0
+             */
+            dropped_count?: number | null;
+            /**
+             * Tasks
+             * @description Of a dry run: what would be made, with the file's ids; the first 500 of them.
+             */
+            tasks?: components["schemas"]["ArchivedTask"][] | null;
         };
         /**
          * ListCreate
@@ -1358,6 +1421,19 @@ export interface components {
              *     ]
              */
             tags: string[];
+            /**
+             * Reminders
+             * @example [
+             *       "-PT30M"
+             *     ]
+             */
+            reminders: string[];
+            /**
+             * Remind At
+             * @description When it reminds next, at the time of the answer; null where it is completed, or does not remind any more.
+             * @example 2026-01-01T00:00:00.000000Z
+             */
+            remind_at: string | null;
             /**
              * Parent Id
              * @example null
@@ -1667,6 +1743,19 @@ export interface components {
              */
             tags: string[];
             /**
+             * Reminders
+             * @example [
+             *       "-PT30M"
+             *     ]
+             */
+            reminders: string[];
+            /**
+             * Remind At
+             * @description When it reminds next, at the time of the answer; null where it is completed, or does not remind any more.
+             * @example 2026-01-01T00:00:00.000000Z
+             */
+            remind_at: string | null;
+            /**
              * Parent Id
              * @example null
              */
@@ -1744,6 +1833,15 @@ export interface components {
             /** Parent Id */
             parent_id?: number | null;
             /**
+             * Reminders
+             * @description When it reminds: a date-time with its offset, or a duration before the due date in the form of RFC 5545's TRIGGER. Before a day, it counts from that day's midnight.
+             * @default []
+             * @example [
+             *       "-PT30M"
+             *     ]
+             */
+            reminders?: (string)[];
+            /**
              * Completed
              * @description Whether it is done.
              * @default false
@@ -1785,6 +1883,14 @@ export interface components {
              *     ]
              */
             tags?: string[];
+            /**
+             * Reminders
+             * @description When it reminds: a date-time with its offset, or a duration before the due date in the form of RFC 5545's TRIGGER. Before a day, it counts from that day's midnight.
+             * @example [
+             *       "-PT30M"
+             *     ]
+             */
+            reminders?: (string)[];
         };
         /**
          * TaskMove
@@ -1832,6 +1938,14 @@ export interface components {
              *     ]
              */
             tags?: string[];
+            /**
+             * Reminders
+             * @description When it reminds: a date-time with its offset, or a duration before the due date in the form of RFC 5545's TRIGGER. Before a day, it counts from that day's midnight.
+             * @example [
+             *       "-PT30M"
+             *     ]
+             */
+            reminders?: (string)[];
             /**
              * Completed
              * @description Whether it is done.
@@ -1884,6 +1998,15 @@ export interface components {
             /** Parent Id */
             parent_id?: number | null;
             /**
+             * Reminders
+             * @description When it reminds: a date-time with its offset, or a duration before the due date in the form of RFC 5545's TRIGGER. Before a day, it counts from that day's midnight.
+             * @default []
+             * @example [
+             *       "-PT30M"
+             *     ]
+             */
+            reminders?: (string)[];
+            /**
              * Completed
              * @description Whether it is done.
              * @example false
@@ -1914,6 +2037,11 @@ export interface components {
              * @description Ignored: taken as a task is answered.
              */
             revision?: number | null;
+            /**
+             * Remind At
+             * @description Ignored: taken as a task is answered.
+             */
+            remind_at?: string | null;
             /**
              * Completed At
              * @description Ignored: taken as a task is answered.
@@ -5924,6 +6052,8 @@ export interface operations {
             query?: {
                 /** @description `new`: the tasks are added under your next ids. `keep`: they keep the file's ids, in place of what you have under those. Without it, a file whose tasks name you in `user_id` keeps its ids, and any other is added. */
                 ids?: components["schemas"]["ImportIds"];
+                /** @description `true`: nothing is changed, and the answer says what would be. */
+                dry_run?: "true" | "false";
             };
             header?: {
                 /**
@@ -5944,6 +6074,8 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["Archive"];
+                "text/calendar": string;
+                "text/csv": string;
             };
         };
         responses: {

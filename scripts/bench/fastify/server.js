@@ -12,7 +12,8 @@ pg.types.setTypeParser(1114, (text) => `${text.slice(0, 10)}T${text.slice(11)}Z`
 const pool = new pg.Pool({ max: 10 }) // PGHOST, PGUSER, PGDATABASE say where
 
 const columns = `user_id, id, title, description, completed, timezone('UTC', completed_at) AS completed_at, priority,
-  due_date, time_zone, recurrence, recurrence_from, tags, parent_id, revision,
+  due_date, time_zone, recurrence, recurrence_from, tags, reminders, timezone('UTC', remind_at) AS remind_at,
+  parent_id, revision,
   timezone('UTC', created_at) AS created_at, timezone('UTC', updated_at) AS updated_at`
 const statements = {
   list: `SELECT ${columns} FROM tasks WHERE user_id = $1 ORDER BY id DESC LIMIT $2`,
@@ -46,6 +47,8 @@ const task = {
     recurrence: { type: ['string', 'null'] },
     recurrence_from: { type: ['string', 'null'] },
     tags: { type: 'array', items: { type: 'string' } },
+    reminders: { type: 'array', items: { type: 'string' } },
+    remind_at: { type: ['string', 'null'] },
     parent_id: { type: ['integer', 'null'] },
     revision: { type: 'integer' },
     created_at: { type: 'string' },

@@ -1,0 +1,244 @@
+"""What becomes of the parts of a file, one by one: a table for each format."""
+
+import asyncio
+import json
+from datetime import date
+from typing import Any
+
+import pytest
+
+from backend.app import problems
+from backend.app.schemas.transfer import ForeignArchive
+from backend.app.web.foreign import drafts
+from backend.app.web.foreign.calendar import read_calendar
+from backend.app.web.foreign.google import read_google
+from backend.app.web.foreign.spoken_dates import spoken
+from backend.app.web.foreign.todoist import read_todoist
+from backend.app.web.turns import Turns
+
+
+def read(reader: Any, text: str, max_subtasks: int = 200) -> ForeignArchive:
+    async def once() -> ForeignArchive:
+        archive: ForeignArchive = await reader(text.encode(), Turns().of("somebody"), max_subtasks=max_subtasks)
+        return archive
+
+    return asyncio.run(once())
+
+
+def details(archive: ForeignArchive) -> list[str]:
+    return [note.detail for note in archive.dropped]
+
+
+def todo(*lines: str) -> str:
+    return "\n".join(["BEGIN:VCALENDAR", "BEGIN:VTODO", "SUMMARY:x", *lines, "END:VTODO", "END:VCALENDAR"])
+
+
+# The lines of a VTODO, members of the task that it becomes, and how each note begins.
+CALENDAR: list[tuple[list[str], dict[str, Any], list[str]]] = [
+    ([], {"title": "x", "completed": False, "priority": None, "due_date": None, "tags": []}, []),
+    (["SUMMARY:y"], {"title": "x"}, ["SUMMARY is not"]),
+    (["STATUS:COMPLETED"], {"completed": True, "completed_at": None}, []),
+    (["COMPLETED:20260101T000000Z"], {"completed": True}, []),
+    (["COMPLETED:yesterday", "STATUS:COMPLETED"], {"completed": True, "completed_at": None}, ["COMPLETED is not"]),
+    (["COMPLETED:20260101T000000Z", "STATUS:NEEDS-ACTION"], {"completed": False}, ["COMPLETED is not"]),
+    (["STATUS:CANCELLED"], {"completed": True}, ["a cancelled task"]),
+    (["STATUS:IN-PROCESS"], {"completed": False}, ["a task that is in process"]),
+    (["STATUS:LATER"], {"completed": False}, ["STATUS is not"]),
+    (["PRIORITY:0"], {"priority": None}, []),
+    (["PRIORITY:4"], {"priority": "high"}, []),
+    (["PRIORITY:6"], {"priority": "low"}, []),
+    (["PRIORITY:10"], {"priority": None}, ["PRIORITY is not"]),
+    (["PRIORITY:é"], {"priority": None}, ["PRIORITY is not"]),
+    (["DUE:20261224T180060Z"], {"due_date": "2026-12-24T18:00:59Z"}, []),
+    (["DUE:20261224T180000"], {"due_date": "2026-12-24T18:00:00Z"}, ["the time zone of DUE"]),
+    (["DUE;TZID=Mars/Base:20261224T180000"], {"due_date": "2026-12-24T18:00:00Z"}, ["the time zone of DUE"]),
+    (
+        ["DUE;TZID=/example.org/Tzfile/Europe/Berlin:20261224T180000"],
+        {"due_date": "2026-12-24T18:00:00+01:00", "time_zone": "Europe/Berlin"},
+        [],
+    ),
+    (
+        ['DUE;TZID="America/Argentina/Buenos_Aires";X=1,2:20261224T180000'],
+        {"due_date": "2026-12-24T18:00:00-03:00"},
+        [],
+    ),
+    (["DUE;TZID=Europe/Berlin:18800101T000000"], {"due_date": "1879-12-31T23:06:32Z"}, []),
+    (["DUE:20260230"], {"due_date": None}, ["DUE is not"]),
+    (["DUE:20261224T250000Z"], {"due_date": None}, ["DUE is not"]),
+    (["DUE:soon"], {"due_date": None}, ["DUE is not"]),
+    (["DUE;TZID=Asia/Tokyo:00010101T000000"], {"due_date": None}, ["DUE is not"]),
+    (["DTSTART;VALUE=DATE:20261224"], {"due_date": None, "start_date": "2026-12-24"}, []),
+    (["DTSTART:20261225", "DUE:20261224"], {"due_date": "2026-12-24", "start_date": None}, ["start_date is not"]),
+    (["DTSTART;VALUE=DATE:20261224", "DUE;VALUE=DATE:20261224"], {"due_date": "2026-12-24"}, []),
+    (
+        ["DTSTART:20261224T170000Z", "DUE:20261224T180000Z", "RRULE:FREQ=DAILY"],
+        {"due_date": "2026-12-24T18:00:00Z", "start_date": "2026-12-24T17:00:00Z", "recurrence": "FREQ=DAILY"},
+        [],
+    ),
+    (
+        ["DTSTART;VALUE=DATE:20261224", "DURATION:P1D", "RRULE:freq=daily"],
+        {"due_date": "2026-12-24", "recurrence": "FREQ=DAILY"},
+        [],
+    ),
+    (
+        ["DTSTART;VALUE=DATE:20261224", "DUE;VALUE=DATE:20261225", "RRULE:FREQ=DAILY"],
+        {"due_date": "2026-12-25", "start_date": "2026-12-24"},
+        [],
+    ),
+    (["DURATION:PT1H"], {}, ["DURATION is not"]),
+    (["RRULE:FREQ=DAILY"], {"recurrence": None}, ["RRULE is not taken over: a task"]),
+    (["DUE;VALUE=DATE:20261224", "RRULE:FREQ=HOURLY"], {"recurrence": None}, ["RRULE is not taken over: it"]),
+    (["CREATED:20260101"], {}, ["CREATED is not"]),
+    (["RELATED-TO;RELTYPE=CHILD:y"], {"parent_id": None}, ["RELATED-TO is not"]),
+    (["RELATED-TO:y"], {"parent_id": None}, ["the parent is not in the file"]),
+    (["UID:y", "RELATED-TO:y"], {"parent_id": None}, ["this is below itself"]),
+    (["CATEGORIES:" + "a" * 51], {"tags": []}, ["a task has at most 20 tags"]),
+    (["CATEGORIES:" + ",".join(f"t{n}" for n in range(21))], {}, ["a task has at most 20 tags"]),
+    (["CATEGORIES:" + ",".join(["a"] * 101)], {"tags": ["a"]}, ["categories beyond"]),
+    (["DESCRIPTION:" + "d" * 1001], {"description": "d" * 1000}, ["description is cut off"]),
+    (["DESCRIPTION:" + "d" * 20_000], {"description": "d" * 1000}, ["the end of a long line", "description is cut"]),
+    (["DESCRIPTION:"], {"description": None}, []),
+    (["nonsense"], {}, ["a line that cannot be read"]),
+    ([";=:"], {}, ["a line that cannot be read"]),
+    (["BEGIN:VPOLL", "X:y", "END:VPOLL"], {}, ["a component"]),
+    (["END:VALARM"], {}, ["an END without"]),
+    (["X-APPLE-SORT-ORDER:1"], {}, ["X-APPLE-SORT-ORDER is not"]),
+]
+
+
+@pytest.mark.parametrize(("lines", "members", "notes"), CALENDAR, ids=range(len(CALENDAR)))
+def test_a_todo_becomes_a_task(lines: list[str], members: dict[str, Any], notes: list[str]) -> None:
+    """Or a note says what of it does not."""
+    archive = read(read_calendar, todo(*lines))
+
+    [task] = archive.tasks
+    assert {name: getattr(task, name) for name in members} == members
+    assert len(archive.dropped) == len(notes)
+    assert all(detail.startswith(note) for detail, note in zip(details(archive), notes, strict=True)), details(archive)
+
+
+def test_a_todo_that_is_none_has_a_note() -> None:
+    """An exception from a rule, one without a title, and one without an end."""
+    exception = read(read_calendar, todo("RECURRENCE-ID:20261224"))
+    nameless = read(read_calendar, todo().replace("SUMMARY:x", "SUMMARY: "))
+    endless = read(read_calendar, todo().partition("END:VTODO")[0])
+
+    assert [archive.tasks for archive in (exception, nameless, endless)] == [[], [], []]
+    assert [archive.dropped_count for archive in (exception, nameless, endless)] == [1, 1, 1]
+
+
+def test_a_family_that_is_too_large_is_parted() -> None:
+    """What does not fit under the parent is a task of its own, with a note."""
+    text = "BEGIN:VCALENDAR\n" + "".join(
+        f"BEGIN:VTODO\nUID:{n}\nSUMMARY:x\n{'RELATED-TO:0' if n else 'X-Y:'}\nEND:VTODO\n" for n in range(4)
+    )
+
+    archive = read(read_calendar, text, max_subtasks=2)
+
+    assert [task.parent_id for task in archive.tasks] == [None, 1, 1, None]
+    assert "at most" in details(archive)[-1]
+
+
+ROWS: list[tuple[str, dict[str, Any], list[str]]] = [
+    ("task,x,5,1,", {"priority": None}, ["PRIORITY is not"]),
+    ("task,x,4,0,", {"priority": None}, ["INDENT is not"]),
+    ("task,x,4,x,", {}, ["INDENT is not"]),
+    ("task,x,4,3,", {"parent_id": None}, []),
+    ("TASK,x", {"title": "x"}, []),
+    ("task,@a @A x @b", {"title": "x", "tags": ["a", "b"]}, []),
+    ("task,a@b.example", {"title": "a@b.example", "tags": []}, []),
+    ("task,x " + "@a " * 101, {"tags": ["a"]}, ["labels beyond"]),
+    ("task,x\nnote," + "n" * 1001, {"description": None}, ["a comment for which"]),
+    ("note,n\ntask,x", {"description": None}, ["a comment without"]),
+    ("task,x,,,99991231", {"due_date": None}, ["DATE is not"]),
+]
+
+
+@pytest.mark.parametrize(("rows", "members", "notes"), ROWS, ids=range(len(ROWS)))
+def test_a_row_becomes_a_task(rows: str, members: dict[str, Any], notes: list[str]) -> None:
+    archive = read(read_todoist, f"type,content,priority,indent,date\n{rows}")
+
+    [task] = archive.tasks
+    assert {name: getattr(task, name) for name in members} == members
+    assert all(detail.startswith(note) for detail, note in zip(details(archive), notes, strict=True)), details(archive)
+
+
+ITEMS: list[tuple[Any, list[str]]] = [
+    ({"title": "x", "status": "later"}, ["is not known"]),
+    ({"title": "x", "notes": 1}, ["is not taken over: it is no text"]),
+    ({"title": "x", "due": "soon"}, ["due_date is not taken over"]),
+    ({"title": "x", "created": "yesterday", "updated": "today"}, ["created_at is not", "updated_at is not"]),
+    ({"title": "x", "a b": 1}, ["a member is not"]),
+    ({"title": "x", **{f"m{n}": None for n in range(100)}}, ["members beyond"]),
+    ({"title": "x", "status": "completed", "completed": "x"}, ["completed_at is not"]),
+]
+
+
+@pytest.mark.parametrize(("item", "notes"), ITEMS, ids=range(len(ITEMS)))
+def test_an_item_becomes_a_task(item: dict[str, Any], notes: list[str]) -> None:
+    archive = read(read_google, json.dumps({"items": [{"items": [item]}]}))
+
+    assert [task.title for task in archive.tasks] == ["x"]
+    assert all(detail.startswith(note) for detail, note in zip(details(archive)[1:], notes, strict=True)), details(
+        archive
+    )
+
+
+@pytest.mark.parametrize(
+    "document", ["[]", "1", "{}", '{"items": {}}', '{"items": [1]}', '{"items": [{"items": [1]}]}']
+)
+def test_what_holds_no_tasks_makes_none(document: str) -> None:
+    assert read(read_google, document).tasks == []
+
+
+def test_a_file_has_as_many_tasks_as_an_archive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drafts, "ARCHIVE_MAX", 2)
+
+    assert len(read(read_todoist, "TYPE,CONTENT\n" + "task,x\n" * 2).tasks) == 2
+    with pytest.raises(problems.ValidationFailed):
+        read(read_todoist, "TYPE,CONTENT\n" + "task,x\n" * 3)
+
+
+def test_notes_are_counted_beyond_those_that_are_kept() -> None:
+    archive = read(read_todoist, "TYPE,CONTENT\n" + "section,x\n" * (drafts.NOTES_MAX + 5))
+
+    assert (len(archive.dropped), archive.dropped_count) == (drafts.NOTES_MAX, drafts.NOTES_MAX + 5)
+
+
+TODAY = date(2026, 11, 28)  # a Saturday
+BERLIN = "Europe/Berlin"
+
+
+def repeats(day: str, rule: str, start: str = "due_date") -> dict[str, str]:
+    return {"due_date": day, "recurrence": rule, "recurrence_from": start}
+
+
+DATES: list[tuple[str, str | None, dict[str, str] | None]] = [
+    ("2026-12-24", None, {"due_date": "2026-12-24"}),
+    ("2026-12-24", BERLIN, {"due_date": "2026-12-24", "time_zone": BERLIN}),
+    ("2026-12-24", "Mars/Base", {"due_date": "2026-12-24"}),
+    ("2026-12-24 18:00", None, {"due_date": "2026-12-24T18:00:00Z"}),
+    ("2026-12-24T18:00:00.000000Z", BERLIN, {"due_date": "2026-12-24T18:00:00Z", "time_zone": BERLIN}),
+    ("2026-07-24 18:00", BERLIN, {"due_date": "2026-07-24T18:00:00+02:00", "time_zone": BERLIN}),
+    ("1880-01-01 00:00", BERLIN, {"due_date": "1879-12-31T23:06:32Z", "time_zone": BERLIN}),
+    ("every day", None, repeats("2026-11-28", "FREQ=DAILY")),
+    ("every! 3 days", None, repeats("2026-11-28", "FREQ=DAILY;INTERVAL=3", "completion")),
+    ("Every other week", None, repeats("2026-11-28", "FREQ=WEEKLY;INTERVAL=2")),
+    ("every mon, fri", None, repeats("2026-11-30", "FREQ=WEEKLY;BYDAY=MO,FR")),
+    ("every tuesday and thursday", None, repeats("2026-12-01", "FREQ=WEEKLY;BYDAY=TU,TH")),
+    ("every weekday", None, repeats("2026-11-30", "FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR")),
+    ("every month starting 2026-12-31", None, repeats("2026-12-31", "FREQ=MONTHLY")),
+    *(
+        (text, None, None)
+        for text in (
+            *("every day starting 2026-13-01", "every mo", "every monday and sometimes", "every and", "tomorrow"),
+            *("2026-02-30", "2026-12-24 25:00", "every 999 days", "every day at 25:00", "x" * 101),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "zone", "members"), DATES, ids=range(len(DATES)))
+def test_a_date_as_it_is_spoken(text: str, zone: str | None, members: dict[str, str] | None) -> None:
+    """None for what is not understood, which gets a note."""
+    assert spoken(text, zone, TODAY) == members
