@@ -10,8 +10,8 @@ type Planned = "priority" | "start_date" | "due_date" | "recurrence" | "recurren
 export type Content = Pick<Task, "title" | "description" | Planned>;
 
 const NO_PLAN = { priority: null, start_date: null, due_date: null, recurrence: null, recurrence_from: null, tags: [] };
-const EMPTY = { ...NO_PLAN, description: null, list_id: null, parent_id: null, time_zone: null };
-const SET_BY_SERVER = { completed: false, completed_at: null, position: "", revision: 0 };
+const EMPTY = { ...NO_PLAN, description: null, reminders: [], list_id: null, parent_id: null, time_zone: null };
+const SET_BY_SERVER = { completed: false, completed_at: null, remind_at: null, position: "", revision: 0 };
 const NOTHING_YET: Change = (tasks) => tasks;
 
 export class TaskStore extends Copy {
