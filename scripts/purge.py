@@ -74,6 +74,36 @@ WITH old AS (
 )
 SELECT count(*) FROM forgotten
 """  # noqa: S608 - put together of constants
+PURGE_LISTS = f"""
+WITH old AS (
+  SELECT user_id, id FROM {SCHEMA}.deleted_lists WHERE NOT purged AND deleted_at < now() - %(age)s
+  AND (%(user)s IS NULL OR user_id = %(user)s) LIMIT %(batch)s
+), lists AS ({LOCK_LISTS}), gone AS (
+  UPDATE {SCHEMA}.deleted_lists AS gone SET purged = true, name = '', position = '', archived = false
+  FROM old, lists WHERE gone.user_id = old.user_id AND gone.id = old.id AND lists.user_id = old.user_id
+  AND NOT gone.purged AND (%(user)s IS NULL OR gone.user_id = %(user)s)
+  RETURNING gone.user_id
+)
+SELECT count(*) FROM gone
+"""  # noqa: S608 - put together of constants
+FORGET_LISTS = f"""
+WITH old AS (
+  SELECT user_id, id FROM {SCHEMA}.deleted_lists WHERE purged AND deleted_at < now() - %(age)s
+  AND (%(user)s IS NULL OR user_id = %(user)s) LIMIT %(batch)s
+), lists AS ({LOCK_LISTS}), forgotten AS (
+  DELETE FROM {SCHEMA}.deleted_lists AS gone USING old, lists
+  WHERE gone.user_id = old.user_id AND gone.id = old.id AND lists.user_id = old.user_id
+  AND (%(user)s IS NULL OR gone.user_id = %(user)s)
+  RETURNING gone.user_id, gone.revision
+), last AS (
+  SELECT user_id, max(revision) AS revision FROM forgotten GROUP BY user_id
+), told AS (
+  UPDATE {SCHEMA}.task_lists AS list SET horizon = CASE WHEN list.horizon IS NOT NULL THEN
+    greatest(list.horizon, last.revision) END
+  FROM last WHERE list.user_id = last.user_id AND (%(user)s IS NULL OR list.user_id = %(user)s)
+)
+SELECT count(*) FROM forgotten
+"""  # noqa: S608 - put together of constants
 KEYS = f"""
 DELETE FROM {SCHEMA}.idempotency_keys AS known USING (
   SELECT user_id, key FROM {SCHEMA}.idempotency_keys WHERE created_at < now() - %(age)s
@@ -85,6 +115,10 @@ USERS = {
     PURGE: f"SELECT DISTINCT user_id FROM {SCHEMA}.deleted_tasks"  # noqa: S608 - as above
     " WHERE NOT purged AND deleted_at < now() - %(age)s",
     FORGET: f"SELECT DISTINCT user_id FROM {SCHEMA}.deleted_tasks"  # noqa: S608 - as above
+    " WHERE purged AND deleted_at < now() - %(age)s",
+    PURGE_LISTS: f"SELECT DISTINCT user_id FROM {SCHEMA}.deleted_lists"  # noqa: S608 - as above
+    " WHERE NOT purged AND deleted_at < now() - %(age)s",
+    FORGET_LISTS: f"SELECT DISTINCT user_id FROM {SCHEMA}.deleted_lists"  # noqa: S608 - as above
     " WHERE purged AND deleted_at < now() - %(age)s",
     KEYS: f"SELECT DISTINCT user_id FROM {SCHEMA}.idempotency_keys"  # noqa: S608 - as above
     " WHERE created_at < now() - %(age)s",
@@ -180,11 +214,13 @@ def main() -> None:
                 require_login(connection, role)
             run = functools.partial(in_batches, connection, role=role, cluster=cluster)
             purged = run(PURGE, options.older_than)
+            lists = run(PURGE_LISTS, options.older_than)
             forgotten = run(FORGET, options.forget_older_than) if options.forget_older_than else 0
+            forgotten += run(FORGET_LISTS, options.forget_older_than) if options.forget_older_than else 0
             keys = run(KEYS, timedelta(seconds=settings.idempotency_ttl))
     except (StartupError, psycopg2.Error) as error:
         sys.exit(f"Nothing more is purged: {str(error).strip()}")
-    print(f"Purged {purged} deleted tasks, forgot {forgotten}, removed {keys} old idempotency keys.")
+    print(f"Purged {purged} deleted tasks and {lists} lists, forgot {forgotten}, removed {keys} old idempotency keys.")
 
 
 if __name__ == "__main__":

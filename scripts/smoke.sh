@@ -228,6 +228,7 @@ expect "apply to another number" 409 POST "$tasks/apply" "${as_alice[@]}" "${jso
 contains "apply to another number: how many" '"found":1' "$body"
 expect "apply" 200 POST "$tasks/apply" "${as_alice[@]}" "${json[@]}" -d '{"where":{"parent_id":2},"op":"update","changes":{"priority":"low"},"expect":1}'
 equal "apply: which" '{"count":1,"ids":[4]}' "$body"
+expect "apply a move to the inbox" 200 POST "$tasks/apply" "${as_alice[@]}" "${json[@]}" -d '{"where":{"parent_id":"none"},"op":"move","list_id":null}'
 expect "apply to the trash" 422 POST "$tasks/apply" "${as_alice[@]}" "${json[@]}" -d '{"where":{"status":"deleted"},"op":"delete"}'
 expect "a batch" 200 POST "/api/$alice/batch" "${as_alice[@]}" "${json[@]}" \
   -d '{"operations":[{"op":"create","ref":"a","task":{"title":"of a batch"}},{"op":"delete","ref":"a"},{"op":"delete","id":4}]}'
@@ -243,7 +244,7 @@ contains "a full copy: there is no more" '"has_more":false' "$body"
 since=${body##*'"revision":'}
 since=${since%%,*}
 expect "no change since then" 200 GET "/api/$alice/changes?since=$since" "${as_alice[@]}"
-equal "no change since then" "{\"tasks\":[],\"deleted\":[],\"revision\":$since,\"has_more\":false}" "$body"
+equal "no change since then" "{\"tasks\":[],\"deleted\":[],\"lists\":[],\"deleted_lists\":[],\"revision\":$since,\"has_more\":false}" "$body"
 expect "changes since a revision to come" 410 GET "/api/$alice/changes?since=$((since + 1))" "${as_alice[@]}"
 expect "changes since nothing" 422 GET "/api/$alice/changes" "${as_alice[@]}"
 expect "events from an unknown place" 400 GET "/api/$alice/events" "${as_alice[@]}" -H 'Last-Event-ID: x'

@@ -9,7 +9,7 @@ import pytest
 
 from backend.app.db.statement import OWNER, Statement
 from backend.app.domain.enums import Sort, Status
-from backend.app.repositories import changes, deletion, import_statements, queries, subtasks, task_writes
+from backend.app.repositories import changes, deletion, import_statements, moves, queries, subtasks, task_writes
 from backend.app.repositories.mapping import TASKS
 from backend.app.repositories.sorting import ORDERS
 from tests.support.postgres import Server
@@ -27,10 +27,18 @@ _PLAN = """
 ROWS = f"""
     INSERT INTO task_lists SELECT 'user' || u, 10, 10, 10, 0 FROM generate_series(1, 3000) u;
     INSERT INTO task_lists VALUES ('{HEAVY}', {TASKS_OF_HEAVY}, {TASKS_OF_HEAVY}, {TASKS_OF_HEAVY}, 0);
+    INSERT INTO lists (user_id, id, name, position, revision)
+        SELECT 'user' || u, n, 'list', 'a' || n, n FROM generate_series(1, 3000) u, generate_series(1, 3) n;
+    INSERT INTO lists (user_id, id, name, position, revision)
+        SELECT '{HEAVY}', n, 'list', 'b' || n, n FROM generate_series(10, 20) n;
+    INSERT INTO deleted_lists (user_id, id, name, position, revision, deleted_at)
+        SELECT user_id, id + 1000, name, position || 'V', revision, now() FROM lists;
     INSERT INTO tasks (user_id, id, title, completed, revision, {_PLANNED})
         SELECT 'user' || u, n, 'task', n % 2 = 0, n, {_PLAN} FROM generate_series(1, 3000) u, generate_series(1, 50) n;
-    INSERT INTO tasks (user_id, id, title, completed, revision, {_PLANNED})
-        SELECT '{HEAVY}', n, 'task', n % 500 <> 0, n, {_PLAN} FROM generate_series(1, {TASKS_OF_HEAVY}) n;
+    INSERT INTO tasks (user_id, id, title, completed, revision, {_PLANNED}, list_id, position)
+        SELECT '{HEAVY}', n, 'task', n % 500 <> 0, n, {_PLAN}, CASE WHEN n % 2 = 0 THEN 10 + n / 2 % 2 END,
+            CASE WHEN n % 2 = 0 THEN 'a' || lpad(n::text, 6, '0') || 'V' ELSE '' END
+        FROM generate_series(1, {TASKS_OF_HEAVY}) n;
     INSERT INTO deleted_tasks (user_id, id, title, revision, {_PLANNED}, deleted_at, purged)
         SELECT user_id, id + {TASKS_OF_HEAVY}, title, revision, {_PLANNED}, now(), id < 15000 FROM tasks
         WHERE user_id = '{HEAVY}' OR id <= 10;
@@ -228,6 +236,36 @@ def test_what_is_counted_is_the_users_own(plans: Plans, statement: Statement) ->
 
     assert [node["Node Type"] for node in plan if node["Node Type"] == "Seq Scan"] == []
     assert max(node["Actual Rows"] for node in plan) <= TASKS_OF_HEAVY
+
+
+@pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
+@pytest.mark.parametrize("in_list", [None, 10])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_users_own_order_is_read_along_its_indexes(
+    plans: Plans, reverse: bool, in_list: int | None, mode: str
+) -> None:
+    """A page of what was moved and one of what was not; no other user's row is read."""
+    statement = (queries.FIND_PLACED if in_list is None else queries.FIND_PLACED_IN_LIST)[reverse]
+    place = {"after_position": "a010000V", "after_id": 10_000, "unmoved": 10_000, "list_id": in_list}
+
+    plan = plans.of(statement, mode, **{**NO_FILTERS, **place})
+
+    assert [node for node in plan if node["Node Type"] == "Seq Scan"] == []
+
+
+@pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
+@pytest.mark.parametrize("name", ["first", "following", "before", "after"])
+def test_neighbours_are_found_along_their_index(plans: Plans, name: str, mode: str) -> None:
+    """So a move costs as much among many tasks as among few."""
+    place: dict[str, Any] = {
+        "moving": 500,
+        "low": "a010000V",
+        "low_id": 10_000,
+        "end": "a0" if name == "before" else "b",
+    }
+    plan = plans.of(getattr(moves.TASK_ORDER, name), mode, **place)
+
+    assert [node for node in plan if node["Node Type"] == "Seq Scan"] == []
 
 
 def first_page(sort: Sort) -> dict[str, Any]:

@@ -23,11 +23,25 @@ async def test_everything_is_told_from_the_beginning_on(client: Client) -> None:
     since = (await ask(client, copy["revision"])).json()
     again = (await ask(client, since["revision"])).json()
 
-    assert nothing == {"tasks": [], "deleted": [], "revision": 0, "has_more": False}
-    assert copy == {"tasks": [first, second, third], "deleted": [], "revision": third["revision"], "has_more": False}
+    assert nothing == {"tasks": [], "deleted": [], "lists": [], "deleted_lists": [], "revision": 0, "has_more": False}
+    assert copy == {
+        "tasks": [first, second, third],
+        "deleted": [],
+        "lists": [],
+        "deleted_lists": [],
+        "revision": third["revision"],
+        "has_more": False,
+    }
     assert [task["title"] for task in since["tasks"]] == ["y"]
     assert (since["deleted"], since["revision"]) == ([second["id"]], third["revision"] + 3)
-    assert again == {"tasks": [], "deleted": [], "revision": since["revision"], "has_more": False}
+    assert again == {
+        "tasks": [],
+        "deleted": [],
+        "lists": [],
+        "deleted_lists": [],
+        "revision": since["revision"],
+        "has_more": False,
+    }
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5])

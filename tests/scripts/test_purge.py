@@ -11,6 +11,7 @@ from backend.app.config import PROJECT_ROOT
 from backend.app.main import create_app
 from scripts import purge as script
 from tests.support.applications import Client, client_for, running, settings_for
+from tests.support.lists import create_list, list_path, lists_of
 from tests.support.postgres import Server
 from tests.support.programs import environment
 from tests.support.sync_client import Copy, ask
@@ -59,7 +60,7 @@ async def test_what_was_deleted_long_ago_is_removed_for_good(client: Client, ser
     done = purge(server.database_url(name), "--older-than", "30d")
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "Purged 1 deleted tasks, forgot 0, removed 0 old idempotency keys.\n"
+    assert done.stdout == "Purged 1 deleted tasks and 0 lists, forgot 0, removed 0 old idempotency keys.\n"
     assert await trash(client) == [2]
     assert (await client.post(path(client, 1, "/restore"))).status_code == 404
     assert (await client.post(path(client, 2, "/restore"))).status_code == 200
@@ -67,6 +68,29 @@ async def test_what_was_deleted_long_ago_is_removed_for_good(client: Client, ser
     assert "secret" not in row[0]
     assert len((await client.get(path(client))).json()) == 3
     assert purge(server.database_url(name), "--older-than", "30d").stdout.startswith("Purged 0 ")
+
+
+async def test_lists_are_purged_and_forgotten_like_tasks(client: Client, server: Server, name: str) -> None:
+    """They cannot be restored then; who has not heard of them starts again."""
+    for list_name in ("secret", "kept"):
+        await create_list(client, list_name)
+    behind = (await ask(client, 0)).json()["revision"]
+    for list_id, days in ((1, 500), (2, 1)):
+        await client.delete(list_path(client, list_id))
+        server.execute(
+            f"UPDATE deleted_lists SET deleted_at = now() - interval '{days} days' WHERE id = {list_id}", database=name
+        )
+
+    done = purge(server.database_url(name), "--older-than", "30d")
+    trash = [found["id"] for found in await lists_of(client, "deleted")]
+    told = (await ask(client, behind)).json()
+    forgotten = purge(server.database_url(name), "--older-than", "30d", "--forget-older-than", "400d")
+
+    assert done.stdout.startswith("Purged 0 deleted tasks and 1 lists")
+    assert (trash, told["deleted_lists"]) == ([2], [1, 2])
+    assert (await client.post(list_path(client, 1, "/restore"))).status_code == 404
+    assert "forgot 1" in forgotten.stdout
+    assert (await ask(client, behind)).status_code == 410
 
 
 async def test_who_is_in_sync_hears_of_deletions_after_a_purge(client: Client, server: Server, name: str) -> None:
@@ -87,7 +111,8 @@ async def test_who_is_in_sync_hears_of_deletions_after_a_purge(client: Client, s
     assert await copies[0].is_whole()
     assert "forgot 2" in forgotten.stdout
     assert (await ask(client, behind)).status_code == 410
-    assert (await ask(client, known)).json() == {"tasks": [], "deleted": [], "revision": known, "has_more": False}
+    told = (await ask(client, known)).json()
+    assert (told["tasks"], told["deleted"], told["revision"]) == ([], [], known)
     await copies[1].follow(limit=1)
     assert await copies[1].is_whole()
     fresh = Copy(client)
@@ -166,7 +191,7 @@ async def test_on_a_cluster_it_works_user_by_user(server: Server, name: str, pur
     done = purge("postgresql://nobody@127.0.0.1:1/none", *options, **ways)
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "Purged 2013 deleted tasks, forgot 903, removed 3 old idempotency keys.\n"
+    assert done.stdout == "Purged 2013 deleted tasks and 0 lists, forgot 903, removed 3 old idempotency keys.\n"
     assert server.execute("SELECT count(*) FROM deleted_tasks WHERE NOT purged", database=name) == [(3 * 29,)]
     assert server.execute("SELECT user_id, horizon FROM task_lists ORDER BY 1", database=name) == [
         (user, 700) for user in ("alice", "bob", "carol")

@@ -1,31 +1,92 @@
-"""What has changed since a revision: the tasks that were written, and the ids of those that were deleted."""
+"""What has changed since a revision: tasks and lists that were written, and the ids of those that were deleted."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, Integer, Select, bindparam, cast, func, literal, null, select, union_all
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Integer,
+    Select,
+    SmallInteger,
+    Table,
+    bindparam,
+    cast,
+    func,
+    literal,
+    null,
+    select,
+    union_all,
+)
+from sqlalchemy.sql.elements import ColumnElement
 
 from backend.app import problems
 from backend.app.db.session import OwnerSession
-from backend.app.repositories.mapping import DELETED, LISTS, TASKS, Task, owner, row_to_task, shown
+from backend.app.repositories.lists import SHOWN, NamedList, row_to_list
+from backend.app.repositories.mapping import (
+    DELETED,
+    DELETED_LISTS,
+    LISTS,
+    NAMED_LISTS,
+    TASKS,
+    Task,
+    in_utc,
+    owner,
+    row_to_task,
+    shown,
+)
 from backend.app.repositories.scoping import compile_scoped
+
+
+class _Kind(IntEnum):
+    """What a row of the changes is about."""
+
+    TASK = 0
+    DELETED_TASK = 1
+    LIST = 2
+    DELETED_LIST = 3
+
+
+# The columns of a task in which a row tells what it is about, by the table's own.
+_NAMED = {name: name for name in ("user_id", "id", "revision")}
+_OF_LIST = {name: name for name in SHOWN if name not in ("name", "archived")} | {
+    "title": "name",
+    "completed": "archived",
+}
 
 _since = bindparam("since", type_=BigInteger)
 _limit = bindparam("limit", type_=Integer)
 
 
+def _kind(kind: "_Kind") -> Any:
+    return literal(kind.value, SmallInteger).label("kind")
+
+
+def _as_task(table: Table, names: Mapping[str, str]) -> list[ColumnElement[Any]]:
+    """What is told of a row in the columns of a task: those that are named, and nulls."""
+    found = {name: table.c[own] for name, own in names.items()}
+    columns = []
+    for column in shown(TASKS):
+        value = found.get(str(column.key), null())
+        is_moment = isinstance(column.type, DateTime) and column.key in found
+        columns.append(in_utc(value) if is_moment else cast(value, column.type).label(column.key))
+    return columns
+
+
 def _changes() -> Select[Any]:
-    """Beside the list's revision and horizon: changed tasks, and of deleted ones what names them; each in its order."""
-    written = select(*shown(TASKS)).where(TASKS.c.user_id == owner, TASKS.c.revision > _since)
-    named = [
-        column if column.key in ("user_id", "id", "revision") else cast(null(), column.type).label(column.key)
-        for column in shown(DELETED)
-    ]
-    deleted = select(*named).where(DELETED.c.user_id == owner, DELETED.c.revision > _since)
-    pages = [
-        written.order_by(TASKS.c.revision).limit(_limit).subquery("written"),
-        deleted.order_by(DELETED.c.revision).limit(_limit).subquery("deleted"),
-    ]
+    """Beside the list's revision and horizon: what was changed, and of what was deleted what names it, by revision."""
+    told = {
+        _Kind.TASK: (TASKS, shown(TASKS)),
+        _Kind.DELETED_TASK: (DELETED, _as_task(DELETED, _NAMED)),
+        _Kind.LIST: (NAMED_LISTS, _as_task(NAMED_LISTS, _OF_LIST)),
+        _Kind.DELETED_LIST: (DELETED_LISTS, _as_task(DELETED_LISTS, _NAMED)),
+    }
+    pages = []
+    for kind, (table, columns) in told.items():
+        changed = select(*columns, _kind(kind)).where(table.c.user_id == owner, table.c.revision > _since)
+        pages.append(changed.order_by(table.c.revision).limit(_limit).subquery(kind.name.lower()))
     changes = union_all(*(select(*page.c) for page in pages)).subquery("changes")
     horizon = func.coalesce(LISTS.c.horizon, LISTS.c.revision).label("horizon")
     listed = select(LISTS.c.revision.label("list_revision"), horizon, *changes.c)
@@ -41,6 +102,8 @@ class Changes:
 
     tasks: list[Task]
     deleted: list[int]
+    lists: list[NamedList]
+    deleted_lists: list[int]
     revision: int
     has_more: bool
 
@@ -69,16 +132,20 @@ class ChangeQueries:
         if has_more := len(found) > limit:
             revision = _revision(page[-1])
             revision = -revision if since <= 0 and revision < horizon else revision
+        told = {kind: [row[:-1] for row in page if row[-1] == kind] for kind in _Kind}
         return Changes(
-            tasks=[row_to_task(row) for row in page if row[_TITLE] is not None],
-            deleted=[row[_ID] for row in page if row[_TITLE] is None and since != 0],
+            tasks=[row_to_task(row) for row in told[_Kind.TASK]],
+            deleted=[row[_ID] for row in told[_Kind.DELETED_TASK] if since != 0],
+            lists=[row_to_list(tuple(row[place] for place in _PLACES_OF_LIST)) for row in told[_Kind.LIST]],
+            deleted_lists=[row[_ID] for row in told[_Kind.DELETED_LIST] if since != 0],
             revision=revision,
             has_more=has_more,
         )
 
 
 _NAMES = [column.key for column in shown(TASKS)]
-_ID, _TITLE, _REVISION = (_NAMES.index(name) for name in ("id", "title", "revision"))
+_ID, _REVISION = (_NAMES.index(name) for name in ("id", "revision"))
+_PLACES_OF_LIST = [_NAMES.index(name) for own in SHOWN for name, of in _OF_LIST.items() if of == own]
 
 
 def _revision(row: tuple[Any, ...]) -> int:

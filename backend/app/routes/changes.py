@@ -27,5 +27,4 @@ router = APIRouter(prefix="/api/{user_id}/changes", tags=["tasks"], route_class=
 )
 async def list_changes(query: Annotated[ChangesQuery, Query()], changes: Changes) -> ApiResponse:
     found = await changes.since(query.since, query.limit)
-    body = {"tasks": found.tasks, "deleted": found.deleted, "revision": found.revision, "has_more": found.has_more}
-    return ApiResponse(200, orjson.dumps(body))
+    return ApiResponse(200, orjson.dumps(found))

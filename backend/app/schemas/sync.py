@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from backend.app.domain.limits import ID_MAX
+from backend.app.schemas.lists import NamedList
 from backend.app.schemas.queries import PAGE_DEFAULT, Limit
 from backend.app.schemas.task import Task
 
@@ -32,6 +33,8 @@ class ChangeList(BaseModel):
 
     tasks: list[Task] = Field(description="Created or changed, in the order of their revisions.")
     deleted: list[int] = Field(description="Ids of tasks that are gone. Remove those that you have.")
+    lists: list[NamedList] = Field(description="The user's lists likewise.")
+    deleted_lists: list[int] = Field(description="Ids of lists that are gone.")
     revision: int = Field(
         description="What to ask with next. Negative in the middle of a full copy whose beginning is long ago."
     )
