@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Measure the project beside the usual way, Fastify, PocketBase and the floor; writes docs/bench.md and docs/bench.svg.
+# Measure the project beside the usual way, Fastify, PocketBase and the floor; writes docs/bench.md, docs/bench.svg and the
+# table of docs/performance.md.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -7,8 +8,8 @@ if [ "${1:-}" = --help ] || [ "${1:-}" = -h ]; then
   cat << 'TEXT'
 Usage: scripts/bench.sh [--quick] [--rounds N] [--seconds N] [--scenarios list,get,...]
 
-Takes about a quarter of an hour; --quick measures the project, Fastify and the floor only, and writes nothing.
-Needs Python 3.11 or newer, wrk, and for the Fastify peer Node.js 20; with apt and as root it installs wrk and PgBouncer.
+Takes about a quarter of an hour; --quick measures the project, both Fastifys and the floor only, and writes nothing.
+Needs Python 3.11 or newer, wrk, and for the Fastify peers Node.js 20; with apt and as root it installs wrk and PgBouncer.
 TEXT
   exit 0
 fi
@@ -24,25 +25,12 @@ if ! command -v wrk > /dev/null; then
   exit 1
 fi
 
-# A Python that was compiled without optimisations, as version managers do, takes twice the time for the same work: the
-# quickest one here is what the Python contestants run on.
+# A Python that was compiled without optimisations, as version managers do, takes up to twice the time for the same work:
+# the quickest one here is what the Python contestants run on. If it has none either, the report says so on top.
 quickest_python() {
   local candidate
   for candidate in python3 /usr/bin/python3 python3.11 python3.12 python3.13 python3.14; do
-    "$candidate" - << 'PYTHON' 2> /dev/null || true
-import sys, timeit, ensurepip, venv
-
-class Counter:
-    def __init__(self, start): self.value = start
-    def next(self): return self.value + 1
-
-def work():
-    for i in range(30000):
-        {"a": Counter(i).next(), "b": [j for j in (1, 2)]}
-
-if sys.version_info >= (3, 11):
-    print(min(timeit.repeat(work, number=1, repeat=15)), sys.executable)
-PYTHON
+    "$candidate" scripts/bench/interpreter.py 2> /dev/null || true
   done | sort -g | sed -n '1s/^[^ ]* //p'
 }
 python=$(quickest_python)

@@ -228,6 +228,7 @@ expect "apply to another number" 409 POST "$tasks/apply" "${as_alice[@]}" "${jso
 contains "apply to another number: how many" '"found":1' "$body"
 expect "apply" 200 POST "$tasks/apply" "${as_alice[@]}" "${json[@]}" -d '{"where":{"parent_id":2},"op":"update","changes":{"priority":"low"},"expect":1}'
 equal "apply: which" '{"count":1,"ids":[4]}' "$body"
+expect "apply a move to the inbox" 200 POST "$tasks/apply" "${as_alice[@]}" "${json[@]}" -d '{"where":{"parent_id":"none"},"op":"move","list_id":null}'
 expect "apply to the trash" 422 POST "$tasks/apply" "${as_alice[@]}" "${json[@]}" -d '{"where":{"status":"deleted"},"op":"delete"}'
 expect "a batch" 200 POST "/api/$alice/batch" "${as_alice[@]}" "${json[@]}" \
   -d '{"operations":[{"op":"create","ref":"a","task":{"title":"of a batch"}},{"op":"delete","ref":"a"},{"op":"delete","id":4}]}'

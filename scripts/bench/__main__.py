@@ -13,7 +13,7 @@ import psycopg2
 
 from backend.app.config import PROJECT_ROOT
 from backend.app.db import embedded
-from scripts.bench import contestants
+from scripts.bench import contestants, interpreter, pocketbase
 from scripts.bench.contestants import Contestant
 from scripts.bench.measure import SCENARIOS, Bench, Case, Runs, record_answers
 from scripts.bench.processes import START_SECONDS, memory_mb
@@ -45,7 +45,7 @@ class Field:
         self.running[contestant.name] = contestant
 
     def fill(self, *, everybody: bool) -> None:
-        """Start all, or only the ones that matter while the project is made faster: itself, Fastify and the floor."""
+        """Start all, or only whoever matters while the project is made faster: itself, both Fastifys and the floor."""
         own = contestants.new_database(self.url, "project", ours=True)
         self.enter(contestants.project(own))
         record_answers(self.running["project"], self.folder / "answers.json")
@@ -54,11 +54,12 @@ class Field:
         if shutil.which("npm"):
             contestants.node_modules()
             self.enter(contestants.fastify(contestants.new_database(self.url, "fastify", ours=False)))
+            self.enter(contestants.fastify_walled(contestants.new_database(self.url, "walled", ours=True)))
         else:
             print("Node.js is not here: without Fastify.")
         if everybody:
             self.enter(contestants.usual(contestants.new_database(self.url, "usual", ours=False)))
-            self.enter(contestants.pocketbase(self.folder / "pocketbase"))
+            self.enter(pocketbase.pocketbase(self.folder / "pocketbase"))
             many = contestants.new_database(self.url, "many", ours=True, more=contestants.MANY_ROWS)
             self.enter(contestants.project(many, "project-many", "this project, 2 M rows, all read anew", **ANEW))
             self.behind_pgbouncer()
@@ -85,7 +86,7 @@ class Field:
             (Case(scenario, CONNECTIONS), [c for c in peers if scenario not in NOT_ASKED.get(c.name, ())])
             for scenario in scenarios
         ]
-        quick = [self.running[name] for name in ("project", "fastify") if name in self.running]
+        quick = [self.running[name] for name in ("project", "fastify", "fastify-walled") if name in self.running]
         if "mixed" in scenarios:
             found.append((Case("mixed", MANY_CONNECTIONS), quick))
         for names in (("project-pooled", "fastify-pooled"), ("project-many",)):
@@ -123,13 +124,17 @@ def extras(runs: Runs) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure, print, and write docs/bench.md and docs/bench.svg."""
+    """Measure, print, and write docs/bench.md, docs/bench.svg and the table of docs/performance.md."""
     parser = argparse.ArgumentParser(prog="./scripts/bench.sh", description="Measure the project beside its peers.")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3, help="of each run (3)")
-    parser.add_argument("--quick", action="store_true", help="only the project, Fastify and the floor; writes nothing")
+    parser.add_argument(
+        "--quick", action="store_true", help="only the project, both Fastifys and the floor; writes nothing"
+    )
     parser.add_argument("--scenarios", default=",".join(SCENARIOS), help="separated by commas")
     options = parser.parse_args()
+    unoptimised = interpreter.warning(interpreter.slowness())
+    print(unoptimised, flush=True)
     with tempfile.TemporaryDirectory(prefix="bench-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
         folder.chmod(0o755)
@@ -143,7 +148,7 @@ def main() -> None:
         steal = (after.steal - before.steal) / (sum(after) - sum(before))
         numbers = extras(runs)
         numbers["pgbench"] = contestants.pgbench(f"{url.replace('/postgres?', '/project?')}", folder, options.seconds)
-    report = Report(runs, field.starts, numbers, steal)
+    report = Report(runs, field.starts, numbers, steal, unoptimised)
     print(report.markdown())
     if not options.quick:
         report.write(PROJECT_ROOT / "docs")

@@ -3,13 +3,11 @@
 import json
 import os
 import secrets
-import sqlite3
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,7 +54,7 @@ PLAIN_TABLE = f"""
         description text, completed boolean NOT NULL DEFAULT false, completed_at timestamptz, priority text,
         due_date text, time_zone text, recurrence text, recurrence_from text, tags text[] NOT NULL DEFAULT '{{}}',
         reminders text[] NOT NULL DEFAULT '{{}}', remind_at timestamptz, parent_id bigint,
-        revision bigint NOT NULL DEFAULT 1,
+        start_date text, list_id bigint, position text, revision bigint NOT NULL DEFAULT 1,
         created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now());
     INSERT INTO tasks (user_id, id, title, description, completed, revision)
         SELECT {USER_SQL}, (u - 1) * {TASKS_PER_USER} + n, {TASK_SQL}
@@ -126,29 +124,6 @@ class Contestant:
         }[kind]
 
 
-@dataclass
-class PocketBase(Contestant):
-    """PocketBase names paths and records its own way, and has no toggle: `completed` is set."""
-
-    def request(self, kind: str, caller: int, n: int) -> Request:
-        records, token = "/api/collections/tasks/records", self.tokens[caller - 1]
-        one = f"{records}/{record_id(caller, n)}"
-        match kind:
-            case "list":
-                return Request("GET", f"{records}?perPage={PAGE}&skipTotal=1&sort=-number", token)
-            case "get":
-                return Request("GET", one, token)
-            case "create":
-                body = json.loads(NEW) | {"owner": record_id(caller, 0), "number": TASKS_PER_USER + n}
-                return Request("POST", records, token, json.dumps(body))
-            case "update":
-                return Request("PATCH", one, token, CHANGED)
-            case "toggle":
-                return Request("PATCH", one, token, json.dumps({"completed": n % 2 == 0}))
-            case _:
-                return Request("GET", records)
-
-
 def tokens() -> list[str]:
     """A Better Auth token for each caller, and then one for the user with very many tasks; good for a day."""
     from joserfc import jwt  # noqa: PLC0415 - only the benchmark signs with it here
@@ -207,13 +182,16 @@ def usual(url: str) -> Contestant:
     return Contestant("usual", "the usual way", start, tokens(), lambda caller: (caller - 1) * TASKS_PER_USER + 1)
 
 
-def fastify(url: str, name: str = "fastify", title: str = "Fastify + pg", **environment: str) -> Contestant:
+def fastify(
+    url: str, name: str = "fastify", title: str = "Fastify + pg", program: str = "server.js", **environment: str
+) -> Contestant:
+    """On a plain table, where ids count for all users together."""
     port, where = free_port(), parse_dsn(url)
     settings = {
         "BETTER_AUTH_SECRET": SECRET, "PORT": str(port), "NODE_ENV": "production", "PGHOST": where["host"],
         "PGPORT": where.get("port", "5432"), "PGUSER": where["user"], "PGDATABASE": where["dbname"], **environment,
     }  # fmt: skip
-    command = ["node", "server.js"]
+    command = ["node", program]
 
     def start() -> Server:
         return Server(command, f"http://127.0.0.1:{port}", environment=settings, folder=HERE / "fastify")
@@ -221,109 +199,20 @@ def fastify(url: str, name: str = "fastify", title: str = "Fastify + pg", **envi
     return Contestant(name, title, start, tokens(), lambda caller: (caller - 1) * TASKS_PER_USER + 1)
 
 
+def fastify_walled(url: str, **environment: str) -> Contestant:
+    """Fastify with the project's promises, on a database as the project's own."""
+    role = execute(
+        url,
+        "SELECT DISTINCT r FROM pg_policies, unnest(roles) AS r WHERE policyname = 'own_rows' AND r <> 'tasks_api'",
+    )[0][0]
+    walled = fastify(url, "fastify-walled", "Fastify, walled", "walled.js", ROLE=str(role), **environment)
+    return replace(walled, first_id=lambda _: 1)
+
+
 def floor(answers: Path) -> Contestant:
     """`answers`: see floor.py."""
     start = uvicorn("scripts.bench.floor:app", *AS_DEPLOYED, FLOOR_ANSWERS=str(answers))
     return Contestant("floor", "the floor", start, tokens())
-
-
-def record_id(caller: int, n: int) -> str:
-    """PocketBase's ids have 15 characters; the 0th is the user's own."""
-    return f"u{caller:06d}t{n:07d}"
-
-
-def pocketbase(folder: Path) -> Contestant:
-    """PocketBase with an owner rule, on its own SQLite."""
-    port = free_port()
-    program = [str(Path(sys.executable).with_name("pocketbase")), "--dir", str(folder)]
-    login = {"identity": "bench@example.com", "password": SECRET}
-    run([*program, "superuser", "upsert", login["identity"], login["password"]])
-
-    def start() -> Server:
-        command = [*program, "serve", "--http", f"127.0.0.1:{port}"]
-        return Server(command, f"http://127.0.0.1:{port}", environment={}, folder=folder)
-
-    with start() as server:
-        server.wait("/api/health")
-        admin = ask(server.url, "/api/collections/_superusers/auth-with-password", login)["token"]
-        ask(server.url, "/api/collections", TASKS_COLLECTION, admin)
-    fill(folder / "data.db")
-    with start() as server:
-        server.wait("/api/health")
-        path = "/api/collections/users/impersonate/"
-        signed = [
-            ask(server.url, path + record_id(caller, 0), {"duration": 86400}, admin)["token"]
-            for caller in range(1, CALLERS + 1)
-        ]
-    return PocketBase("pocketbase", "PocketBase", start, signed)
-
-
-OWNER_RULE = "owner = @request.auth.id"
-TASKS_COLLECTION = {
-    "name": "tasks",
-    "type": "base",
-    "listRule": OWNER_RULE,
-    "viewRule": OWNER_RULE,
-    "createRule": OWNER_RULE,
-    "updateRule": OWNER_RULE,
-    "deleteRule": OWNER_RULE,
-    "fields": [
-        {"name": "owner", "type": "relation", "collectionId": "_pb_users_auth_", "required": True, "maxSelect": 1},
-        {"name": "number", "type": "number"},
-        {"name": "title", "type": "text", "required": True, "max": 200},
-        {"name": "description", "type": "text", "max": 1000},
-        {"name": "completed", "type": "bool"},
-        {"name": "completed_at", "type": "date"},
-        {"name": "priority", "type": "text", "max": 6},
-        {"name": "due_date", "type": "text", "max": 32},
-        {"name": "time_zone", "type": "text", "max": 64},
-        {"name": "recurrence", "type": "text", "max": 200},
-        {"name": "recurrence_from", "type": "text", "max": 16},
-        {"name": "tags", "type": "json"},
-        {"name": "reminders", "type": "json"},
-        {"name": "remind_at", "type": "text", "max": 32},
-        {"name": "parent_id", "type": "number"},
-        {"name": "revision", "type": "number"},
-        {"name": "created", "type": "autodate", "onCreate": True},
-        {"name": "updated", "type": "autodate", "onCreate": True, "onUpdate": True},
-    ],
-    "indexes": ["CREATE INDEX tasks_of_owner ON tasks (owner, number)"],
-}
-
-
-def fill(file: Path) -> None:
-    """The users and tasks of every other contestant, written where PocketBase keeps its own."""
-    now = time.strftime("%Y-%m-%d %H:%M:%S.000Z", time.gmtime())
-    people = [
-        (record_id(u, 0), f"{user_id(u)}@example.com", secrets.token_hex(25), "!", 1, now, now)
-        for u in range(1, USERS + 1)
-    ]
-    tasks = [
-        (record_id(u, n), record_id(u, 0), n, TITLE.format(n=n), DESCRIPTION, 0, n, now, now)
-        for u in range(1, USERS + 1)
-        for n in range(1, TASKS_PER_USER + 1)
-    ]
-    database = sqlite3.connect(file)
-    database.executemany(
-        "INSERT INTO users (id, email, tokenKey, password, verified, created, updated) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        people,
-    )
-    database.executemany(
-        "INSERT INTO tasks "
-        "(id, owner, number, title, description, completed, revision, created, updated, tags, reminders) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '[]', '[]')",
-        tasks,
-    )
-    database.execute("ANALYZE")
-    database.commit()
-    database.close()
-
-
-def ask(url: str, path: str, body: dict[str, Any], token: str = "") -> Any:
-    headers = {"Content-Type": "application/json", **({"Authorization": token} if token else {})}
-    request = urllib.request.Request(url + path, json.dumps(body).encode(), headers)  # noqa: S310 - loopback
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
-        return json.load(answer)
 
 
 def pgbouncer(url: str, folder: Path, program: str) -> tuple[Server, str]:
@@ -357,6 +246,6 @@ def pgbench(url: str, folder: Path, seconds: int) -> float:
 
 
 def node_modules() -> None:
-    """What the Fastify contestant needs, from npm."""
-    command = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"]
-    subprocess.run(command, cwd=HERE / "fastify", check=True, timeout=300)  # noqa: S603 - fixed
+    """What the Fastify contestants need, from npm."""
+    command = ["bash", "-c", "source scripts/node.sh; ensure_packages scripts/bench/fastify"]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=300)  # noqa: S603 - fixed

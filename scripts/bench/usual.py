@@ -42,6 +42,9 @@ class Task(SQLModel, table=True):
     reminders: list[str] = Field(default_factory=list, sa_type=ARRAY(Text))
     remind_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
     parent_id: int | None = Field(default=None, sa_type=BigInteger)
+    start_date: str | None = None
+    list_id: int | None = Field(default=None, sa_type=BigInteger)
+    position: str | None = None
     revision: int = Field(default=1, sa_type=BigInteger)
     created_at: datetime = Field(default_factory=lambda: datetime.now(UTC), sa_type=DateTime(timezone=True))
     updated_at: datetime = Field(default_factory=lambda: datetime.now(UTC), sa_type=DateTime(timezone=True))
@@ -73,6 +76,9 @@ class TaskRead(BaseModel):
     reminders: list[str]
     remind_at: datetime | None
     parent_id: int | None
+    start_date: str | None
+    list_id: int | None
+    position: str | None
     revision: int
     created_at: datetime
     updated_at: datetime

@@ -6,6 +6,7 @@ import pytest
 
 from backend.app.main import create_app
 from tests.support.applications import Client, client_for, running, settings_for
+from tests.support.lists import create_list
 from tests.support.tasks import create, path, read_task
 
 
@@ -120,6 +121,26 @@ async def test_each_takes_the_same_changes(client: Client) -> None:
     assert (tasks[4]["time_zone"], tasks[4]["recurrence"]) == ("Europe/Berlin", "FREQ=WEEKLY")
 
 
+async def test_all_are_put_into_a_list_and_back(client: Client) -> None:
+    """Subtasks go with their parent, whether they were found or not; the inbox is a list, too."""
+    await some_tasks(client)
+    await create_list(client)
+
+    into = await apply(client, {"parent_id": "none"}, "move", list_id=1, expect=4)
+    there = {task["id"]: task["list_id"] for task in await living(client)}
+    # A subtask alone: it is in its parent's list.
+    part = {"where": {"list_id": 1, "status": "completed"}, "op": "move", "list_id": None}
+    back = await client.post(f"{path(client)}/apply", json=part)
+
+    assert into == [1, 4, 5, 6]
+    assert there == dict.fromkeys(range(1, 7), 1)
+    assert back.status_code == 422
+    assert back.json()["errors"][0]["pointer"] == "#/list_id"
+    assert {task["list_id"] for task in await living(client)} == {1}
+    await apply(client, {"list_id": 1}, "move", list_id=None)
+    assert {task["list_id"] for task in await living(client)} == {None}
+
+
 async def test_all_or_none(client: Client) -> None:
     """What one task cannot take is refused for all, and the answer names the task."""
     await some_tasks(client)
@@ -208,6 +229,11 @@ REFUSED: list[tuple[Any, str]] = [
     ({"op": "update", "where": {}, "changes": {"title": ""}}, "#/changes/title"),
     ({"op": "update", "where": {}, "changes": {"id": 7}}, "#/changes/id"),
     ({"op": "update", "where": {}, "changes": {"recurrence": "FREQ=HOURLY"}}, "#/changes/recurrence"),
+    ({"op": "move", "where": {}}, "#/list_id"),
+    ({"op": "move", "where": {}, "list_id": 99}, "#/list_id"),
+    ({"op": "move", "where": {}, "list_id": "1"}, "#/list_id"),
+    ({"op": "move", "where": {}, "list_id": 0}, "#/list_id"),
+    ({"op": "move", "where": {}, "list_id": None, "after": 1}, "#/after"),
     ({"op": "delete", "where": {str(number): 1 for number in range(5_000)}}, "#/where/0"),
 ]
 

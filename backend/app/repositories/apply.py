@@ -10,9 +10,10 @@ from backend.app.repositories.queries import filter_values, filters
 from backend.app.repositories.scoping import compile_scoped
 from backend.app.repositories.subtasks import TaskTree
 from backend.app.repositories.trash import trim_trash
-from backend.app.schemas.apply import ApplyComplete, ApplyDelete, ApplyUpdate
+from backend.app.schemas.apply import ApplyComplete, ApplyDelete, ApplyMove, ApplyUpdate
+from backend.app.schemas.task import Changes
 
-Operation = ApplyComplete | ApplyDelete | ApplyUpdate
+Operation = ApplyComplete | ApplyDelete | ApplyUpdate | ApplyMove
 
 _ids = bindparam("ids", type_=ARRAY(BigInteger))
 
@@ -61,9 +62,12 @@ class ApplyRepository:
         """How many tasks are in the trash after a delete; None where nobody has counted yet."""
         trash_count = None
         match operation:
-            case ApplyUpdate():
+            case ApplyUpdate(changes=edits):
                 for task in found:
-                    await _change(tree, task, operation)
+                    await _change(tree, task, edits.changes(), "changes")
+            case ApplyMove(list_id=list_id):
+                for task in await self._roots(tree, found):
+                    await _change(tree, task, {"list_id": list_id})
             case ApplyComplete(completed=done, skip_missed=skip_missed):
                 for task in await self._roots(tree, found) if done else found:
                     await tree.settle(task, done, skip_missed=skip_missed)
@@ -84,9 +88,10 @@ class ApplyRepository:
             raise InvalidField(("where",), f"must find at most {self._max_applied} tasks, with those that go with them")
 
 
-async def _change(tree: TaskTree, task: Task, operation: ApplyUpdate) -> None:
+async def _change(tree: TaskTree, task: Task, changes: Changes, *member: str) -> None:
+    """Make the changes, which stand in this member of what was sent."""
     try:
-        await tree.change(task, operation.changes.changes())
+        await tree.change(task, changes)
     except InvalidField as error:
         detail = f"{error.detail} (the task with the id {task['id']})"
-        raise InvalidField(("changes", *error.path), detail) from None
+        raise InvalidField((*member, *error.path), detail) from None

@@ -16,7 +16,7 @@ from pydantic import (
 from backend.app.domain.enums import Status
 from backend.app.domain.plan import check_skip
 from backend.app.schemas.queries import TaskFilter
-from backend.app.schemas.task import Body, Completed, SkipMissed, TaskEdits
+from backend.app.schemas.task import Body, Completed, ListId, SkipMissed, TaskEdits
 
 
 def _not_the_trash(status: Status) -> Status:
@@ -73,7 +73,14 @@ class ApplyUpdate(_Applied):
     changes: TaskEdits
 
 
-class Apply(RootModel[Annotated[ApplyComplete | ApplyDelete | ApplyUpdate, Discriminator("op")]]):
+class ApplyMove(_Applied):
+    """Puts each into a list, with its subtasks."""
+
+    op: Literal["move"]
+    list_id: ListId | None = Field(description="Null: the inbox.")
+
+
+class Apply(RootModel[Annotated[ApplyComplete | ApplyDelete | ApplyUpdate | ApplyMove, Discriminator("op")]]):
     """One operation, and which tasks it is made on: all of them, or none."""
 
 

@@ -363,7 +363,7 @@ export interface paths {
         put?: never;
         /**
          * Write all tasks that filters find, or none
-         * @description Completes, deletes or changes all tasks that the list with the parameters in `where` would have, in one transaction, each as its own request would. They may be as many as the server allows (`MAX_APPLY_TASKS`), with the subtasks that go with them. With `expect`, nothing is written where there are more or fewer.
+         * @description Completes, deletes, moves or changes all tasks that the list with the parameters in `where` would have, in one transaction, each as its own request would. They may be as many as the server allows (`MAX_APPLY_TASKS`), with the subtasks that go with them. With `expect`, nothing is written where there are more or fewer.
          */
         post: operations["apply"];
         delete?: never;
@@ -624,7 +624,7 @@ export interface components {
          * Apply
          * @description One operation, and which tasks it is made on: all of them, or none.
          */
-        Apply: components["schemas"]["ApplyComplete"] | components["schemas"]["ApplyDelete"] | components["schemas"]["ApplyUpdate"];
+        Apply: components["schemas"]["ApplyComplete"] | components["schemas"]["ApplyDelete"] | components["schemas"]["ApplyUpdate"] | components["schemas"]["ApplyMove"];
         /**
          * ApplyComplete
          * @description Sets `completed` of each.
@@ -674,6 +674,29 @@ export interface components {
              * @enum {string}
              */
             op: "delete";
+        };
+        /**
+         * ApplyMove
+         * @description Puts each into a list, with its subtasks.
+         */
+        ApplyMove: {
+            /** @description The parameters of the list that is meant, without order and page. */
+            where: components["schemas"]["Where"];
+            /**
+             * Expect
+             * @description How many tasks are found, as you know it: nothing is written where it is another number.
+             */
+            expect?: number | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            op: "move";
+            /**
+             * List Id
+             * @description Null: the inbox.
+             */
+            list_id: number | null;
         };
         /**
          * ApplyUpdate
