@@ -18,9 +18,8 @@ async function serve(answer) {
   return `http://127.0.0.1:${server.address().port}`;
 }
 
-let tokens, refusals, seen, answer, lists;
+let tokens, refusals, seen, answer;
 beforeEach(() => {
-  lists = []; // what the API answers to GET /lists
   tokens = 0; // how many Better Auth has made: the newest is `token-<tokens>`
   refusals = 0; // how many more it is to refuse
   seen = []; // what reached the API
@@ -31,7 +30,6 @@ process.env.BETTER_AUTH_URL = await serve(() =>
   refusals-- > 0 ? { status: 401, json: { message: "Unauthorized" } } : { json: { token: `token-${++tokens}` } },
 );
 const api_url = await serve((request, body) => {
-  if (request.url.includes("/lists")) return { json: lists };
   seen.push({ method: request.method, token: request.headers.authorization, match: request.headers["if-match"], body });
   return answer(request, body);
 });
@@ -40,7 +38,9 @@ const { TaskStore } = (await runnerImport("./src/tasks.ts")).module;
 
 const problem = (status, detail) => ({ status, json: { type: "urn:tasks:problem:x", title: "x", status, detail } });
 const task = (id, members) => ({ id, title: `Task ${id}`, description: null, completed: false, revision: id, ...members });
-const changes = (tasks, deleted = [], revision = 9, has_more = false) => ({ json: { tasks, deleted, revision, has_more } });
+const changes = (tasks, deleted = [], revision = 9, has_more = false) => {
+  return { json: { tasks, deleted, lists: [], deleted_lists: [], revision, has_more } };
+};
 const isNewest = ({ headers }) => headers.authorization === `Bearer token-${tokens}`;
 const create = (api, title) => api.POST("/api/{user_id}/tasks", { params: { path: { user_id: "u1" } }, body: { title } });
 const stores = [];
@@ -262,7 +262,6 @@ function liveServer() {
       state.streams.add(response);
       return void response.on("close", () => state.streams.delete(response));
     }
-    if (url.pathname.endsWith("/lists")) return void response.writeHead(200).end("[]");
     const { status = 200, json } = page(+url.searchParams.get("since"));
     response.writeHead(status, { "Content-Type": "application/json" }).end(JSON.stringify(json));
   }).listen(0, "127.0.0.1");

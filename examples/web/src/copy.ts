@@ -37,6 +37,7 @@ const NOTHING: State = { tasks: [], lists: [], loading: true, alert: "" };
 export class Copy {
   #state = NOTHING;
   #confirmed = new Map<number, Task>();
+  #lists = new Map<number, NamedList>();
   #changes: Change[] = [];
   /** The sync token: what was changed up to here is in the copy. */
   #since = 0;
@@ -62,6 +63,7 @@ export class Copy {
   close() {
     this.#closing.abort();
     this.#confirmed.clear();
+    this.#lists.clear();
     this.#changes = [];
     this.#state = NOTHING;
   }
@@ -140,19 +142,20 @@ export class Copy {
       if (data) {
         this.confirm(data.tasks);
         data.deleted.forEach((id) => this.forget(id));
+        data.lists.forEach((list) => this.#lists.set(list.id, list));
+        data.deleted_lists.forEach((id) => this.#lists.delete(id));
         this.#since = data.revision;
         more = data.has_more;
         this.#show({});
       } else if (response.status === 410 && this.#since) {
         // The sync token is too old, or of a list that was erased: make the copy anew.
         this.#confirmed.clear();
+        this.#lists.clear();
         this.#since = 0;
       } else {
         return this.#show({ alert: sentenceFor(error!) });
       }
     }
-    const { data } = await this.api.GET("/api/{user_id}/lists", { params: { path: this.user, query: { status: "active" } } });
-    if (data) this.#show({ lists: data });
   }
 
   /** One request after the other, in the order of the clicks: no answer is older than the one before it. */
@@ -171,13 +174,16 @@ export class Copy {
     if (this.#closing.signal.aborted) return;
     const confirmed: ShownTask[] = [...this.#confirmed.values()].sort((a, b) => b.id - a.id);
     const tasks = this.#changes.reduce((shown, change) => change(shown), confirmed);
-    this.#state = { ...this.#state, ...news, tasks };
+    const lists = [...this.#lists.values()].filter(({ archived }) => !archived).sort(byPosition);
+    this.#state = { ...this.#state, ...news, tasks, lists };
     for (const listener of this.#listeners) listener();
   }
 }
 
+type Placed = Pick<Task, "id" | "position">;
+
 /** The order that the person has made: positions compare as text, and ids where two are equal. */
-export function byPosition(a: Task, b: Task) {
+export function byPosition(a: Placed, b: Placed) {
   if (a.position === b.position) return a.id - b.id;
   return a.position < b.position ? -1 : 1;
 }
