@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:http";
-import { after, beforeEach, test } from "node:test";
+import { after, afterEach, beforeEach, test } from "node:test";
 import { runnerImport } from "vite";
 
 /** A server of `answer(request, body)`, which gives a status, and JSON that may come later. */
@@ -34,13 +34,23 @@ const api_url = await serve((request, body) => {
   return answer(request, body);
 });
 const { createApi } = (await runnerImport("./src/api.ts")).module;
-const { TaskList } = (await runnerImport("./src/tasks.ts")).module;
+const { TaskStore } = (await runnerImport("./src/tasks.ts")).module;
 
 const problem = (status, detail) => ({ status, json: { type: "urn:tasks:problem:x", title: "x", status, detail } });
 const task = (id, members) => ({ id, title: `Task ${id}`, description: null, completed: false, revision: id, ...members });
-const changes = (tasks, deleted = [], revision = 9, has_more = false) => ({ json: { tasks, deleted, revision, has_more } });
+const changes = (tasks, deleted = [], revision = 9, has_more = false) => {
+  return { json: { tasks, deleted, lists: [], deleted_lists: [], revision, has_more } };
+};
 const isNewest = ({ headers }) => headers.authorization === `Bearer token-${tokens}`;
 const create = (api, title) => api.POST("/api/{user_id}/tasks", { params: { path: { user_id: "u1" } }, body: { title } });
+const stores = [];
+/** It is closed after its test, so that nothing it asks is taken for the next one's. */
+function openStore(url) {
+  stores.push(new TaskStore(url, "u1"));
+  return stores.at(-1);
+}
+afterEach(() => stores.splice(0).forEach((store) => store.close()));
+
 /** Something to wait for, until somebody opens it. */
 function gate() {
   let open;
@@ -111,38 +121,38 @@ test("a token that could not be had is asked for again", async () => {
 });
 
 test("a change is shown at once, and what the server made of it afterwards", async () => {
-  const list = new TaskList(api_url, "u1");
+  const store = openStore(api_url);
   const held = gate();
   answer = async () => (await held.opened, { status: 201, json: task(7, { title: "Trimmed" }) });
 
-  const added = list.add({ title: " Trimmed" });
-  const shown = list.getState().tasks;
+  const added = store.add({ title: " Trimmed" });
+  const shown = store.getState().tasks;
   held.open();
 
   assert.deepEqual(await added, task(7, { title: "Trimmed" }));
   assert.deepEqual(shown.map(({ title, saving }) => [title, saving]), [[" Trimmed", true]]);
-  assert.deepEqual(list.getState().tasks, [task(7, { title: "Trimmed" })]);
+  assert.deepEqual(store.getState().tasks, [task(7, { title: "Trimmed" })]);
 });
 
 test("what is refused is taken back, with the server's sentence, and what was sent beside it stays", async () => {
-  const list = new TaskList(api_url, "u1");
+  const store = openStore(api_url);
   answer = () => changes([task(2), task(1)]);
-  await list.load();
+  await store.load();
   const full = problem(503, "Try again in a moment.");
   const done = task(1, { completed: true });
   answer = (request) => (request.method === "DELETE" ? full : request.method === "GET" ? changes([done]) : { json: done });
 
-  const writes = [list.remove(task(2)), list.complete(task(1), true)];
-  const shown = list.getState().tasks;
+  const writes = [store.remove(task(2)), store.complete(task(1), true)];
+  const shown = store.getState().tasks;
 
   assert.deepEqual(await Promise.all(writes), [undefined, done]);
   assert.deepEqual(shown, [task(1, { completed: true, saving: true })]);
-  assert.deepEqual(list.getState().tasks, [task(2), task(1, { completed: true })]);
-  assert.equal(list.getState().alert, "Try again in a moment.");
+  assert.deepEqual(store.getState().tasks, [task(2), task(1, { completed: true })]);
+  assert.equal(store.getState().alert, "Try again in a moment.");
 });
 
 test("changes are sent in the order of the clicks, each when the one before is answered", async () => {
-  const list = new TaskList(api_url, "u1");
+  const store = openStore(api_url);
   let open = 0, most = 0;
   answer = async () => {
     most = Math.max(most, ++open);
@@ -151,7 +161,7 @@ test("changes are sent in the order of the clicks, each when the one before is a
     return { json: task(1) };
   };
 
-  await Promise.all([true, false, true].map((completed) => list.complete(task(1), completed)));
+  await Promise.all([true, false, true].map((completed) => store.complete(task(1), completed)));
 
   const writes = seen.filter(({ method }) => method === "PATCH");
   assert.deepEqual(writes.map(({ body }) => JSON.parse(body).completed), [true, false, true]);
@@ -159,20 +169,20 @@ test("changes are sent in the order of the clicks, each when the one before is a
 });
 
 test("an edit names the revision that the person saw; where that is over, they get to see the newest", async () => {
-  const list = new TaskList(api_url, "u1");
+  const store = openStore(api_url);
   const theirs = task(1, { title: "Theirs", revision: 8 });
   answer = (request) => (request.method === "GET" ? changes([theirs]) : problem(412, "x"));
 
-  const accepted = await list.edit(task(1, { revision: 5 }), { title: "Mine", description: null });
+  const accepted = await store.edit(task(1, { revision: 5 }), { title: "Mine", description: null });
 
   assert.equal(accepted, undefined);
   assert.equal(seen.find(({ method }) => method === "PATCH").match, '"5"');
-  assert.equal(list.getState().tasks[0].title, "Theirs");
-  assert.match(list.getState().alert, /changed elsewhere/);
+  assert.equal(store.getState().tasks[0].title, "Theirs");
+  assert.match(store.getState().alert, /changed elsewhere/);
 });
 
 test("a copy is made page by page, and then asks for what it lacks", async () => {
-  const list = new TaskList(api_url, "u1");
+  const store = openStore(api_url);
   const tokens = [];
   const pages = { 0: [[task(1), task(2)], [], 2, true], 2: [[task(3)], [1], 3, false], 3: [[], [], 3, false] };
   answer = (request) => {
@@ -181,47 +191,47 @@ test("a copy is made page by page, and then asks for what it lacks", async () =>
     return changes(...pages[since]);
   };
 
-  await list.load();
-  await list.load();
+  await store.load();
+  await store.load();
 
-  assert.deepEqual(list.getState().tasks.map(({ id }) => id), [3, 2]);
+  assert.deepEqual(store.getState().tasks.map(({ id }) => id), [3, 2]);
   assert.deepEqual(tokens, ["0", "2", "3"]);
 });
 
 test("a draft of a subtask stands below its task at once, and both go together", async () => {
-  const list = new TaskList(api_url, "u1");
+  const store = openStore(api_url);
   answer = () => changes([task(1)]);
-  await list.load();
+  await store.load();
   const held = gate();
   answer = async () => (await held.opened, { status: 201, json: task(2, { parent_id: 1 }) });
 
-  const added = list.add({ title: "Part" }, 1);
-  const below = list.subtasksOf(task(1)).map(({ title }) => title);
+  const added = store.addSubtask("Part", task(1));
+  const below = store.subtasksOf(task(1)).map(({ title }) => title);
   held.open();
   await added;
   answer = (request) => (request.method === "DELETE" ? { status: 204 } : changes([]));
-  await list.remove(task(1));
+  await store.remove(task(1));
 
   assert.deepEqual(below, ["Part"]);
-  assert.deepEqual(list.getState().tasks, []);
+  assert.deepEqual(store.getState().tasks, []);
 });
 
 test("nothing is left of a list that was closed, also when its answer comes late", async () => {
-  const list = new TaskList(api_url, "u1");
+  const store = openStore(api_url);
   const [arrived, held] = [gate(), gate()];
   let news = 0;
   answer = async () => (arrived.open(), await held.opened, changes([task(1)]));
-  const loading = list.load();
+  const loading = store.load();
   await arrived.opened;
-  list.subscribe(() => news++);
+  store.subscribe(() => news++);
 
-  list.close();
-  const unsent = list.add({ title: "for nobody" });
+  store.close();
+  const unsent = store.add({ title: "for nobody" });
   held.open();
   await Promise.all([loading, unsent]);
 
-  assert.deepEqual(list.getState().tasks, []);
-  assert.deepEqual([list.getState().alert, news, seen.length], ["", 0, 1]);
+  assert.deepEqual(store.getState().tasks, []);
+  assert.deepEqual([store.getState().alert, news, seen.length], ["", 0, 1]);
 });
 
 /** A server of the tasks API with changes and a stream, as far as a list needs them. */
@@ -261,17 +271,16 @@ function liveServer() {
 
 /** A list that follows, and something that waits until it shows what the server has. */
 async function following(state) {
-  const list = new TaskList(`http://127.0.0.1:${state.server.address().port}`, "u1");
-  after(() => list.close());
-  await list.load();
-  list.follow();
+  const store = openStore(`http://127.0.0.1:${state.server.address().port}`);
+  await store.load();
+  store.follow();
   const same = () => {
     const newest = [...state.tasks.values()].sort((a, b) => b.id - a.id);
-    return JSON.stringify(list.getState().tasks) === JSON.stringify(newest);
+    return JSON.stringify(store.getState().tasks) === JSON.stringify(newest);
   };
   const whole = () =>
-    same() ? undefined : new Promise((done) => list.subscribe(() => same() && done()));
-  return { list, whole };
+    same() ? undefined : new Promise((done) => store.subscribe(() => same() && done()));
+  return { store, whole };
 }
 
 test("a list that follows shows what others add, change and delete", { timeout: 10_000 }, async () => {
@@ -310,14 +319,14 @@ test("a list that is too far behind starts again", { timeout: 10_000 }, async ()
 
 test("a closed list listens no more", { timeout: 10_000 }, async () => {
   const state = await liveServer();
-  const { list, whole } = await following(state);
+  const { store, whole } = await following(state);
   state.write(2, {});
   await whole();
 
   const [stream] = state.streams;
   const ended = once(stream, "close");
-  list.close();
+  store.close();
   await ended;
 
-  assert.deepEqual(list.getState().tasks, []);
+  assert.deepEqual(store.getState().tasks, []);
 });

@@ -60,7 +60,12 @@ test("every rule that is offered has its words", () => {
   assert.deepEqual(Object.keys(RULES).map(ruleInWords), Object.values(RULES).map((words) => words.toLowerCase()));
 });
 
-const task = (id, members) => ({ id, title: `Task ${id}`, description: null, completed: false, tags: [], ...members });
+// As the server has it for what was never moved: the newest first.
+const unmoved = (id) => `Z${9 - id}`;
+const task = (id, members) => {
+  const empty = { title: `Task ${id}`, description: null, completed: false, tags: [], list_id: null, position: unmoved(id) };
+  return { id, ...empty, ...members };
+};
 /** The groups that are not empty, as ids; a subtask is in the list of its task. */
 function ids(tasks, filter = {}) {
   const groups = [...grouped(tasks, filter, NOW)].filter(([, entries]) => entries.length);
@@ -83,11 +88,16 @@ test("each task is in one group, the soonest first, and the newest where nothing
   assert.deepEqual(ids(tasks), { Overdue: [3], Today: [4, 5], Next: [6, 7], "No date": [9, 8], Done: [1, 2] });
 });
 
+test("what cannot be begun yet is next, on the day when it can", () => {
+  const tasks = [task(3, { start_date: "2026-11-30" }), task(2, { due_date: "2026-12-01" }), task(1, { start_date: "2026-11-28" })];
+  assert.deepEqual(ids(tasks), { Next: [3, 2], "No date": [1] });
+});
+
 test("a task stands where the first of its open subtasks is due", () => {
   const subtask = task(3, { parent_id: 1, due_date: "2026-11-28" });
   const tasks = [subtask, task(2, { parent_id: 1 }), task(1, { due_date: "2026-12-01" })];
-  assert.deepEqual(ids(tasks), { Today: [[1, 2, 3]] });
-  assert.deepEqual(ids([{ ...subtask, completed: true }, ...tasks.slice(1)]), { Next: [[1, 2, 3]] });
+  assert.deepEqual(ids(tasks), { Today: [[1, 3, 2]] });
+  assert.deepEqual(ids([{ ...subtask, completed: true }, ...tasks.slice(1)]), { Next: [[1, 3, 2]] });
 });
 
 test("what matches is found in titles, descriptions and tags, also in a subtask", () => {
@@ -95,4 +105,19 @@ test("what matches is found in titles, descriptions and tags, also in a subtask"
   assert.deepEqual(ids(tasks, { q: "CAKE" }), { "No date": [[1, 2]] });
   assert.deepEqual(ids(tasks, { tag: "home" }), { "No date": [3] });
   assert.deepEqual(ids(tasks, { tag: "home", q: "cake" }), {});
+});
+
+test("a person's order decides among what is due at the same time, before the server has answered, too", () => {
+  const [first, second] = [task(3, { position: "Nz" }), task(1, { position: "N0", due_date: "2026-11-28" })];
+  assert.deepEqual(ids([task(4), first, task(2), second]), { Today: [1], "No date": [3, 4, 2] });
+  assert.deepEqual(ids([task(4, { after: 2 }), first, task(2), second]), { Today: [1], "No date": [3, 2, 4] });
+  assert.deepEqual(ids([task(4), first, task(2, { after: null }), second]), { Today: [1], "No date": [2, 3, 4] });
+  assert.deepEqual(ids([task(6, { after: 5 }), task(5, { after: 2 }), task(2)]), { "No date": [2, 5, 6] });
+});
+
+test("a view has the tasks of one list, with their subtasks", () => {
+  const tasks = [task(4, { list_id: 7, parent_id: 3 }), task(3, { list_id: 7 }), task(2, { list_id: 8 }), task(1)];
+  assert.deepEqual(ids(tasks, { view: 7 }), { "No date": [[3, 4]] });
+  assert.deepEqual(ids(tasks, { view: "inbox" }), { "No date": [1] });
+  assert.deepEqual(ids(tasks), { "No date": [[3, 4], 2, 1] });
 });

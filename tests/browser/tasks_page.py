@@ -28,21 +28,22 @@ def day(days: int) -> str:
     return (now() + timedelta(days)).date().isoformat()
 
 
-def a_week() -> list[dict[str, Any]]:
-    """What somebody has to do: of every group, with all that a task may have."""
+def a_week(work: int | None = None, family: int | None = None) -> list[dict[str, Any]]:
+    """What somebody has to do: of every group, with all that a task may have, perhaps in these lists."""
+    in_work, in_family = {"list_id": work}, {"list_id": family}
     return [
-        {"title": "Tidy the workshop", "tags": ["home"]},
-        {"title": "Read the paper on fractional indexing", "priority": "low"},
+        {"title": "Tidy the workshop", "tags": ["home"], **in_family},
+        {"title": "Read the paper on fractional indexing", "priority": "low", **in_work},
         {"title": "Find a present for Alan", "description": "Something that he can take apart."},
         {"title": "Book the dentist", "due_date": day(5), "tags": ["health"]},
-        {"title": "Plan the spring offsite", "due_date": day(40), "description": "Somewhere by a lake."},
+        {"title": "Plan the spring offsite", "due_date": day(40), "description": "Somewhere by a lake.", **in_work},
         {"title": "Pay the rent", "due_date": day(9), "recurrence": "FREQ=MONTHLY", "priority": "medium"},
-        {"ref": "party", "title": "Prepare the party", "due_date": day(2), "priority": "high"},
-        {"parent_ref": "party", "title": "Invite everybody"},
+        {"ref": "party", "title": "Prepare the party", "due_date": day(2), "priority": "high", **in_family},
         {"parent_ref": "party", "title": "Order the cake"},
+        {"parent_ref": "party", "title": "Invite everybody"},
         {"title": "Water the plants", "due_date": day(0), "recurrence": "FREQ=WEEKLY", "tags": ["home"]},
         {"title": "Call the bank", "due_date": now().replace(hour=23, minute=59).isoformat(timespec="seconds")},
-        {"title": "Send the report to Grace", "due_date": day(-1), "priority": "high", "tags": ["work"]},
+        {"title": "Send the report to Grace", "due_date": day(-1), "priority": "high", "tags": ["numbers"], **in_work},
         {"title": "Return the library books", "due_date": day(-4)},
     ]
 
@@ -105,10 +106,10 @@ async def add(page: Page, *titles: str) -> None:
         await expect(task(page, title)).to_be_enabled()
 
 
-async def act(page: Page, title: str, action: str) -> None:
+async def act(page: Page, title: str, action: str, direction: str = "") -> None:
     """Point at the task, then at one of its actions."""
     await row(page, title).hover()
-    await button(row(page, title), f"{action} {title}").click()
+    await button(row(page, title), f"{action} {title} {direction}".strip()).click()
 
 
 async def edit(page: Page, old: str, title: str, description: str = "") -> None:
@@ -161,20 +162,26 @@ async def seen(page: Page) -> list[str]:
     return list(await page.evaluate("seen"))
 
 
-async def create(page: Page, example: Example, *tasks: dict[str, Any]) -> list[dict[str, Any]]:
-    """Tasks as another client makes them; the page hears of them. A `ref` is for a `parent_ref`, as in a batch."""
+async def ask(page: Page, example: Example, method: str, path: str, body: object = None) -> Any:
+    """The API's answer to another client of the same user."""
     session = await (await page.request.get(f"{example.page}/api/auth/get-session")).json()
     token = (await (await page.request.get(f"{example.page}/api/auth/token")).json())["token"]
+    answer = await page.request.fetch(
+        f"{example.api}/api/{session['user']['id']}{path}",
+        method=method,
+        headers={"Authorization": f"Bearer {token}"},
+        data=body,
+    )
+    assert answer.ok, await answer.text()
+    return await answer.json()
+
+
+async def create(page: Page, example: Example, *tasks: dict[str, Any]) -> None:
+    """Tasks as another client makes them; the page hears of them. A `ref` is for a `parent_ref`, as in a batch."""
     operations = [
         {"op": "create", "task": {name: value for name, value in task.items() if name not in ("ref", "parent_ref")}}
         | {name: task[name] for name in ("ref", "parent_ref") if name in task}
         for task in tasks
     ]
-    answer = await page.request.post(
-        f"{example.api}/api/{session['user']['id']}/batch",
-        headers={"Authorization": f"Bearer {token}"},
-        data={"operations": operations},
-    )
-    assert answer.status == 200, await answer.text()
+    await ask(page, example, "POST", "/batch", {"operations": operations})
     await expect(task(page, tasks[-1]["title"])).to_have_count(1)
-    return [result["task"] for result in (await answer.json())["results"]]

@@ -7,7 +7,7 @@ from playwright.async_api import expect
 
 from backend.app.config import PROJECT_ROOT
 from tests.browser.example import Example
-from tests.browser.tasks_page import PASSWORD, a_week, act, add, button, create, sign_out, task, toast
+from tests.browser.tasks_page import PASSWORD, a_week, act, add, ask, button, create, sign_out, task, toast
 from tests.browser.watched import Watched
 
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -78,7 +78,8 @@ PICTURES = {"web": (1280, 900), "web-phone": (390, 844)}
 async def test_light_and_dark(visited: Watched, example: Example, pytestconfig: pytest.Config) -> None:
     """Every text can be read, on a wide page and on a phone. `--screenshots` takes the README's pictures anew."""
     page = visited.page
-    await create(page, example, *a_week())
+    lists = [await ask(page, example, "POST", "/lists", {"name": name}) for name in ("Work", "Family", "Books to read")]
+    await create(page, example, *a_week(lists[0]["id"], lists[1]["id"]))
     await task(page, "Order the cake").click()
     await expect(toast(page)).to_contain_text("Completed")
     await button(toast(page), "Dismiss").click()

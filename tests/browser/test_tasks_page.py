@@ -82,6 +82,7 @@ async def test_everything_can_be_entered(visit: Visit) -> None:
         await new_task(page).fill("Send the report")
         await page.get_by_label("Due", exact=True).fill("2030-07-05")
         await page.get_by_label("Time").fill("18:30")
+        await page.get_by_label("Not before").fill("2030-07-01")
         await page.get_by_label("Repeats").select_option("Every 2 weeks")
         await page.get_by_label("Counts from").select_option("Completion")
         await page.get_by_label("Priority").select_option("High")
@@ -89,7 +90,7 @@ async def test_everything_can_be_entered(visit: Visit) -> None:
         async with page.expect_response(lambda answer: answer.status == 201) as created:
             await button(page, "Add").click()
         sent = await (await created.value).json()
-        assert sent["recurrence_from"] == "completion"
+        assert (sent["recurrence_from"], sent["start_date"]) == ("completion", "2030-07-01")
         assert {name: sent[name] for name in ("due_date", "time_zone", "recurrence", "priority", "tags")} == {
             "due_date": "2030-07-05T18:30:00+02:00",
             "time_zone": "Europe/Berlin",
@@ -97,7 +98,7 @@ async def test_everything_can_be_entered(visit: Visit) -> None:
             "priority": "high",
             "tags": ["Work", "urgent"],
         }
-        await expect(row(page, "Send the report")).to_contain_text("Jul 5, 2030, 6:30 PM")
+        await expect(row(page, "Send the report")).to_contain_text("from Jul 1, 2030Due Jul 5, 2030, 6:30 PM")
 
         await act(page, "Send the report", "Edit")
         form = page.get_by_role("form", name="Edit Send the report")

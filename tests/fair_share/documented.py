@@ -12,9 +12,9 @@ STRING_LENGTH: Final = 200
 # The longest list, by how deep it stands: what is sent must be made and encoded here first.
 LIST_LENGTHS: Final = (1_000, 1_000, 20, 20, 1)
 # What names another thing, which is not there: a request with it would be refused before it costs anything.
-REFERENCES: Final = frozenset(
-    {"cursor", "expect", "parent_id", "parent_ref", "list_id", "after", "if_match", "user_id"}
-)
+REFERENCES: Final = frozenset({"cursor", "expect", "parent_id", "parent_ref", "list_id", "if_match", "user_id"})
+# What names another thing and must be there: null.
+NULLED: Final = frozenset({"after"})
 # What must be another one in each member of a list.
 COUNTED: Final = frozenset({"id", "ref"})
 FORMATS: Final = {"date": "2027-12-24", "date-time": "2027-12-24T10:00:00+01:00"}
@@ -76,7 +76,10 @@ def value_at_limit(document: dict[str, Any], schema: dict[str, Any], depth: int 
         case "object":
             own = schema.get("properties", {})
             taken = {name: member for name, member in own.items() if name not in REFERENCES}
-            return {name: value_at_limit(document, member, depth + 1) for name, member in taken.items()}
+            return {
+                name: None if name in NULLED else value_at_limit(document, member, depth + 1)
+                for name, member in taken.items()
+            }
         case "integer" | "number":
             return min(int(schema.get("maximum", 1)), INTEGER_MAX)
         case "boolean":

@@ -62,12 +62,12 @@ async def test_a_calendar_becomes_tasks(client: Client) -> None:
     ]
     assert tasks[0]["title"].endswith("that must be folded somewhere")
     assert tasks[0]["description"] == "Two litres\nof it; fresh"
+    assert tasks[0]["reminders"] == ["-PT30M"]
     assert tasks[0]["tags"] == ["Home", "zwei, Wörter"]
     assert members(tasks[:2], "created_at", "completed_at")[0] == ("2026-01-01T00:00:00Z", None)
     assert (tasks[0]["updated_at"], tasks[1]["completed_at"]) == ("2026-01-02T00:00:00Z", "2026-01-03T12:00:00Z")
     assert told(answer) == [
         (4, "X-WR-CALNAME is not taken over"),
-        (26, "a reminder (VALARM) is not taken over"),
         (37, "LOCATION is not taken over"),
         (58, "VEVENT is not taken over"),
         (39, "subtasks are one level deep: this becomes one of the task at the top"),

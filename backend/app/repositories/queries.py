@@ -1,7 +1,7 @@
 """What is read of the caller's tasks: one, a page of them, how many, their tags.
 
-Each list is one statement along one index. The usual list, newest first and by state at most, has three of its own,
-for each of which an index ends where the page ends; any other filter is looked at row by row.
+Each list is one statement, along the index of its order or sorted from the user's rows (see sorting.py). The usual list,
+newest first and by state at most, has three of its own; any other filter is looked at row by row.
 """
 
 from dataclasses import dataclass
@@ -90,7 +90,8 @@ def _newest(name: str, *conditions: ColumnElement[bool]) -> Statement:
     return compile_scoped(name, _beside_revision(page.where(before).order_by(TASKS.c.id.desc()).limit(_limit)))
 
 
-# A statement for each status, for each has an index that ends where the page ends.
+# A statement for each status: all and open tasks have an index that ends where the page ends; completed ones are passed
+# by the open that lie between them.
 LIST = {
     Status.ALL: _newest("list tasks"),
     Status.PENDING: _newest("list pending tasks", TASKS.c.completed == false()),

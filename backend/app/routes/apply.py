@@ -17,8 +17,9 @@ router = APIRouter(prefix="/api/{user_id}/tasks/apply", tags=["tasks"], route_cl
     operation_id="apply",
     summary="Write all tasks that filters find, or none",
     description="Completes, deletes, moves or changes all tasks that the list with the parameters in `where` would "
-    "have, in one transaction, each as its own request would. They may be as many as the server allows (`MAX_APPLY_TASKS`), "
-    "with the subtasks that go with them. With `expect`, nothing is written where there are more or fewer.",
+    "have, in one transaction, each as its own request would. They may be as many as the server allows "
+    "(`MAX_APPLY_TASKS`), with the subtasks that go with them. With `expect`, nothing is "
+    "written where there are more or fewer.",
     response_model=Applied,
     responses={**BODY, **APPLIED},
 )

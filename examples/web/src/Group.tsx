@@ -35,7 +35,14 @@ export function Group({ name, entries, unfolded, ...context }: Props) {
         // The role, because Safari takes it from lists without bullets.
         <ul role="list" aria-label={name}>
           {entries.slice(0, limit).map((entry) => (
-            <Row key={entry.task.id} task={entry.task} subtasks={entry.subtasks} {...context} />
+            <Row
+              key={entry.task.id}
+              task={entry.task}
+              subtasks={entry.subtasks}
+              siblings={siblingsOf(entry, entries)}
+              run={`${entry.due} of ${entry.task.list_id}`}
+              {...context}
+            />
           ))}
         </ul>
       )}
@@ -46,4 +53,11 @@ export function Group({ name, entries, unfolded, ...context }: Props) {
       )}
     </section>
   );
+}
+
+/** A person decides the order of what is due at the same time and in the same list. */
+function siblingsOf({ task, due }: Entry, entries: Entry[]) {
+  if (task.completed) return [task];
+  const siblings = entries.filter((other) => other.due === due && other.task.list_id === task.list_id);
+  return siblings.map((other) => other.task);
 }

@@ -1,14 +1,17 @@
 import { type KeyboardEvent, type MouseEvent, type PointerEvent, useRef, useState } from "react";
-import { isOver, onDay, shownDue } from "./dates";
+import { Facts } from "./Facts";
 import { focusTask, leaveRow } from "./keys";
-import { ruleInWords } from "./recurrence";
+import type { View } from "./groups";
+import { movesOf } from "./moves";
+import { completedNotice, type Notice } from "./notices";
 import { Editor, NewSubtask } from "./TaskForm";
-import type { CompletedTask, Content, ShownTask, Task, TaskList } from "./tasks";
-import type { Notice } from "./Toast";
+import type { Content, NamedList, ShownTask, TaskStore } from "./tasks";
 
 /** What every row of the page is given. */
 export interface RowContext {
-  list: TaskList;
+  store: TaskStore;
+  lists: NamedList[];
+  view: View;
   now: Date;
   onNotice: (notice: Notice | undefined) => void;
   onTag: (tag: string) => void;
@@ -17,16 +20,21 @@ export interface RowContext {
 interface Props extends RowContext {
   task: ShownTask;
   subtasks?: ShownTask[];
+  /** Those that it can change places with, in their order, and itself. */
+  siblings: ShownTask[];
+  /** Names the siblings. */
+  run: string;
 }
 
 /** A task, or the form that it is changed with; and its subtasks. */
-export function Row({ task, subtasks = [], ...context }: Props) {
-  const { list, now, onNotice } = context;
+export function Row({ task, subtasks = [], siblings, run, ...context }: Props) {
+  const { store, lists, now, onNotice } = context;
   // The task as it was when the form was opened, and the content that the form begins with.
   const [editing, setEditing] = useState<{ task: ShownTask; content: Content; refused?: true }>();
   const [adding, setAdding] = useState(false);
   const row = useRef<HTMLLIElement>(null);
   const press = useLongPress();
+  const moves = movesOf({ task, siblings, run, ...context });
   const [focused, setFocused] = useState(false);
   const tabIndex = focused ? 0 : -1; // Tab goes through the actions of one row, and past those of the others
   const draft = task.id < 0; // it has no id yet, so nothing can be done with it
@@ -44,30 +52,32 @@ export function Row({ task, subtasks = [], ...context }: Props) {
 
   async function save(content: Content) {
     close();
-    if (!editing || (await list.edit(editing.task, content))) return;
-    const current = list.get(task.id);
+    if (!editing || (await store.edit(editing.task, content))) return;
+    const current = store.get(task.id);
     if (current) setEditing({ task: current, content, refused: true });
   }
 
   async function complete(completed: boolean) {
     onNotice(undefined);
-    const before = list.subtasksOf(task);
+    const before = store.subtasksOf(task);
     if (!task.parent_id && row.current) leaveRow(row.current);
-    const answer = await list.complete(task, completed);
-    if (answer && answer !== true && completed) onNotice(completedNotice(list, task, before, answer, now));
+    const answer = await store.complete(task, completed);
+    if (answer && answer !== true && completed) onNotice(completedNotice(store, task, before, answer, now));
   }
 
   async function remove() {
     if (row.current) leaveRow(row.current);
     onNotice(undefined);
-    if (!(await list.remove(task))) return;
-    onNotice({ text: `Deleted “${task.title}”.`, id: task.id, undo: () => list.restore(task) });
+    if (!(await store.remove(task))) return;
+    onNotice({ text: `Deleted “${task.title}”.`, id: task.id, undo: () => store.restore(task) });
   }
 
   function onKeyDown(event: KeyboardEvent) {
+    if (draft) return;
+    const step = event.altKey && { ArrowUp: -1, ArrowDown: 1 }[event.key];
     const actions: Record<string, () => void> = { Enter: edit, Delete: () => void remove() };
-    const action = event.target instanceof HTMLInputElement && actions[event.key];
-    if (!action || draft) return;
+    const action = step ? () => moves.step(step) : event.target instanceof HTMLInputElement && actions[event.key];
+    if (!action) return;
     event.preventDefault();
     action();
   }
@@ -75,11 +85,23 @@ export function Row({ task, subtasks = [], ...context }: Props) {
   if (editing)
     return (
       <li className="editing">
-        <Editor content={editing.content} current={editing.refused && task} onSave={save} onCancel={close} />
+        <Editor
+          content={editing.content}
+          lists={task.parent_id ? undefined : lists}
+          current={editing.refused && task}
+          onSave={save}
+          onCancel={close}
+        />
       </li>
     );
   return (
-    <li ref={row} data-id={task.id} aria-busy={task.saving} className={task.completed ? "done" : (task.priority ?? undefined)}>
+    <li
+      ref={row}
+      data-id={task.id}
+      data-run={run}
+      aria-busy={task.saving}
+      className={task.completed ? "done" : (task.priority ?? undefined)}
+    >
       <div
         className={press.pressed ? "line pressed" : "line"}
         onKeyDown={onKeyDown}
@@ -89,6 +111,11 @@ export function Row({ task, subtasks = [], ...context }: Props) {
         onClickCapture={ignoreSecond}
         {...press.handlers}
       >
+        {moves.canDrag && (
+          <span className="grip" aria-hidden="true" onPointerDown={moves.startDrag}>
+            ⠿
+          </span>
+        )}
         <input
           type="checkbox"
           aria-labelledby={`task-${task.id}`}
@@ -103,43 +130,18 @@ export function Row({ task, subtasks = [], ...context }: Props) {
           {task.description && <p dir="auto">{task.description}</p>}
         </div>
         <Facts {...{ task, subtasks, tabIndex }} {...context} />
-        <div className="actions">
-          <button {...{ tabIndex }} type="button" aria-label={`Edit ${task.title}`} aria-disabled={task.saving} onClick={edit}>
-            Edit
-          </button>
-          {!task.parent_id && !task.completed && (
-            <button
-              {...{ tabIndex }}
-              type="button"
-              aria-label={`Add a subtask to ${task.title}`}
-              disabled={draft}
-              onClick={() => setAdding(true)}
-            >
-              Add subtask
-            </button>
-          )}
-          <button
-            {...{ tabIndex }}
-            type="button"
-            className="remove"
-            aria-label={`Delete ${task.title}`}
-            disabled={draft}
-            onClick={() => void remove()}
-          >
-            Delete
-          </button>
-        </div>
+        <Actions {...{ task, tabIndex, moves }} onEdit={edit} onAdd={() => setAdding(true)} onRemove={() => void remove()} />
       </div>
       {subtasks.length > 0 && (
         <ul role="list" aria-label={`Subtasks of ${task.title}`}>
           {subtasks.map((subtask) => (
-            <Row key={subtask.id} task={subtask} {...context} />
+            <Row key={subtask.id} task={subtask} siblings={subtasks} run={`subtasks of ${task.id}`} {...context} />
           ))}
         </ul>
       )}
       {adding && (
         <NewSubtask
-          list={list}
+          store={store}
           parent={task}
           onClose={() => {
             setAdding(false);
@@ -158,57 +160,48 @@ function ignoreSecond(event: MouseEvent) {
   event.stopPropagation();
 }
 
-/** What was completed, when it comes again, and the way back for the task and what went with it. */
-function completedNotice(list: TaskList, task: Task, subtasks: Task[], answer: CompletedTask, now: Date): Notice {
-  const { id, due_date, recurrence } = task;
-  const repeats = !answer.completed && answer.due_date;
-  const skipped = answer.completed_occurrence?.skipped;
-  const next = repeats ? ` Next ${onDay(repeats, now)}${skipped ? `; ${skipped} missed before` : ""}.` : "";
-  async function undo() {
-    const current = list.get(id) ?? answer;
-    await (repeats ? list.edit(current, { due_date, recurrence }) : list.complete(current, false));
-    for (const subtask of subtasks) await list.complete(subtask, subtask.completed);
-  }
-  return { text: `Completed “${task.title}”.${next}`, id, undo };
+interface ActionsProps {
+  task: ShownTask;
+  tabIndex: number;
+  moves: ReturnType<typeof movesOf>;
+  onEdit: () => void;
+  onAdd: () => void;
+  onRemove: () => void;
 }
 
-const PRIORITIES = { low: "Low", medium: "Medium", high: "High" };
-
-/** What is planned of it, in a line. */
-function Facts({ task, subtasks, now, onTag, tabIndex }: Props & { tabIndex: number }) {
-  const { due_date, priority, recurrence, tags, completed } = task;
-  const done = subtasks?.filter((subtask) => subtask.completed).length;
-  const overdue = due_date && !completed && isOver(due_date, now);
-  if (!due_date && !priority && !tags.length && !subtasks?.length) return null;
+/** What can be done with a task: seen on hover, on the focus of the keyboard, and after a long press. */
+function Actions({ task, tabIndex, moves, onEdit, onAdd, onRemove }: ActionsProps) {
+  const { id, title, parent_id, completed, saving } = task;
+  const button = { type: "button", tabIndex, disabled: id < 0 } as const;
+  const steps = { up: -1, down: 1 };
   return (
-    <p className="facts">
-      {subtasks && subtasks.length > 0 && <span>{`${done} of ${subtasks.length}`}</span>}
-      {priority && (
-        <span className={`priority ${priority}`}>
-          {PRIORITIES[priority]}
-          <span className="hidden"> priority</span>
-        </span>
-      )}
-      {due_date && (
-        <span className={overdue ? "due overdue" : "due"}>
-          <span className="hidden">{overdue ? "Overdue: " : "Due "}</span>
-          <time dateTime={due_date}>{shownDue(due_date, now)}</time>
-        </span>
-      )}
-      {recurrence && <span className="repeats">{ruleInWords(recurrence)}</span>}
-      {tags.map((tag) => (
-        <button
-          key={tag}
-          {...{ tabIndex }}
-          type="button"
-          className="tag"
-          aria-label={`Only tasks with the tag ${tag}`}
-          onClick={() => onTag(tag)}
-        >
-          {tag}
+    <div className="actions">
+      <button {...button} disabled={false} aria-label={`Edit ${title}`} aria-disabled={saving} onClick={onEdit}>
+        Edit
+      </button>
+      {!parent_id && !completed && (
+        <button {...button} aria-label={`Add a subtask to ${title}`} onClick={onAdd}>
+          Add subtask
         </button>
-      ))}
-    </p>
+      )}
+      {moves.hasSteps &&
+        Object.entries(steps).map(([name, by]) => (
+          <button
+            key={name}
+            {...button}
+            className="step"
+            aria-label={`Move ${title} ${name}`}
+            aria-keyshortcuts={by < 0 ? "Alt+ArrowUp" : "Alt+ArrowDown"}
+            aria-disabled={!moves.canStep(by)}
+            onClick={() => moves.step(by)}
+          >
+            {by < 0 ? "↑" : "↓"}
+          </button>
+        ))}
+      <button {...button} className="remove" aria-label={`Delete ${title}`} onClick={onRemove}>
+        Delete
+      </button>
+    </div>
   );
 }
 

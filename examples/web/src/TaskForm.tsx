@@ -1,12 +1,19 @@
-import { type FormEvent, type KeyboardEvent, type RefObject, useEffect, useRef, useState } from "react";
+import { type FormEvent, type KeyboardEvent, type ReactNode, type RefObject, useEffect, useRef, useState } from "react";
 import { dayOf, dueDate, localParts } from "./dates";
 import { RULES, ruleInWords } from "./recurrence";
 import { sameTag } from "./groups";
-import type { Content, Task, TaskList } from "./tasks";
+import type { Content, NamedList, Task, TaskStore } from "./tasks";
 
 const TITLE = { required: true, maxLength: 200, pattern: ".*\\S.*", autoComplete: "off", dir: "auto" };
 
-export function NewTask({ list, input }: { list: TaskList; input: RefObject<HTMLInputElement | null> }) {
+interface NewTaskProps {
+  store: TaskStore;
+  /** The list that it goes to; null is the inbox. */
+  list_id: number | null;
+  input: RefObject<HTMLInputElement | null>;
+}
+
+export function NewTask({ store, list_id, input }: NewTaskProps) {
   const [title, setTitle] = useState("");
 
   async function submit(event: FormEvent<HTMLFormElement>) {
@@ -16,7 +23,7 @@ export function NewTask({ list, input }: { list: TaskList; input: RefObject<HTML
     setTitle("");
     input.current?.focus();
     // What was refused is not lost, unless something else is being typed already.
-    if (!(await list.add({ title: title.trim(), ...plan }))) setTitle((typed) => typed || title);
+    if (!(await store.add({ title: title.trim(), ...plan, list_id }))) setTitle((typed) => typed || title);
   }
 
   return (
@@ -40,14 +47,14 @@ export function NewTask({ list, input }: { list: TaskList; input: RefObject<HTML
 }
 
 /** One title after the other, until Escape. */
-export function NewSubtask({ list, parent, onClose }: { list: TaskList; parent: Task; onClose: () => void }) {
+export function NewSubtask({ store, parent, onClose }: { store: TaskStore; parent: Task; onClose: () => void }) {
   const [title, setTitle] = useState("");
   const input = useFocus();
 
   async function submit(event: FormEvent) {
     event.preventDefault();
     setTitle("");
-    if (!(await list.add({ title: title.trim() }, parent.id))) setTitle((typed) => typed || title);
+    if (!(await store.addSubtask(title.trim(), parent))) setTitle((typed) => typed || title);
   }
 
   return (
@@ -70,20 +77,23 @@ export function NewSubtask({ list, parent, onClose }: { list: TaskList; parent: 
 
 interface EditorProps {
   content: Content;
+  /** Those that it can be in; none where that is its parent's. */
+  lists?: NamedList[];
   /** What the task is now, when a change of it was refused. */
   current?: Content;
   onSave: (content: Content) => void;
   onCancel: () => void;
 }
 
-export function Editor({ content, current, onSave, onCancel }: EditorProps) {
+export function Editor({ content, lists, current, onSave, onCancel }: EditorProps) {
   const title = useFocus();
 
   function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
     const description = String(form.get("description")).trim() || null;
-    onSave({ title: String(form.get("title")).trim(), description, ...planOf(form, content) });
+    const list_id = lists ? Number(form.get("list_id")) || null : content.list_id;
+    onSave({ title: String(form.get("title")).trim(), description, list_id, ...planOf(form, content) });
   }
 
   return (
@@ -96,7 +106,21 @@ export function Editor({ content, current, onSave, onCancel }: EditorProps) {
         Description
         <textarea name="description" defaultValue={content.description ?? ""} rows={2} maxLength={1000} dir="auto" />
       </label>
-      <Plan content={content} />
+      <Plan content={content}>
+        {lists && (
+          <label className="whole">
+            List
+            <select name="list_id" defaultValue={content.list_id ?? ""}>
+              <option value="">Inbox</option>
+              {lists.map(({ id, name }) => (
+                <option key={id} value={id}>
+                  {name}
+                </option>
+              ))}
+            </select>
+          </label>
+        )}
+      </Plan>
       {current && (
         <p className="current">
           It is now: “{current.title}”{current.description && `, “${current.description}”`}
@@ -113,18 +137,22 @@ export function Editor({ content, current, onSave, onCancel }: EditorProps) {
 }
 
 /** The fields that a new task and a change have in common. */
-function Plan({ content }: { content?: Content }) {
+function Plan({ content, children }: { content?: Content; children?: ReactNode }) {
   const { day, time } = localParts(content?.due_date ?? "");
   const rule = content?.recurrence ?? "";
   return (
     <div className="plan">
-      <label>
+      <label className="whole">
         Due
         <input type="date" name="day" defaultValue={day} />
       </label>
       <label>
         Time
         <input type="time" name="time" defaultValue={time} />
+      </label>
+      <label className="whole">
+        Not before
+        <input type="date" name="start" defaultValue={localParts(content?.start_date ?? "").day} />
       </label>
       <label>
         Repeats
@@ -155,7 +183,8 @@ function Plan({ content }: { content?: Content }) {
           <option value="high">High</option>
         </select>
       </label>
-      <label className="tags">
+      {children}
+      <label className="tags whole">
         Tags
         <input name="tags" defaultValue={content?.tags.join(", ") ?? ""} placeholder="home, garden" autoComplete="off" dir="auto" />
       </label>
@@ -164,14 +193,16 @@ function Plan({ content }: { content?: Content }) {
 }
 
 /** What the fields of `Plan` say. What has a time or repeats is due today, unless another day is given. */
-function planOf(form: FormData, was?: Content): Omit<Content, "title" | "description"> {
+function planOf(form: FormData, was?: Content): Omit<Content, "title" | "description" | "list_id"> {
   const [time, recurrence] = [String(form.get("time")), String(form.get("recurrence")) || null];
   const day = String(form.get("day")) || (time || recurrence ? dayOf(new Date()) : "");
   const before = localParts(was?.due_date ?? "");
+  const start = String(form.get("start"));
   const tags = String(form.get("tags")).split(",").map((tag) => tag.trim());
   return {
     // What was not touched stays as it is written: it may have been meant elsewhere.
     due_date: day === before.day && time === before.time ? (was?.due_date ?? null) : dueDate(day, time),
+    start_date: start === localParts(was?.start_date ?? "").day ? (was?.start_date ?? null) : start || null,
     recurrence,
     recurrence_from: recurrence ? (form.get("recurrence_from") as Content["recurrence_from"]) : null,
     priority: (form.get("priority") || null) as Content["priority"],

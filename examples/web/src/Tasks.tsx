@@ -1,12 +1,14 @@
 import { useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import { Alert, Heading } from "./App";
 import { authClient } from "./auth";
-import { type Filter, GROUPS, grouped } from "./groups";
+import { type Entry, type Filter, GROUPS, grouped } from "./groups";
 import { Group } from "./Group";
-import { type Notice, Toast } from "./Toast";
+import type { Notice } from "./notices";
+import { Toast } from "./Toast";
 import { focusTask, useKeys } from "./keys";
+import { ListActions, Lists, SideBar, useView } from "./Lists";
 import { NewTask } from "./TaskForm";
-import { TaskList } from "./tasks";
+import { TaskStore } from "./tasks";
 
 const API_URL = document.querySelector<HTMLMetaElement>('meta[name="api-url"]')!.content || location.origin;
 const MINUTE_MS = 60_000;
@@ -20,26 +22,28 @@ interface Props {
 
 /** The tasks of one session, which are forgotten with it. */
 export function Tasks(props: Props) {
-  const [list, setList] = useState<TaskList>();
+  const [store, setStore] = useState<TaskStore>();
   useEffect(() => {
-    const list = new TaskList(API_URL, props.user.id);
-    setList(list);
-    void list.load().then(() => list.follow());
-    return () => list.close();
+    const store = new TaskStore(API_URL, props.user.id);
+    setStore(store);
+    void store.load().then(() => store.follow());
+    return () => store.close();
   }, [props.user.id]);
-  return list && <Page list={list} {...props} />;
+  return store && <Page store={store} {...props} />;
 }
 
-function Page({ list, user, onDoubt, onSignedOut }: Props & { list: TaskList }) {
-  const { tasks, loading, alert } = useSyncExternalStore(list.subscribe, list.getState);
+function Page({ store, user, onDoubt, onSignedOut }: Props & { store: TaskStore }) {
+  const { tasks, lists, loading, alert } = useSyncExternalStore(store.subscribe, store.getState);
   const [filter, setFilter] = useState<Filter>({});
   const [notice, setNotice] = useState<Notice>();
   const [signOutAlert, setSignOutAlert] = useState("");
   const newTask = useRef<HTMLInputElement>(null);
   const search = useRef<HTMLInputElement>(null);
   const now = useNow();
-  const groups = useMemo(() => grouped(tasks, filter, now), [tasks, filter, now]);
-  const found = [...groups.values()].some((entries) => entries.length > 0);
+  const view = useView(lists);
+  const list = lists.find(({ id }) => id === view);
+  const groups = useMemo(() => grouped(tasks, { ...filter, view }, now), [tasks, filter, view, now]);
+  const shown = [...groups.values()].flat();
   useKeys({ n: newTask, "/": search }, notice && (() => void undo(notice)));
 
   useEffect(() => {
@@ -49,7 +53,10 @@ function Page({ list, user, onDoubt, onSignedOut }: Props & { list: TaskList }) 
   async function signOut() {
     const { error } = await authClient.signOut().catch(() => ({ error: true }));
     if (error) setSignOutAlert("You are still signed in: the server cannot be reached. Try again.");
-    else onSignedOut();
+    else {
+      location.hash = "";
+      onSignedOut();
+    }
   }
 
   async function undo({ undo, id }: Notice) {
@@ -61,16 +68,23 @@ function Page({ list, user, onDoubt, onSignedOut }: Props & { list: TaskList }) 
 
   return (
     <>
-      <header>
-        <p>{user.name}</p>
-        <button type="button" onClick={signOut}>
-          Sign out
-        </button>
-      </header>
+      <SideBar view={view}>
+        <Lists {...{ store, lists, tasks, view }}>
+          <div className="user">
+            <p>{user.name}</p>
+            <button type="button" onClick={signOut}>
+              Sign out
+            </button>
+          </div>
+        </Lists>
+      </SideBar>
       <main>
         <div className="top">
-          <Heading>Tasks</Heading>
-          <p role="status">{loading && !tasks.length ? "Loading …" : summary(tasks)}</p>
+          <Heading key={view ?? "all"}>{list?.name ?? (view === "inbox" ? "Inbox" : "Tasks")}</Heading>
+          <div className="about">
+            <p role="status">{loading && !tasks.length ? "Loading …" : summary(shown)}</p>
+            {list && <ListActions key={list.id} store={store} list={list} onNotice={setNotice} />}
+          </div>
           <search>
             <input
               ref={search}
@@ -84,7 +98,7 @@ function Page({ list, user, onDoubt, onSignedOut }: Props & { list: TaskList }) 
             />
           </search>
         </div>
-        <NewTask list={list} input={newTask} />
+        <NewTask store={store} list_id={list?.id ?? null} input={newTask} />
         {filter.tag && (
           <p className="filter">
             Only the tag “{filter.tag}”.
@@ -99,14 +113,15 @@ function Page({ list, user, onDoubt, onSignedOut }: Props & { list: TaskList }) 
             name={name}
             entries={groups.get(name)!}
             unfolded={Boolean(filter.q ?? filter.tag)}
-            {...{ list, now }}
+            {...{ store, lists, view, now }}
             onNotice={setNotice}
             onTag={(tag) => setFilter({ ...filter, tag })}
           />
         ))}
-        {!found && !loading && <Empty filtered={tasks.length > 0} onClear={() => setFilter({})} />}
+        {!shown.length && !loading && <Empty filtered={Boolean(filter.q ?? filter.tag)} onClear={() => setFilter({})} />}
         <p className="keys">
-          <kbd>n</kbd> new task <kbd>/</kbd> search <kbd>↑</kbd> <kbd>↓</kbd> from task to task <kbd>Enter</kbd> edit
+          <kbd>n</kbd> new task <kbd>/</kbd> search <kbd>↑</kbd> <kbd>↓</kbd> from task to task <kbd>Alt ↑</kbd> <kbd>Alt ↓</kbd> move{" "}
+          <kbd>Enter</kbd> edit
         </p>
       </main>
       <div className="notices">
@@ -114,7 +129,7 @@ function Page({ list, user, onDoubt, onSignedOut }: Props & { list: TaskList }) 
           text={signOutAlert || alert}
           onDismiss={() => {
             setSignOutAlert("");
-            list.dismiss();
+            store.dismiss();
           }}
         />
         <Toast notice={notice} onUndo={undo} onDismiss={() => setNotice(undefined)} />
@@ -133,9 +148,10 @@ function useNow() {
   return now;
 }
 
-function summary(tasks: { completed: boolean }[]) {
+function summary(entries: Entry[]) {
+  const tasks = entries.flatMap(({ task, subtasks }) => [task, ...subtasks]);
   const done = tasks.filter(({ completed }) => completed).length;
-  if (!tasks.length) return "Nothing to do";
+  if (!tasks.length) return "";
   return done ? `${tasks.length - done} to do, ${done} done` : `${tasks.length} to do`;
 }
 
@@ -158,7 +174,7 @@ function Empty({ filtered, onClear }: { filtered: boolean; onClear: () => void }
         <circle cx="24" cy="24" r="20" />
       </svg>
       <h2>Nothing to do</h2>
-      <p>Write your first task above. Give it a date, and it is shown under Today when its day has come.</p>
+      <p>Write a task above. Give it a date, and it is shown under Today when its day has come.</p>
     </div>
   );
 }

@@ -1,9 +1,4 @@
-/** What was done last, and how to take it back. `id`: the task that the person goes on with then. */
-export interface Notice {
-  text: string;
-  id: number;
-  undo: () => Promise<unknown>;
-}
+import type { Notice } from "./notices";
 
 interface Props {
   notice?: Notice;

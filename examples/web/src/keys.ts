@@ -47,6 +47,6 @@ export function leaveRow(row: HTMLElement) {
 }
 
 /** The checkbox of a task, as soon as it is there. */
-export function focusTask(id: number) {
+export function focusTask(id: number | undefined) {
   requestAnimationFrame(() => document.querySelector<HTMLElement>(`li[data-id="${id}"] > .line > input`)?.focus());
 }

@@ -33,6 +33,10 @@ def todo(*lines: str) -> str:
     return "\n".join(["BEGIN:VCALENDAR", "BEGIN:VTODO", "SUMMARY:x", *lines, "END:VTODO", "END:VCALENDAR"])
 
 
+def alarm(trigger: str, parameters: str = "") -> list[str]:
+    return ["BEGIN:VALARM", "ACTION:DISPLAY", f"TRIGGER{parameters}:{trigger}", "END:VALARM"]
+
+
 # The lines of a VTODO, members of the task that it becomes, and how each note begins.
 CALENDAR: list[tuple[list[str], dict[str, Any], list[str]]] = [
     ([], {"title": "x", "completed": False, "priority": None, "due_date": None, "tags": []}, []),
@@ -102,6 +106,17 @@ CALENDAR: list[tuple[list[str], dict[str, Any], list[str]]] = [
     ([";=:"], {}, ["a line that cannot be read"]),
     (["BEGIN:VPOLL", "X:y", "END:VPOLL"], {}, ["a component"]),
     (["END:VALARM"], {}, ["an END without"]),
+    (["DUE:20261224T170000Z", *alarm("-PT30M"), *alarm("-pt30m")], {"reminders": ["-PT30M"]}, []),
+    (alarm("20261224T170000Z", ";VALUE=DATE-TIME"), {"reminders": ["2026-12-24T17:00:00Z"]}, []),
+    (alarm("-PT30M"), {"reminders": []}, ["a reminder is not"]),
+    (["DUE:20261224T170000Z", *alarm("soon")], {"reminders": []}, ["a reminder is not"]),
+    (["DUE:20261224T170000Z", *alarm("PT30M")], {"reminders": []}, ["a reminder is not"]),
+    (
+        ["DTSTART:20261224T150000Z", "DUE:20261224T170000Z", *alarm("-PT30M"), *alarm("-PT10M", ";RELATED=END")],
+        {"reminders": ["-PT10M"]},
+        ["a reminder that counts from DTSTART"],
+    ),
+    (["DUE:20261224T170000Z", *alarm("-PT30M") * 6], {"reminders": ["-PT30M"]}, ["reminders beyond"]),
     (["X-APPLE-SORT-ORDER:1"], {}, ["X-APPLE-SORT-ORDER is not"]),
 ]
 

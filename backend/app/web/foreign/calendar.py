@@ -3,7 +3,8 @@
 from typing import Any, Final
 
 from backend.app import problems
-from backend.app.domain import recurrence
+from backend.app.domain import recurrence, reminders
+from backend.app.domain.limits import REMINDERS_MAX
 from backend.app.schemas.transfer import ForeignArchive
 from backend.app.web.foreign.calendar_times import When, moment_text, when, zone_named
 from backend.app.web.foreign.content_lines import ContentLine, content_lines
@@ -64,6 +65,8 @@ class _Reader:
             self._of_calendar(line)
         elif self._inside[1:] == [TODO] and self._todo is not None:
             self._todo.add(line)
+        elif self._inside[1:] == [TODO, "VALARM"] and line.name == "TRIGGER" and self._todo is not None:
+            self._todo.remind(line)
 
     def finish(self) -> None:
         self._refuse_before_beginning()
@@ -82,9 +85,7 @@ class _Reader:
         match self._inside[1:]:
             case ["VTODO"]:
                 self._todo = _Todo(line.number, self._drafts, self._zone)
-            case ["VTODO", "VALARM"]:
-                self._drafts.notes.add(line.number, "a reminder (VALARM) is not taken over")
-            case [] | ["VTIMEZONE"] | ["VTIMEZONE", _]:
+            case [] | ["VTODO", "VALARM"] | ["VTIMEZONE"] | ["VTIMEZONE", _]:
                 pass
             case [_] | ["VTODO", _]:
                 known = name if name in ("VEVENT", "VJOURNAL", "VFREEBUSY") else "a component"
@@ -117,6 +118,7 @@ class _Todo:
         self._tags: list[str] = []
         self._parent: str | None = None
         self._is_exception = False
+        self._triggers: list[ContentLine] = []
 
     def add(self, line: ContentLine) -> None:
         if line.is_cut:
@@ -136,12 +138,20 @@ class _Todo:
             case name if name not in _SILENT:
                 self._note(line, f"{name} is not taken over")
 
+    def remind(self, line: ContentLine) -> None:
+        """A TRIGGER (section 3.8.6.3); what it counts from is known at the end."""
+        if len(self._triggers) < REMINDERS_MAX:
+            self._triggers.append(line)
+        else:
+            self._note(line, f"reminders beyond the first {REMINDERS_MAX} are not taken over")
+
     def finish(self) -> None:
         if self._is_exception:
             self._drafts.notes.add(self.line, "a single occurrence that was changed (RECURRENCE-ID) is not taken over")
             return
         members: dict[str, Any] = {"title": self._text("SUMMARY"), "description": self._text("DESCRIPTION")}
         members |= self._state() | self._due() | {"priority": self._priority()}
+        members["reminders"] = self._reminders(members) or None
         for name, member in _TIMES.items():
             if name in self._lines:
                 members[member] = moment_text(self._lines[name])
@@ -193,6 +203,22 @@ class _Todo:
         elif rule is not None:
             self._note(rule, "RRULE is not taken over: a task that repeats needs a due date")
         return members
+
+    def _reminders(self, members: dict[str, Any]) -> list[str]:
+        kept: dict[str, None] = {}
+        for line in self._triggers:
+            text = moment_text(line) or line.value.strip().upper()
+            of_start = line.parameters.get("RELATED", "START").upper() == "START" and "start_date" in members
+            try:
+                reminders.check([text], members.get("due_date"), members.get("time_zone"))
+            except ValueError as error:
+                self._note(line, f"a reminder is not taken over: {error}")
+                continue
+            if of_start and text[:1] in "+-P":
+                self._note(line, "a reminder that counts from DTSTART is not taken over")
+            else:
+                kept.setdefault(text)
+        return list(kept)
 
     def _rule(self, line: ContentLine | None) -> str | None:
         if line is None:

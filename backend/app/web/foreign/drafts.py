@@ -23,7 +23,7 @@ NOTES_MAX: Final = 1000
 # How many levels above a task are looked for the one that becomes its parent.
 LEVELS_MAX: Final = 100
 # What is taken away from a task that is not valid, one after the other, until it is.
-_DISPENSABLE: Final = ("start_date", "recurrence", "time_zone", "due_date")
+_DISPENSABLE: Final = ("start_date", "reminders", "recurrence", "time_zone", "due_date")
 
 # A line, counted from 1, or a JSON pointer.
 Place = int | str
