@@ -1,7 +1,7 @@
 """What is read of the caller's tasks: one, a page of them, how many, their tags.
 
-Each list is one statement, along the index of its order or sorted from the user's rows (see sorting.py). The usual list,
-newest first and by state at most, has three of its own; any other filter is looked at row by row.
+Each list is one statement, along the index of its order or sorted from the user's rows (see sorting.py). The usual
+list, newest first and by state at most, has three of its own; any other filter is looked at row by row.
 """
 
 from dataclasses import dataclass
