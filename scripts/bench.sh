@@ -6,9 +6,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 if [ "${1:-}" = --help ] || [ "${1:-}" = -h ]; then
   cat << 'TEXT'
-Usage: scripts/bench.sh [--quick] [--rounds N] [--seconds N] [--scenarios list,get,...]
+Usage: scripts/bench.sh [--quick | --tail] [--rounds N] [--seconds N] [--scenarios list,get,...]
 
 Takes about a quarter of an hour; --quick measures the project, both Fastifys and the floor only, and writes nothing.
+--tail explains where this project's slowest requests spend their time.
 Needs Python 3.11 or newer, wrk, and for the Fastify peers Node.js 20; with apt and as root it installs wrk and PgBouncer.
 TEXT
   exit 0

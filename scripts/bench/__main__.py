@@ -13,7 +13,7 @@ import psycopg2
 
 from backend.app.config import PROJECT_ROOT
 from backend.app.db import embedded
-from scripts.bench import contestants, interpreter, pocketbase
+from scripts.bench import contestants, interpreter, pocketbase, tail
 from scripts.bench.contestants import Contestant
 from scripts.bench.measure import SCENARIOS, Bench, Case, Runs, record_answers
 from scripts.bench.processes import START_SECONDS, memory_mb
@@ -132,6 +132,9 @@ def main() -> None:
         "--quick", action="store_true", help="only the project, both Fastifys and the floor; writes nothing"
     )
     parser.add_argument("--scenarios", default=",".join(SCENARIOS), help="separated by commas")
+    parser.add_argument(
+        "--tail", action="store_true", help="only where this project's slowest requests spend their time"
+    )
     options = parser.parse_args()
     unoptimised = interpreter.warning(interpreter.slowness())
     print(unoptimised, flush=True)
@@ -140,6 +143,11 @@ def main() -> None:
         folder.chmod(0o755)
         url = stack.enter_context(embedded.joined(folder / "data"))
         pid = int((folder / "data/postgres/postmaster.pid").read_text().split()[0])
+        if options.tail:
+            database = contestants.new_database(url, "tail", ours=True)
+            for connections in (CONNECTIONS, MANY_CONNECTIONS):
+                print(tail.measure(database, folder, options.seconds, connections), flush=True)
+            return
         field = Field(url, folder, stack)
         field.fill(everybody=not options.quick)
         before = psutil.cpu_times()

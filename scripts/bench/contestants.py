@@ -167,10 +167,17 @@ def uvicorn(module: str, *options: str, **environment: str) -> Callable[[], Serv
     return lambda: Server(command, f"http://127.0.0.1:{port}", environment=settings, folder=ROOT)
 
 
-def project(url: str, name: str = "project", title: str = "this project", **settings: str) -> Contestant:
+def project(
+    url: str,
+    name: str = "project",
+    title: str = "this project",
+    app: str = "backend.app.main:app",
+    options: str = " ".join(AS_DEPLOYED),
+    **settings: str,
+) -> Contestant:
+    """`app` and `options` are what uvicorn is given."""
     start = uvicorn(
-        "backend.app.main:app", *AS_DEPLOYED, DATABASE_URL=url, ENVIRONMENT="production",
-        CORS_ORIGINS="http://localhost:3000",
+        app, *options.split(), DATABASE_URL=url, ENVIRONMENT="production", CORS_ORIGINS="http://localhost:3000",
         # All is counted, and nothing is refused for it: few users ask what many would.
         RATE_LIMIT_PER_USER="1000000/minute", RATE_LIMIT_PER_ADDRESS="1000000/minute", **settings,
     )  # fmt: skip
