@@ -57,7 +57,7 @@ def value_at_limit(document: dict[str, Any], schema: dict[str, Any], depth: int 
     schema = _resolved(document, schema)
     for several in ("anyOf", "oneOf"):
         if several in schema:
-            kinds = [kind for kind in schema[several] if kind.get("type") != "null"]
+            kinds = [kind for kind in schema[several] if kind.get("type") != "null" and not _is_form(kind)]
             values = [value_at_limit(document, kind, depth) for kind in kinds]
             return values[0] if isinstance(values[0], dict) else max(values, key=lambda value: len(json.dumps(value)))
     if "const" in schema or schema.get("enum"):
@@ -86,6 +86,11 @@ def value_at_limit(document: dict[str, Any], schema: dict[str, Any], depth: int 
             return True
         case _:
             return FORMATS.get(schema.get("format", ""), "x" * schema.get("maxLength", STRING_LENGTH))
+
+
+def _is_form(schema: dict[str, Any]) -> bool:
+    """Whether it is a text of a form that has no length: another kind that stands beside it is made instead."""
+    return "pattern" in schema and "maxLength" not in schema
 
 
 def _different(member: Any, number: int) -> Any:
