@@ -7,6 +7,7 @@ client waited.
 import bisect
 import json
 import re
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +21,8 @@ from scripts.bench.processes import Load, load
 
 SLOWEST: Final = 0.01
 SHOWN: Final = 10
-# Connections are made and statements prepared in the first second (seconds).
-WARM_UP: Final = 1.0
+# Connections are made and statements prepared before (seconds).
+WARM_UP_SECONDS: Final = 1
 LOG_DURATION: Final = "&options=-c%20log_duration%3Don"
 OPTIONS: Final = " ".join(("--http", "scripts.bench.traced:TracedProtocol", *contestants.AS_DEPLOYED[2:]))
 SCENARIO: Final = "mixed"
@@ -77,8 +78,11 @@ def durations(log: str) -> dict[int, list[float]]:
     return found
 
 
-def explain(found: Mapping[str, Any], log: str) -> list[Explained]:
-    """What traced.py wrote, with what PostgreSQL's log says of it; without the first second, the slowest at the end."""
+def explain(found: Mapping[str, Any], log: str, begin: float) -> list[Explained]:
+    """What traced.py wrote, with what PostgreSQL's log says of it; the slowest at the end.
+
+    Without what was read before `begin`, a moment of `time.perf_counter`, which has one clock for all processes.
+    """
     logged = durations(log)
     within = {name: Spans(found[name]) for name in WITHIN}
     # PostgreSQL has logged what the driver asked before the first statement, too: its lines are counted from the end.
@@ -86,7 +90,6 @@ def explain(found: Mapping[str, Any], log: str) -> list[Explained]:
     for request in found["requests"]:
         for pid, number, _ in request["messages"]:
             last[pid] = max(last[pid], number)
-    begin = min(request["received"] for request in found["requests"]) + WARM_UP
     explained = [
         _explained(request, sum(logged[pid][number - last[pid] - 1] for pid, number, _ in request["messages"]), within)
         for request in found["requests"]
@@ -156,8 +159,12 @@ def measure(url: str, folder: Path, seconds: int, connections: int) -> str:
         server.wait(first.path, first.token)
         statuses, counts = EXPECTED[SCENARIO]
         requests = plan(contestant, SCENARIO, folder)
-        client = load(server.url, requests, statuses=statuses, counts=counts, connections=connections, seconds=seconds)
+        for duration in (WARM_UP_SECONDS, seconds):
+            begin = time.perf_counter()
+            client = load(
+                server.url, requests, statuses=statuses, counts=counts, connections=connections, seconds=duration
+            )
     with log.open() as lines:
         lines.seek(logged)
-        explained = explain(json.loads(written.read_text()), lines.read())
+        explained = explain(json.loads(written.read_text()), lines.read(), begin)
     return report(explained, client, connections)
