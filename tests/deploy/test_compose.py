@@ -96,7 +96,7 @@ def test_addresses_agree() -> None:
     """nginx asks the API's two processes, and they believe nginx and nobody else about whom a request is from."""
     address = {name: SERVICES[name]["networks"]["front"]["ipv4_address"] for name in ("nginx", "api-1", "api-2")}
     upstream = (DEPLOY / "nginx/upstream.compose.conf").read_text()
-    [port] = set(re.findall(r'"--port", "(\d+)"', (DEPLOY / "Dockerfile").read_text()))
+    [port] = set(re.findall(r"--port .*:-(\d+)}", (DEPLOY / "start.sh").read_text()))
 
     assert environment("api-1")["FORWARDED_ALLOW_IPS"] == address["nginx"]
     assert re.findall(r"^server ([\d.:]+) ", upstream, re.MULTILINE) == [

@@ -78,6 +78,10 @@ CONTRACTIONS = {
 # of their server. Whoever has to serve on meanwhile migrates to 0005 first, and restarts everything.
 CONTRACTING = {"0006": ("REVOKE", "ALTER POLICY")}
 
+# What only looks like it: a domain over the same type has the bound that the column's CHECK had, and what a program
+# before 0009 writes has none of the columns that its foreign keys are about.
+HARMLESS = {"0008": ("TYPE task_",), "0009": ("ADD CONSTRAINT fk_",)}
+
 
 def contractions(sql: str) -> list[str]:
     """Statements that take something away; a table, policy or index that the same revision made is its own affair."""
@@ -110,7 +114,7 @@ def test_no_migration_takes_anything_away(revision: str, before: str) -> None:
     sql = sql_of(revision, before)
 
     assert f"SET version_num='{revision}'" in sql
-    allowed = CONTRACTING.get(revision, ())
+    allowed = CONTRACTING.get(revision, ()) + HARMLESS.get(revision, ())
     assert [taken for taken in contractions(sql) if not any(kind in taken for kind in allowed)] == []
 
 
