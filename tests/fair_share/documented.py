@@ -1,6 +1,7 @@
 """The heaviest request that the OpenAPI document allows for each operation, made from the document alone."""
 
 import json
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -12,11 +13,19 @@ STRING_LENGTH: Final = 200
 # The longest list, by how deep it stands: what is sent must be made and encoded here first.
 LIST_LENGTHS: Final = (1_000, 1_000, 20, 20, 1)
 # What names another thing, which is not there: a request with it would be refused before it costs anything.
-REFERENCES: Final = frozenset({"cursor", "expect", "parent_id", "parent_ref", "list_id", "if_match", "user_id"})
+REFERENCES: Final = frozenset(
+    {"cursor", "expect", "parent_id", "parent_ref", "list_id", "if_match", "user_id", "position"}
+)
+# What a user may have fewer of than a list may be long (MAX_LISTS).
+COUNTS: Final = {"lists": 500}
 # What names another thing and must be there: null.
 NULLED: Final = frozenset({"after"})
 # What must be another one in each member of a list.
-COUNTED: Final = frozenset({"id", "ref"})
+COUNTED: Final[dict[str, Callable[[int], Any]]] = {
+    "id": lambda number: number,
+    "ref": lambda number: f"ref{number}",
+    "position": lambda number: f"a0{number}V",
+}
 FORMATS: Final = {"date": "2027-12-24", "date-time": "2027-12-24T10:00:00+01:00"}
 
 
@@ -75,11 +84,14 @@ def value_at_limit(document: dict[str, Any], schema: dict[str, Any], depth: int 
             return [_different(member, number) for number in range(1, length + 1)]
         case "object":
             own = schema.get("properties", {})
-            taken = {name: member for name, member in own.items() if name not in REFERENCES}
-            return {
-                name: None if name in NULLED else value_at_limit(document, member, depth + 1)
-                for name, member in taken.items()
-            }
+            optional = REFERENCES - set(schema.get("required", ()))
+            taken = {name: member for name, member in own.items() if name not in optional}
+            made = {name: value_at_limit(document, member, depth + 1) for name, member in taken.items()}
+            return (
+                made
+                | {name: made[name][:most] for name, most in COUNTS.items() if name in made}
+                | dict.fromkeys(NULLED & set(made))
+            )
         case "integer" | "number":
             return min(int(schema.get("maximum", 1)), INTEGER_MAX)
         case "boolean":
@@ -99,7 +111,7 @@ def _different(member: Any, number: int) -> Any:
         return member[: -len(str(number))] + str(number)
     if not isinstance(member, dict):
         return member
-    counted = {name: number if name == "id" else f"{name}{number}" for name in COUNTED & set(member)}
+    counted = {name: COUNTED[name](number) for name in COUNTED if name in member}
     return {**member, **counted}
 
 
