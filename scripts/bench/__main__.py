@@ -137,7 +137,8 @@ def main() -> None:
     )
     options = parser.parse_args()
     unoptimised = interpreter.warning(interpreter.slowness())
-    print(unoptimised, flush=True)
+    if unoptimised:
+        print(unoptimised, flush=True)
     with tempfile.TemporaryDirectory(prefix="bench-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
         folder.chmod(0o755)
