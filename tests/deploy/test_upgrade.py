@@ -166,7 +166,9 @@ def test_the_release_before_passes_its_tests_on_this_schema(tmp_path: Path) -> N
     git("archive", f"--output={tmp_path / 'before.tar'}", before)
     with tarfile.open(tmp_path / "before.tar") as files:
         files.extractall(tmp_path, filter="data")
-    shutil.copytree(PROJECT_ROOT / VERSIONS, tmp_path / VERSIONS, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / VERSIONS)
+    shutil.copytree(PROJECT_ROOT / VERSIONS, tmp_path / VERSIONS)
+    shutil.copy(PROJECT_ROOT / DISTRIBUTION, tmp_path / DISTRIBUTION)
 
     status, said = passes(tmp_path)
 
