@@ -19,6 +19,8 @@ from backend.app.config import PROJECT_ROOT
 from backend.app.db import embedded
 
 VERSIONS = Path("backend/app/migrations/versions")
+# What migrations call of the program.
+DISTRIBUTION = VERSIONS.parent / "distribution.py"
 # What a user of the release before notices first, and what must not be lost: bounded, for it is a suite in a suite.
 SUITE = ("tests/routes/test_tasks.py", "tests/isolation/test_walls.py")
 SUITE_SECONDS = 150
