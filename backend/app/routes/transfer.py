@@ -17,7 +17,7 @@ from backend.app.schemas.queries import ExportQuery, ImportQuery, TaskPageQuery
 from backend.app.schemas.transfer import Archive, ForeignArchive, Imported
 from backend.app.web.body import BodyLimit
 from backend.app.web.export_formats import FORMATS, CSVExport, Format, JSONExport
-from backend.app.web.foreign.formats import BY_MEDIA_TYPE, OtherApps
+from backend.app.web.foreign.formats import OtherApps
 from backend.app.web.headers import best_media_type
 from backend.app.web.openapi_responses import BODY, CAPPED
 from backend.app.web.responses import ApiResponse, ApiStream
@@ -76,6 +76,7 @@ async def export(
     )
 
 
+# The document has JSON alone as what is sent: generators of clients know no other type, or take the last one.
 @router.post(
     "/import",
     operation_id="import",
@@ -83,13 +84,9 @@ async def export(
     description="All or none. The export may be another user's: with `ids=new` its tasks and lists are added under "
     "your next ids, and nothing of yours changes. With `ids=keep` they keep the file's ids, in place of what you have "
     "under those, of which tasks go to the trash; others stay, and the same file twice changes nothing. A file of "
-    "another app is always added: iCalendar's VTODOs, Todoist's CSV, and Google's tasks as Takeout writes them (JSON).",
+    "another app is always added: iCalendar's VTODOs (`text/calendar`), Todoist's CSV (`text/csv`), and Google's tasks "
+    "as Takeout writes them (JSON).",
     response_model=Imported,
-    openapi_extra={
-        "requestBody": {
-            "content": {media_type: {"schema": {"type": "string"}} for media_type in BY_MEDIA_TYPE},
-        }
-    },
     responses={**BODY, **CAPPED, **documented(problems.IdsTaken, problems.ListLimitReached)},
 )
 async def import_tasks(

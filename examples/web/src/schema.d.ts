@@ -493,7 +493,7 @@ export interface paths {
         put?: never;
         /**
          * Bring tasks in from an export
-         * @description All or none. The export may be another user's: with `ids=new` its tasks and lists are added under your next ids, and nothing of yours changes. With `ids=keep` they keep the file's ids, in place of what you have under those, of which tasks go to the trash; others stay, and the same file twice changes nothing. A file of another app is always added: iCalendar's VTODOs, Todoist's CSV, and Google's tasks as Takeout writes them (JSON).
+         * @description All or none. The export may be another user's: with `ids=new` its tasks and lists are added under your next ids, and nothing of yours changes. With `ids=keep` they keep the file's ids, in place of what you have under those, of which tasks go to the trash; others stay, and the same file twice changes nothing. A file of another app is always added: iCalendar's VTODOs (`text/calendar`), Todoist's CSV (`text/csv`), and Google's tasks as Takeout writes them (JSON).
          */
         post: operations["import"];
         delete?: never;
@@ -6107,8 +6107,6 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["Archive"];
-                "text/calendar": string;
-                "text/csv": string;
             };
         };
         responses: {
