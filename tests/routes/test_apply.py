@@ -211,6 +211,8 @@ REFUSED: list[tuple[Any, str]] = [
     ({"op": "delete", "where": {"parent_id": True}}, "#/where/parent_id"),
     ({"op": "delete", "where": {"parent_id": 1.0}}, "#/where/parent_id"),
     ({"op": "delete", "where": {"parent_id": 2**63}}, "#/where/parent_id"),
+    ({"op": "delete", "where": {"list_id": [[], 0.01]}}, "#/where/list_id"),
+    ({"op": "delete", "where": {"list_id": {"none": 1}}}, "#/where/list_id"),
     ({"op": "delete", "where": {"q": ""}}, "#/where/q"),
     ({"op": "delete", "where": {"q": "\0"}}, "#/where/q"),
     ({"op": "delete", "where": {"q": "x" * 201}}, "#/where/q"),

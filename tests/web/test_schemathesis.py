@@ -64,6 +64,7 @@ REFERENCES = ("parent_id", "parent_ref", "list_id", "position")
 REFUSALS_OF_VALID = {"positive_data_acceptance": {"expected-statuses": ["2xx", "304", "404", "412"]}}
 # So is a revision only if it is of this list.
 REFUSALS_OF_VALID_PAGES = {"positive_data_acceptance": {"expected-statuses": ["2xx", "304", "400", "410", "412"]}}
+REFUSALS_OF_STREAMS = REFUSALS_OF_VALID_PAGES | {"response_schema_conformance": {"enabled": False}}
 REFUSALS_OF_PUT_BACK = {"positive_data_acceptance": {"expected-statuses": ["2xx", "304", "404", "412", "422"]}}
 REFUSALS_OF_CLAIM = {"positive_data_acceptance": {"expected-statuses": ["2xx", "422"]}}
 REFUSALS_OF_IMPORT = REFUSALS_OF_CLAIM | {"negative_data_rejection": {"enabled": False}}
@@ -72,11 +73,13 @@ CONFIG = SchemathesisConfig.from_dict(
         "checks": REFUSALS_OF_VALID,
         "operations": [
             {"include-operation-id": name, "checks": REFUSALS_OF_VALID_PAGES}
-            for name in ("list_tasks", "list_tags", "list_changes", "listen")
+            for name in ("list_tasks", "list_tags", "list_changes")
         ]
         + [
             # `id` and `user_id` must be the path's, which no schema can say.
             {"include-operation-id": "replace_task", "checks": REFUSALS_OF_PUT_BACK},
+            # The document has the data of an event, for clients that are made from it; here the whole event is compared.
+            {"include-operation-id": "listen", "checks": REFUSALS_OF_STREAMS},
             # A parameter too many whose value is empty is not sent at all.
             {"include-operation-id": "export", "checks": {"negative_data_rejection": {"enabled": False}}},
             # No schema can say which token is a good one.
@@ -145,6 +148,7 @@ def test_answers_are_as_documented(schema: BaseSchema, method: str, path: str, m
 SENSIBLE = {
     "time_zone": "Europe/Berlin",
     "start_date": "0001-01-02",
+    "reminders": ["2026-12-24T09:00:00+01:00"],  # a form does not say how long a duration may be, nor of what it is
     "created_at": "2026-01-01T00:00:00Z",
     "updated_at": "2026-01-01T00:00:00Z",
 }

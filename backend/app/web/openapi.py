@@ -202,9 +202,13 @@ def _with_integers(node: Any) -> Any:
 
 
 def _drop_fastapis(responses: dict[str, Any]) -> None:
-    """FastAPI documents its own 422 where a handler has parameters."""
+    """Of what FastAPI documents: its own 422 where a handler has parameters, and the type of a stream."""
     described = responses.get("422", {}).get("content", {})
     described.pop("application/json", None)
+    for content in responses.get("200", {}).get("content", {}).values():
+        # And it gives a text's type to a stream whose kinds are told.
+        if "anyOf" in content.get("schema", {}):
+            content["schema"].pop("type", None)
 
 
 def _merge(into: dict[str, Any], response: dict[str, Any]) -> None:

@@ -74,7 +74,9 @@ def _within(document: Any, location: tuple[int | str, ...], *, absent: bool) -> 
         if absent and number == len(location):
             path.append(part)
             continue
-        named = isinstance(document, list) or (isinstance(document, dict) and part in document)
+        # A list of something else may stand where an alternative is named.
+        within_list = isinstance(document, list) and isinstance(part, int)
+        named = within_list or (isinstance(document, dict) and part in document)
         if named:
             path.append(part)
             document = document[part]
