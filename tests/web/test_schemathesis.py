@@ -78,7 +78,7 @@ CONFIG = SchemathesisConfig.from_dict(
         + [
             # `id` and `user_id` must be the path's, which no schema can say.
             {"include-operation-id": "replace_task", "checks": REFUSALS_OF_PUT_BACK},
-            # The document has the data of an event, for clients that are made from it; here the whole event is compared.
+            # The document has an event's data, for clients that are made from it; here the whole event is compared.
             {"include-operation-id": "listen", "checks": REFUSALS_OF_STREAMS},
             # A parameter too many whose value is empty is not sent at all.
             {"include-operation-id": "export", "checks": {"negative_data_rejection": {"enabled": False}}},
