@@ -5,9 +5,11 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from xdist.scheduler import LoadScopeScheduling
 
 pytest.register_assert_rewrite("tests.support")
 
@@ -61,13 +63,21 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(config.stash[_own_folder], ignore_errors=True)
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together what runs one at a time, and begin with it, for it takes longest."""
-    for item in items:
-        if group := ONE_AT_A_TIME.get(item.path.parent.name):
-            item.add_marker(pytest.mark.xdist_group(group))
+    """Begin with what runs one at a time, for it takes longest."""
     items.sort(key=lambda item: item.path.parent.name not in ONE_AT_A_TIME)
+
+
+class OneAtATime(LoadScopeScheduling):  # type: ignore[misc] # pytest-xdist has no types
+    """One worker runs all tests of a group. pytest-xdist's own groups need a part of pytest that is gone since 9.2."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        folder = nodeid.partition("::")[0].split("/")[-2]
+        return ONE_AT_A_TIME.get(folder, nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return OneAtATime(config, log)
 
 
 @pytest.fixture(scope="session")

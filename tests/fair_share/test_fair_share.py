@@ -22,9 +22,6 @@ from tests.support.postgres import Server
 from tests.support.programs import SECRET, clone, free_port, serving
 from tests.support.tokens import new_user, token
 
-# One worker: two attacks at a time would be each other's noise.
-pytestmark = pytest.mark.xdist_group("fair_share")
-
 # A quiet machine's promises are 0.25 and 0.1; the machines that run tests are shared with other tests.
 SLOWEST_SECONDS: Final = float(os.environ.get("FAIR_SHARE_SLOWEST", "2.0"))
 SLOWEST_HEALTH_SECONDS: Final = float(os.environ.get("FAIR_SHARE_SLOWEST_HEALTH", "1.5"))
