@@ -65,7 +65,7 @@ PATHS: dict[str, tuple[str, Any]] = {
     "upper-case prefix": ("/API/{me}/tasks", 404),
     "only the id": ("/api/{me}", 405),
     "no id": ("/api", 404),
-    "root": ("/", 404),
+    "root": ("/", 307),
     "asterisk": ("*", 404),
     "other, absolute form": ("http://evil.example/api/{bob}/tasks", {"httptools": 403, "h11": 404}),
     "prefix of a proxy": ("/svc/api/{me}/tasks", 404),

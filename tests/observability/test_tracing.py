@@ -65,7 +65,7 @@ async def test_a_request_is_a_span_and_so_is_its_statement(
     assert told(got) == (f"GET {TASK}", SERVER, {**common, "http.route": TASK, "http.response.status_code": 200})
     assert told(missed) == (f"GET {TASK}", SERVER, {**common, "http.route": TASK, "http.response.status_code": 404})
     assert told(read) == ("get a task", CLIENT, {"db.system.name": "postgresql", "db.query.summary": "get a task"})
-    assert (made.name, written.name) == ("POST /api/{user_id}/tasks", "create a task")
+    assert (made.name, written.name) == ("POST /api/{user_id}/tasks", "create a task of a text alone")
     assert [span.parent_id for span in (written, read, looked)] == [span.span_id for span in (made, got, missed)]
     assert [span.parent_id for span in (made, got, missed)] == [""] * 3
     assert not any(span.failed for span in collector.spans)
@@ -82,7 +82,7 @@ async def test_a_transaction_is_a_span_around_its_statements(database_url: str, 
     *statements, transaction = of_kind(CLIENT, collector)
     [request] = of_kind(SERVER, collector)
     assert (transaction.name, transaction.parent_id) == ("transaction", request.span_id)
-    assert [span.name for span in statements].count("create a task") == 2
+    assert [span.name for span in statements].count("create a task of a text alone") == 2
     assert {span.parent_id for span in statements} == {transaction.span_id}
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from backend.app.domain.enums import DELETED_SORTS, Sort
 from backend.app.domain.limits import ID_MAX
+from backend.app.domain.positions import POSITION_CHARACTERS_MAX
 from backend.app.repositories import positions
 from backend.app.schemas.queries import TaskPageQuery
 from backend.app.web import pagination
@@ -214,10 +215,15 @@ FITS: dict[str, list[Callable[[Any], bool]]] = {
         lambda value: isinstance(value, str) and value in GOOD_MOMENTS,
         lambda value: is_integer(value, ID_MAX),
     ],
+    "position": [
+        lambda value: is_text(value) and len(value) <= POSITION_CHARACTERS_MAX,
+        lambda value: is_integer(value, ID_MAX),
+    ],
     "priority": [lambda value: is_integer(value, 3), lambda value: is_integer(value, ID_MAX)],
 }
 USUAL: dict[str, list[Any]] = {
     "created": [1], "updated": [1], "title": ["a", 1], "due_date": ["infinity", 1], "priority": [1, 1],
+    "position": ["a0", 1],
 }  # fmt: skip
 
 
