@@ -119,4 +119,6 @@ async def test_the_statement_with_the_fewest_parameters_is_taken(
     monkeypatch.setattr(OwnerSession, "rows", watched)
     await mine.update(task["id"], changes, whole=whole)
 
-    assert sent == [write.plain]
+    # On a cluster the same one passes a session twice: its own, and the transaction's.
+    assert sent
+    assert all(statement == write.plain for statement in sent)

@@ -21,9 +21,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "cluster": {"database_cluster": "citus"},
 }
 # What asks the database through the API or the repositories; not how it plans, and not what starts programs.
-_ASKING = ("isolation", "repositories", "routes", "web")
+_ASKING = ("isolation", "repositories", "routes")
 CONCERNED = {
-    "plain": (*_ASKING, "middleware", "db/test_database.py", "test_main.py"),
+    "plain": (*_ASKING, "web", "middleware", "db/test_database.py", "test_main.py"),
     "pooled": _ASKING,
     "cluster": _ASKING,
 }
