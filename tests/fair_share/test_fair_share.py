@@ -25,7 +25,7 @@ from tests.support.tokens import new_user, token
 # A quiet machine's promises are 0.25 and 0.1; the machines that run tests are shared with other tests.
 SLOWEST_SECONDS: Final = float(os.environ.get("FAIR_SHARE_SLOWEST", "2.0"))
 SLOWEST_HEALTH_SECONDS: Final = float(os.environ.get("FAIR_SHARE_SLOWEST_HEALTH", "1.5"))
-SECONDS: Final = float(os.environ.get("FAIR_SHARE_SECONDS", "1.0"))
+SECONDS: Final = float(os.environ.get("FAIR_SHARE_SECONDS", "0.5"))
 # Less than the defaults, so that the bound on memory is one; the largest import of the attacks has 6 MB.
 SETTINGS: Final = {
     "max_import_bytes": 8 * MEBIBYTE,
