@@ -158,7 +158,9 @@ async def test_a_rotation_beside_an_attack_signs_nobody_out(database_url: str) -
     """After a made-up kid a really new key is 503 with the time to wait, never 401, and good when it is over."""
     old, new, user = SigningKey(), SigningKey(), new_user()
     async with key_server(old) as server, trusting(server, database_url) as app:
-        assert (await answered(app, SigningKey().token("x", server.url))).status_code == 401
+        # The first may have joined the look at the start; after the second the cooldown has begun.
+        made_up = [(await answered(app, SigningKey().token("x", server.url))).status_code for _ in range(2)]
+        assert made_up in ([401, 401], [401, 503])
         server.publish(old, new)
 
         refused = [await answered(app, new.token(user, server.url)) for _ in range(20)]
