@@ -215,15 +215,13 @@ async def test_the_order_of_another_users_file_stays(client: Client) -> None:
     """Under new ids, in front of what the caller has in front; with unmoved ones and such behind all."""
     await create(client)
     await move(client, 1, after=None)
-    tasks = [exported_task(number) for number in (10, 20, 30, 40, 50, 60)]
-    for task, position in zip(tasks, ("NV0", "NV0V", positions.unmoved(25) + "V", "", "", "a0"), strict=True):
-        task["position"] = position
-    tasks[2]["position"], tasks[5]["position"] = positions.unmoved(45) + "V", "a0"
+    behind_50 = positions.unmoved(45)  # which there is not: what comes after it stands between 50 and 40
+    places = {10: "NV0", 20: "NV0V", 30: f"{behind_50}V", 40: "", 50: "", 60: "a0", 70: f"{behind_50}X"}
 
-    await import_tasks(client, tasks, "?ids=new")
+    await import_tasks(client, [exported_task(number, position=place) for number, place in places.items()], "?ids=new")
 
-    # In the file: 10, 20, 50, 30, 40, 60.
-    assert await order(client) == [2, 3, 1, 6, 4, 5, 7]
+    # In the file: 10, 20, 50, 30, 70, 40, 60.
+    assert await order(client) == [2, 3, 1, 6, 4, 8, 5, 7]
 
 
 async def test_a_file_without_an_unmoved_task_keeps_its_order(client: Client) -> None:

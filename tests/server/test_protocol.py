@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from backend.app.server.protocol import CONNECTION_LIMITS, LINGER, ConnectionLimits, Protocol
+from backend.app.server.protocol import CONNECTION_LIMITS, LINGER, ConnectionLimits, Protocol, UnchosenProtocol
 from tests.support.programs import PATIENCE_SECONDS, until
 
 HEADER_BYTES, HEADER_SECONDS, SEND_SECONDS, MOST_WAITING = 2000, 0.4, 0.6, 3
@@ -59,8 +59,8 @@ class App:
 class Server:
     """uvicorn in a thread; `stop` tells it to end, as a signal does."""
 
-    def __init__(self, app: App) -> None:
-        config = uvicorn.Config(app, port=0, http=Protocol, log_level="critical", timeout_keep_alive=2)
+    def __init__(self, app: App, http: type[Protocol] = Protocol, keep_alive: int = 2) -> None:
+        config = uvicorn.Config(app, port=0, http=http, log_level="critical", timeout_keep_alive=keep_alive)
         self.app = app
         self.uvicorn = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.uvicorn.run)
@@ -77,16 +77,20 @@ class Server:
         return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_SECONDS)
 
 
-@pytest.fixture
-def served() -> Iterator[Server]:
-    app = App()
-    server = Server(app)
+@contextlib.contextmanager
+def running(server: Server) -> Iterator[Server]:
     server.thread.start()
     until(lambda: server.uvicorn.started)
     yield server
-    app.go.set()
+    server.app.go.set()
     server.stop()
     server.thread.join(PATIENCE_SECONDS)
+
+
+@pytest.fixture
+def served() -> Iterator[Server]:
+    with running(Server(App())) as server:
+        yield server
 
 
 def all_of(connection: socket.socket) -> bytes:
@@ -282,6 +286,16 @@ def test_a_server_that_ends_waits_for_no_idle_connection_for_long(served: Server
         served.thread.join(PATIENCE_SECONDS)
 
     assert not served.thread.is_alive()
+
+
+def test_a_server_started_without_our_protocol_waits_for_none() -> None:
+    """However long it would keep them open: an idle connection is closed at once."""
+    with running(Server(App(), UnchosenProtocol, keep_alive=10 * int(PATIENCE_SECONDS))) as server:
+        with server.connect() as idle:
+            idle.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            answer_of(idle)
+            server.stop()
+            assert all_of(idle) == b""
 
 
 def test_a_websocket_is_handed_on(served: Server) -> None:

@@ -73,6 +73,23 @@ async def test_all_users_have_room_for_so_many_bytes() -> None:
         await one.end()
 
 
+async def test_who_no_longer_waits_is_not_woken() -> None:
+    """The one behind them is."""
+    here = room()
+    three = [Request(here, user) for user in "abc"]
+    gone, next_ = Request(here, "d"), Request(here, "e")
+    await settled()
+    gone.task.cancel()
+    await settled()
+
+    await three[0].end()
+    await settled()
+
+    assert next_.has_room.is_set()
+    for one in (*three[1:], next_):
+        await one.end()
+
+
 async def test_bodies_are_worked_on_two_at_a_time() -> None:
     """Whoever only sends slowly keeps no turn."""
     here = BodyRoom(max_bytes=10 * SIZE, max_bytes_per_user=2 * SIZE, max_at_once=2, wait_timeout=5)

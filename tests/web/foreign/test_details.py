@@ -101,6 +101,11 @@ CALENDAR: list[tuple[list[str], dict[str, Any], list[str]]] = [
     (["CATEGORIES:" + ",".join(["a"] * 101)], {"tags": ["a"]}, ["categories beyond"]),
     (["DESCRIPTION:" + "d" * 1001], {"description": "d" * 1000}, ["description is cut off"]),
     (["DESCRIPTION:" + "d" * 20_000], {"description": "d" * 1000}, ["the end of a long line", "description is cut"]),
+    (
+        ["DESCRIPTION:" + "d" * 10_000, *[" " + "d" * 10_000] * 3],
+        {"description": "d" * 1000},
+        ["the end of a long line", "description is cut"],
+    ),
     (["DESCRIPTION:"], {"description": None}, []),
     (["nonsense"], {}, ["a line that cannot be read"]),
     ([";=:"], {}, ["a line that cannot be read"]),
