@@ -13,9 +13,10 @@ from backend.app.domain.rules import RULE_MAX_CHARACTERS, read_rule
 from tests.support.recurrence_rules import hostile_rule
 
 # A search takes less than a millisecond; this is a slow and busy machine, and several are made of one rule.
-SEARCH_SECONDS_AT_MOST = 0.2
+SEARCH_SECONDS_AT_MOST = 0.05
 
 
+@pytest.mark.no_cover  # twice as fast, and no line is reached by this alone
 @pytest.mark.parametrize("seed", range(300))
 def test_hostile_rules_come_when_dateutil_says(seed: int) -> None:
     """Ten days of each, as far as there are as many before the year 2400; and none takes long."""
