@@ -5,6 +5,7 @@ PgBouncer (`--pooled`); and on a cluster statements are sent in another way (`--
 tests that each way concerns, before it runs them all the usual way.
 """
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ NOT_CONCERNED = (
 )
 # What a real cluster is not asked either: how statements are sent to one PostgreSQL.
 NOT_ON_A_CLUSTER = ("db/test_citus.py", "db/test_database.py", "migrations/test_distributable.py")
+# How many rows of a table in tests/routes are tried between the API and the database: their statements are the same.
+TABLE_ROWS_MAX = 5
 # Test names: they start programs of their own, with settings of their own.
 PROGRAMS = ("test_a_program_ends", "test_a_reload")
 
@@ -67,8 +70,14 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if _taken:
-        items[:] = [item for item in items if not item.name.startswith(PROGRAMS)]
+    if not _taken:
+        return
+    rows = Counter[str]()
+    for item in items[:]:
+        test = item.nodeid.partition("[")[0]
+        rows[test] += item.path.parent.name == "routes" and "plain" not in _taken
+        if item.name.startswith(PROGRAMS) or rows[test] > TABLE_ROWS_MAX:
+            items.remove(item)
 
 
 def examples(number: int) -> int:
