@@ -165,12 +165,6 @@ async def test_what_is_done_can_be_undone(week: Page) -> None:
     await expect(toast(week)).to_be_empty()
 
 
-IN_VIEW = """(element) => {
-  const { top, bottom } = element.getBoundingClientRect();
-  return top >= 0 && bottom <= innerHeight;
-}"""
-
-
 async def test_a_deleted_task_comes_back(week: Page) -> None:
     """The one toast is in view wherever the page is; no focus, and no second click, meets another Delete."""
     await week.set_viewport_size({"width": 800, "height": 400})
@@ -185,7 +179,7 @@ async def test_a_deleted_task_comes_back(week: Page) -> None:
     await expect(toast(week)).to_contain_text("Deleted “Water the plants”.")
     await expect(task(week, "Prepare the party")).to_be_focused()
     await week.evaluate("scrollTo(0, document.body.scrollHeight)")
-    assert await toast(week).evaluate(IN_VIEW)
+    await expect(toast(week)).to_be_in_viewport(ratio=1)
     await button(week, "Undo").click()
     await expect(task(week, "Water the plants")).to_be_focused()
     await expect_tasks(
