@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -66,6 +67,19 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what runs one at a time, for it takes longest."""
     items.sort(key=lambda item: item.path.parent.name not in ONE_AT_A_TIME)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """No coverage of what is marked so. In a worker pytest-cov has begun twice, and pauses once."""
+    traced = sys.gettrace() if item.get_closest_marker("no_cover") else None
+    if traced is None:
+        return (yield)
+    sys.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(traced)
 
 
 class OneAtATime(LoadScopeScheduling):  # type: ignore[misc] # pytest-xdist has no types

@@ -325,6 +325,7 @@ def play(app: FastAPI) -> None:
             runner.run(lifespan.__aexit__(None, None, None))
 
 
+@pytest.mark.no_cover  # twice as fast, and no line is reached by this alone
 def test_lists_and_order_are_what_the_model_says(database_url: str) -> None:
     """On the server and in a copy, whatever is written in whatever order."""
     play(create_app(settings_for(database_url)))

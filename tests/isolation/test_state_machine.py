@@ -594,6 +594,7 @@ def play(app: FastAPI) -> None:
             runner.run(lifespan.__aexit__(None, None, None))
 
 
+@pytest.mark.no_cover  # twice as fast, and no line is reached by this alone
 def test_two_users_each_have_what_the_model_says(database_url: str) -> None:
     """Any order of all routes, by two users, leaves each with exactly what they themselves did."""
     play(create_app(settings_for(database_url)))

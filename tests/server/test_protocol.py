@@ -290,12 +290,12 @@ def test_a_server_that_ends_waits_for_no_idle_connection_for_long(served: Server
 
 def test_a_server_started_without_our_protocol_waits_for_none() -> None:
     """However long it would keep them open: an idle connection is closed at once."""
-    with running(Server(App(), UnchosenProtocol, keep_alive=10 * int(PATIENCE_SECONDS))) as server:
-        with server.connect() as idle:
-            idle.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            answer_of(idle)
-            server.stop()
-            assert all_of(idle) == b""
+    server = Server(App(), UnchosenProtocol, keep_alive=10 * int(PATIENCE_SECONDS))
+    with running(server), server.connect() as idle:
+        idle.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer_of(idle)
+        server.stop()
+        assert all_of(idle) == b""
 
 
 def test_a_websocket_is_handed_on(served: Server) -> None:

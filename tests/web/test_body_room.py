@@ -104,6 +104,21 @@ async def test_bodies_are_worked_on_two_at_a_time() -> None:
         await one.end()
 
 
+async def test_who_waits_in_vain_for_their_own_turn_is_refused() -> None:
+    """429: it is their own body that is worked on."""
+    here = BodyRoom(max_bytes=2 * SIZE, max_bytes_per_user=2 * SIZE, max_at_once=2, wait_timeout=0.01)
+    first, second = Request(here, "a"), Request(here, "a")
+    first.read.set()
+    await first.works.wait()
+    second.read.set()
+
+    with pytest.raises(problems.TooManyRequestsOfUser) as refused:
+        await second.task
+    assert refused.value.bound == "bodies_of_user"
+
+    await first.end()
+
+
 @pytest.mark.parametrize(
     ("holders", "asks", "refusal", "bound"),
     [
