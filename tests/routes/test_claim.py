@@ -74,6 +74,31 @@ async def test_all_that_a_user_has_moves(make_client: MakeClient) -> None:
     assert (await listed(theirs), await listed(theirs, "?status=deleted")) == ([], [])
 
 
+@pytest.mark.parametrize("trashed", [False, True])
+async def test_lists_and_order_move(make_client: MakeClient, trashed: bool) -> None:
+    """Tasks stay in their lists and where they were put; lists come behind the caller's; one may be in the trash."""
+    mine, theirs = make_client(), make_client()
+    for client, names in ((mine, ["Work"]), (theirs, ["Home", "Garden"])):
+        for name in names:
+            await client.post(f"/api/{client.user_id}/lists", json={"name": name})
+    for number, list_id in enumerate((None, 1, None, 2, None, None), 1):
+        await create(theirs, title=f"{number}", list_id=list_id)
+    await create(mine, title="mine")
+    await theirs.patch(path(theirs, 1, "/move"), json={"after": None})
+    await theirs.patch(path(theirs, 3, "/move"), json={"after": 1})
+    await theirs.patch(path(theirs, 6, "/move"), json={"after": 5})
+    if trashed:
+        await theirs.delete(f"/api/{theirs.user_id}/lists/2")
+
+    await claimed(mine, token_of(theirs))
+
+    lists = (await mine.get(f"/api/{mine.user_id}/lists")).json()
+    tasks = await listed(mine, "?sort=position")
+    assert [(one["id"], one["name"]) for one in lists] == [(1, "Work"), (2, "Home"), (3, "Garden")][: 3 - trashed]
+    assert [task["title"] for task in tasks if task["list_id"] is None] == ["1", "3", "5", "6", "mine"]
+    assert [(task["title"], task["list_id"]) for task in tasks if task["list_id"]] == [("4", 3), ("2", 2)][trashed:]
+
+
 async def test_every_column_is_as_it_was(server: Server, database_url: str, make_client: MakeClient) -> None:
     """Also what nobody is shown; but for whose it is, and what counts anew."""
     mine, theirs = make_client(), make_client()
