@@ -9,7 +9,16 @@ import pytest
 
 from backend.app.db.statement import OWNER, Statement
 from backend.app.domain.enums import Sort, Status
-from backend.app.repositories import changes, deletion, import_statements, moves, queries, subtasks, task_writes
+from backend.app.repositories import (
+    changes,
+    deletion,
+    import_statements,
+    list_imports,
+    moves,
+    queries,
+    subtasks,
+    task_writes,
+)
 from backend.app.repositories.mapping import TASKS
 from backend.app.repositories.sorting import ORDERS
 from tests.support.postgres import Server
@@ -43,6 +52,25 @@ ROWS = f"""
         SELECT user_id, id + {TASKS_OF_HEAVY}, title, revision, {_PLANNED}, now(), id < 15000 FROM tasks
         WHERE user_id = '{HEAVY}' OR id <= 10;
 """
+# A user's first import, where all that PostgreSQL has counted are users with a single task.
+TASKS_OF_IMPORT = 2500
+FIRST_IMPORT = f"""
+    ALTER TABLE tasks SET (autovacuum_enabled = off);
+    INSERT INTO task_lists SELECT 'user' || u, 1, 1, 1, 0 FROM generate_series(1, 300) u;
+    INSERT INTO tasks (user_id, id, title, title_key, revision)
+        SELECT 'user' || u, 1, 'task', 'task', 1 FROM generate_series(1, 300) u;
+    ANALYZE;
+    INSERT INTO task_lists VALUES ('{HEAVY}', {TASKS_OF_IMPORT}, {TASKS_OF_IMPORT}, {TASKS_OF_IMPORT}, 0);
+    INSERT INTO tasks (user_id, id, title, title_key, revision, parent_id)
+        SELECT '{HEAVY}', n, 'task', 'task', n, CASE WHEN n <= 1000 THEN {TASKS_OF_IMPORT} - n END
+        FROM generate_series(1, {TASKS_OF_IMPORT}) n;
+"""
+OF_IMPORT = [
+    import_statements.MISPLACED,
+    import_statements.CROWDED,
+    import_statements.MARK,
+    list_imports.FOLLOW_PARENTS,
+]
 VALUES: dict[str, Any] = {
     "before": 15_000,
     "limit": PAGE + 1,
@@ -266,6 +294,27 @@ def test_neighbours_are_found_along_their_index(plans: Plans, name: str, mode: s
     plan = plans.of(getattr(moves.TASK_ORDER, name), mode, **place)
 
     assert [node for node in plan if node["Node Type"] == "Seq Scan"] == []
+
+
+@pytest.fixture(scope="module")
+def plans_of_import(server: Server) -> Iterator[Plans]:
+    with server.new_database() as name:
+        server.execute(FIRST_IMPORT, database=name)
+        plans = Plans(server.database_url(name), server.role())
+        with contextlib.closing(plans.connection):
+            yield plans
+
+
+@pytest.mark.parametrize("statement", OF_IMPORT, ids=lambda statement: statement.name)
+def test_a_first_import_reads_each_task_a_few_times(plans_of_import: Plans, statement: Statement) -> None:
+    """Not each task for each other one, though PostgreSQL takes a user for one with a single task."""
+    values = {"ids": list(range(1, 2001)), "revision": TASKS_OF_IMPORT, "max_subtasks": 100}
+
+    plan = plans_of_import.of(statement, "force_custom_plan", **values)
+
+    scans = [node for node in plan if "Relation Name" in node]
+    read = sum((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"] for node in scans)
+    assert read < 5 * TASKS_OF_IMPORT
 
 
 def first_page(sort: Sort) -> dict[str, Any]:

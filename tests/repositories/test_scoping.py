@@ -327,6 +327,7 @@ UNCONFINED: dict[str, tuple[str, Callable[[], Any]]] = {
     "text condition": (TEXT, lambda: select(tasks).where(mine, text("true"))),
     "text column": (TEXT, lambda: select(text("(SELECT count(*) FROM tasks)")).where(owner == owner)),  # noqa: PLR0124 - on purpose
     "text order": (TEXT, lambda: select(tasks).where(mine).order_by(text("id"))),
+    "text beside a keyword": (TEXT, lambda: select(tasks).where(mine).prefix_with("MATERIALIZED SELECT 1,")),
     "text table": (TEXT, lambda: select(text("1")).select_from(text("tasks"))),
     "literal column": (
         "literal_column() cannot be checked",

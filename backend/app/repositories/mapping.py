@@ -196,8 +196,13 @@ def completion(done: ColumnElement[bool]) -> ColumnElement[Any]:
 
 
 def numbered(rows: CTE) -> CTE:
-    """The rows with places from 1 on: each gets a revision of its own, so that no page of changes splits a write."""
-    return select(*rows.c, func.row_number().over(order_by=rows.c.id).label("place")).cte("numbered")
+    """The rows with places from 1 on: each gets a revision of its own, so that no page of changes splits a write.
+
+    They are found once. Where PostgreSQL takes a user for one with a single task, it would find them anew for each row
+    that it joins them with: 3 seconds for the 2,500 tasks of somebody's first import.
+    """
+    found = select(*rows.c, func.row_number().over(order_by=rows.c.id).label("place"))
+    return found.cte("numbered").prefix_with("MATERIALIZED", dialect="postgresql")
 
 
 def how_many(rows: CTE) -> ColumnElement[int]:

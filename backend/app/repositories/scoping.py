@@ -40,6 +40,8 @@ FUNCTIONS = frozenset(
         "unnest",
     }
 )
+# What text() may say: how a common table expression is computed.
+KEYWORDS = frozenset({"MATERIALIZED"})
 # Operators that SQLAlchemy has as text: whether an array contains another.
 OPERATORS = frozenset({"@>"})
 
@@ -156,10 +158,15 @@ class ScopedCompiler(PGCompiler):
         self._require_confined(table if alias is None or alias.element is not table else alias, table)
         return str(super().visit_table(table, asfrom, *args, **kw))  # type: ignore[no-untyped-call] # as above
 
-    def visit_textclause(self, *_: Any, **__: Any) -> Never:
+    def visit_textclause(self, textclause: Any, add_to_result_map: Any = None, **kw: Any) -> str:  # noqa: ARG002 - as above
+        if textclause.text not in KEYWORDS:
+            self.visit_textual_select()
+        return str(textclause.text)
+
+    def visit_textual_select(self, *_: Any, **__: Any) -> Never:
         _refuse("text() cannot be checked")
 
-    visit_textual_select = visit_tstring = visit_textclause
+    visit_tstring = visit_textual_select
 
     def visit_custom_op_binary(self, element: Any, operator: Any, **kw: Any) -> str:
         if operator.opstring not in OPERATORS:
