@@ -35,7 +35,7 @@ NOT_CONCERNED = (
 )
 # What a real cluster is not asked either: how statements are sent to one PostgreSQL.
 NOT_ON_A_CLUSTER = ("db/test_citus.py", "db/test_database.py", "migrations/test_distributable.py")
-# How many rows of a table in tests/routes are tried between the API and the database: their statements are the same.
+# How many rows of a table in tests/routes are tried: what happens below the handlers is the same for all of them.
 TABLE_ROWS_MAX = 5
 # Test names: they start programs of their own, with settings of their own.
 PROGRAMS = ("test_a_program_ends", "test_a_reload")
@@ -75,7 +75,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     rows = Counter[str]()
     for item in items[:]:
         test = item.nodeid.partition("[")[0]
-        rows[test] += item.path.parent.name == "routes" and "plain" not in _taken
+        rows[test] += item.path.parent.name == "routes"
         if item.name.startswith(PROGRAMS) or rows[test] > TABLE_ROWS_MAX:
             items.remove(item)
 
