@@ -308,7 +308,7 @@ def plans_of_import(server: Server) -> Iterator[Plans]:
 @pytest.mark.parametrize("statement", OF_IMPORT, ids=lambda statement: statement.name)
 def test_a_first_import_reads_each_task_a_few_times(plans_of_import: Plans, statement: Statement) -> None:
     """Not each task for each other one, though PostgreSQL takes a user for one with a single task."""
-    values = {"ids": list(range(1, 2001)), "revision": TASKS_OF_IMPORT, "max_subtasks": 100}
+    values: dict[str, Any] = {"ids": list(range(1, 2001)), "revision": TASKS_OF_IMPORT, "max_subtasks": 100}
 
     plan = plans_of_import.of(statement, "force_custom_plan", **values)
 

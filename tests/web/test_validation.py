@@ -9,8 +9,9 @@ from pydantic import BaseModel, ValidationError
 from backend.app.main import create_app
 from backend.app.schemas.apply import Where
 from backend.app.schemas.batch import Batch
+from backend.app.schemas.body import UNKNOWN_MEMBERS_JUDGED, Body
 from backend.app.schemas.queries import TaskPageQuery
-from backend.app.schemas.task import UNKNOWN_MEMBERS_JUDGED, Body, TaskCreate, TaskPatch, TaskReplace
+from backend.app.schemas.task import TaskCreate, TaskPatch, TaskReplace
 from backend.app.schemas.transfer import Archive, ArchivedTask
 from tests.support.applications import Client, settings_for
 

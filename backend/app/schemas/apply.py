@@ -15,8 +15,10 @@ from pydantic import (
 
 from backend.app.domain.enums import Status
 from backend.app.domain.plan import check_skip
+from backend.app.schemas.body import Body
+from backend.app.schemas.members import Completed, ListId
 from backend.app.schemas.queries import TaskFilter
-from backend.app.schemas.task import Body, Completed, ListId, SkipMissed, TaskEdits
+from backend.app.schemas.task import SkipMissed, TaskEdits
 
 
 def _not_the_trash(status: Status) -> Status:

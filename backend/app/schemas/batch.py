@@ -7,16 +7,9 @@ from pydantic import BaseModel, Discriminator, Field, StringConstraints, model_v
 from backend.app.domain.limits import ID_MAX
 from backend.app.domain.plan import check_skip
 from backend.app.domain.preconditions import Precondition
-from backend.app.schemas.task import (
-    Body,
-    Completed,
-    CompletedTask,
-    SkipMissed,
-    TaskCreate,
-    TaskMove,
-    TaskPatch,
-    at_most,
-)
+from backend.app.schemas.body import Body, at_most
+from backend.app.schemas.members import Completed
+from backend.app.schemas.task import CompletedTask, SkipMissed, TaskCreate, TaskMove, TaskPatch
 
 OPERATIONS_MAX = 100
 REF_MAX_CHARACTERS = 100

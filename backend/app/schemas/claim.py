@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from backend.app.schemas.task import Body
+from backend.app.schemas.body import Body
 
 
 class Claim(Body):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from backend.app.domain.limits import ID_MAX, LIST_NAME_MAX_CHARACTERS
-from backend.app.schemas.task import Body, Timestamp, absent, text_schema, timestamp, without_nul
+from backend.app.schemas.body import Body, Timestamp, absent, text_schema, timestamp, without_nul
 
 ListName = Annotated[
     str,

@@ -8,7 +8,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from backend.app.domain.enums import DELETED_SORTS, ImportIds, Sort, Status
 from backend.app.domain.limits import ID_MAX, TAGS_MAX
-from backend.app.schemas.task import DAY_OR_MOMENT, Tag, at_most, due_date, without_nul
+from backend.app.schemas.body import at_most, without_nul
+from backend.app.schemas.members import DAY_OR_MOMENT, Tag, due_date
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 500

@@ -6,8 +6,10 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from backend.app.domain.enums import ImportIds
 from backend.app.domain.positions import POSITION_CHARACTERS_MAX, is_position, unmoved
+from backend.app.schemas.body import Body, Moment, at_most
 from backend.app.schemas.lists import Archived, ListName
-from backend.app.schemas.task import Body, Completed, Moment, Planned, at_most
+from backend.app.schemas.members import Completed
+from backend.app.schemas.task import Planned
 
 FORMAT = "tasks-backend"
 # Version 1 knows neither lists nor positions.
