@@ -15,7 +15,7 @@ from backend.app.repositories import (
     import_statements,
     list_imports,
     moves,
-    queries,
+    query_statements,
     subtasks,
     task_writes,
 )
@@ -112,7 +112,12 @@ VALUES: dict[str, Any] = {
 }
 WRITES = (task_writes.UPDATE, *task_writes.UPDATE_TEXT.values(), task_writes.REPLACE_BY_TEXT)
 WRITES += (task_writes.COMPLETE, task_writes.DELETE)
-STATEMENTS = [*queries.LIST.values(), queries.GET, queries.REVISION, queries.REVISION_OF]
+STATEMENTS = [
+    *query_statements.LIST.values(),
+    query_statements.GET,
+    query_statements.REVISION,
+    query_statements.REVISION_OF,
+]
 STATEMENTS += [task_writes.CREATE, task_writes.CREATE_TEXT]
 STATEMENTS += [form for write in WRITES for form in (write.plain, write.conditional)]
 STATEMENTS += [
@@ -229,10 +234,10 @@ def test_a_statement_reads_what_it_answers(plans: Plans, statement: Statement, m
 
 
 @pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
-@pytest.mark.parametrize(("table", "sort"), queries.FIND, ids=lambda value: str(getattr(value, "name", value)))
+@pytest.mark.parametrize(("table", "sort"), query_statements.FIND, ids=lambda value: str(getattr(value, "name", value)))
 def test_a_sorted_page_reads_no_more_than_it_has_to(plans: Plans, table: Any, sort: Sort, mode: str) -> None:
     """Along the index of its order, from place to place; or, without one, all of the user's rows and no others."""
-    statement = queries.FIND[table, sort]
+    statement = query_statements.FIND[table, sort]
 
     for place in (PLACES, first_page(sort)):
         plan = plans.of(statement, mode, **NO_FILTERS, **place)
@@ -240,10 +245,10 @@ def test_a_sorted_page_reads_no_more_than_it_has_to(plans: Plans, table: Any, so
 
 
 @pytest.mark.parametrize("filters", FILTERS, ids="+".join)
-@pytest.mark.parametrize("sort", [sort for sort in Sort if sort not in queries.PLACED])
+@pytest.mark.parametrize("sort", [sort for sort in Sort if sort not in query_statements.PLACED])
 def test_a_filter_changes_no_order(plans: Plans, sort: Sort, filters: dict[str, Any]) -> None:
     """Whatever is looked for is looked for along the order's index, if it has one, and among the user's rows."""
-    statement = queries.FIND[TASKS, sort]
+    statement = query_statements.FIND[TASKS, sort]
 
     for mode in ("force_generic_plan", "force_custom_plan"):
         plan = plans.of(statement, mode, **{**NO_FILTERS, **filters, **first_page(sort)})
@@ -257,7 +262,9 @@ def test_changes_are_read_along_their_revisions(plans: Plans, since: int, mode: 
     assert dear(plans.of(changes.CHANGES, mode, since=since)) == []
 
 
-@pytest.mark.parametrize("statement", [queries.TAGS, *queries.COUNT.values()], ids=lambda statement: statement.name)
+@pytest.mark.parametrize(
+    "statement", [query_statements.TAGS, *query_statements.COUNT.values()], ids=lambda statement: statement.name
+)
 def test_what_is_counted_is_the_users_own(plans: Plans, statement: Statement) -> None:
     """Counting reads all of the user's tasks, and nobody else's; there are few different tags to sort."""
     plan = plans.of(statement, "force_generic_plan", **NO_FILTERS, after_tag="")
@@ -273,7 +280,7 @@ def test_the_users_own_order_is_read_along_its_indexes(
     plans: Plans, reverse: bool, in_list: int | None, mode: str
 ) -> None:
     """A page of what was moved and one of what was not; no other user's row is read."""
-    statement = (queries.FIND_PLACED if in_list is None else queries.FIND_PLACED_IN_LIST)[reverse]
+    statement = (query_statements.FIND_PLACED if in_list is None else query_statements.FIND_PLACED_IN_LIST)[reverse]
     place = {"after_position": "a010000V", "after_id": 10_000, "unmoved": 10_000, "list_id": in_list}
 
     plan = plans.of(statement, mode, **{**NO_FILTERS, **place})
@@ -327,8 +334,8 @@ def test_what_is_dear_is_noticed(plans: Plans) -> None:
     without_state = "DROP INDEX ix_tasks_open_user_id_id"
     without_revision = "DROP INDEX ix_tasks_user_id_revision"
     without_any = f"{without_revision}; ALTER TABLE tasks DROP CONSTRAINT pk_tasks; {without_state}"
-    latest, soonest = queries.FIND[TASKS, Sort.UPDATED], queries.FIND[TASKS, Sort.DUE_DATE]
+    latest, soonest = query_statements.FIND[TASKS, Sort.UPDATED], query_statements.FIND[TASKS, Sort.DUE_DATE]
 
-    assert dear(plans.of(queries.LIST[Status.PENDING], "force_generic_plan", without=without_state))
+    assert dear(plans.of(query_statements.LIST[Status.PENDING], "force_generic_plan", without=without_state))
     assert unordered(plans.of(latest, "force_generic_plan", without=without_revision, **NO_FILTERS, **PLACES))
     assert own_rows(plans.of(soonest, "force_generic_plan", without=without_any, **NO_FILTERS, **PLACES))

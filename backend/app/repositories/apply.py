@@ -6,7 +6,7 @@ from backend.app import problems
 from backend.app.db.session import OwnerSession
 from backend.app.domain.errors import InvalidField
 from backend.app.repositories.mapping import TASKS, Task, owner, row_to_task, shown
-from backend.app.repositories.queries import filter_values, filters
+from backend.app.repositories.query_statements import filter_values, filters
 from backend.app.repositories.scoping import compile_scoped
 from backend.app.repositories.subtasks import TaskTree
 from backend.app.repositories.trash import trim_trash

@@ -38,7 +38,7 @@ from backend.app.repositories.mapping import (
     shown,
     task_id,
 )
-from backend.app.repositories.queries import GET
+from backend.app.repositories.query_statements import GET
 from backend.app.repositories.scoping import compile_scoped
 
 _CONTENT = [column.name for column in TASKS.c]

@@ -47,7 +47,7 @@ from backend.app.repositories.mapping import (
     task_to_columns,
 )
 from backend.app.repositories.placement import known_list, list_of, put_into_list
-from backend.app.repositories.queries import GET
+from backend.app.repositories.query_statements import GET
 from backend.app.repositories.reminders import cancel_reminders, take_up_reminders, write_reminders
 from backend.app.repositories.scoping import compile_scoped
 from backend.app.schemas.task import Changes, TaskCreate

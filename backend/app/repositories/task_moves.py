@@ -10,7 +10,7 @@ from backend.app.domain.errors import InvalidField
 from backend.app.repositories.mapping import LISTS, TASKS, Task, bump_revision, owner, row_to_task, shown, task_id
 from backend.app.repositories.moves import TASK_ORDER, Neighbours
 from backend.app.repositories.placement import PUT_SUBTASKS_INTO_LIST, list_of
-from backend.app.repositories.queries import GET
+from backend.app.repositories.query_statements import GET
 from backend.app.repositories.scoping import compile_scoped
 from backend.app.repositories.subtasks import LOCK_LIST, Expected, as_expected
 
