@@ -52,6 +52,22 @@ async def test_the_trash_is_emptied(client: Client) -> None:
     assert await told_as_deleted(client, kept["revision"]) == [first, second]
 
 
+async def test_deleted_lists_go_with_the_trash(client: Client) -> None:
+    """They cannot be restored, and those that are there stay; copies hear that they are gone."""
+    lists = f"/api/{client.user_id}/lists"
+    first, second, third = [(await client.post(lists, json={"name": name})).json() for name in ("a", "b", "c")]
+    for one in (first, second):
+        await client.delete(f"{lists}/{one['id']}")
+
+    await client.delete(trash_path(client))
+
+    changes = (await client.get(f"/api/{client.user_id}/changes?since={third['revision']}")).json()
+    assert (await client.get(f"{lists}?status=deleted")).json() == []
+    assert (await client.post(f"{lists}/{first['id']}/restore")).status_code == 404
+    assert [one["name"] for one in (await client.get(lists)).json()] == ["c"]
+    assert sorted(changes["deleted_lists"]) == [first["id"], second["id"]]
+
+
 async def test_the_trash_is_emptied_without_an_answer(client: Client) -> None:
     """As with the erasure: 204 where `Prefer` asks for it; who has never written anything has nothing in it."""
     nothing = await client.delete(trash_path(client))

@@ -1,4 +1,4 @@
-"""Removing tasks from the trash for good, as their user asks for it. What stays of each is that it is gone."""
+"""Removing what is in the trash for good, as its user asks for it. What stays of each is that it is gone."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from backend.app.db.session import OwnerSession
 from backend.app.db.statement import Statement
 from backend.app.repositories.deletion import TRASHED
+from backend.app.repositories.list_trash import purge_lists
 from backend.app.repositories.mapping import DELETED, LISTS, owner, task_id
 from backend.app.repositories.scoping import compile_scoped
 from backend.app.repositories.subtasks import LOCK_LIST, Expected, as_expected
@@ -44,20 +45,25 @@ COUNT_PURGED = compile_scoped(
 class EmptyingRepository:
     """The caller's trash. Any method may raise Unavailable."""
 
-    __slots__ = ("_max_tombstones", "_session")
+    __slots__ = ("_max_lists", "_max_tombstones", "_session")
 
-    def __init__(self, session: OwnerSession, *, max_tombstones: int) -> None:
+    def __init__(self, session: OwnerSession, *, max_lists: int, max_tombstones: int) -> None:
         self._session = session
+        self._max_lists = max_lists
         self._max_tombstones = max_tombstones
 
     async def empty(self) -> int:
-        """Remove all of the trash for good; how many tasks there were. `/changes` still tells that they are gone."""
+        """Remove all tasks and lists of the trash for good; how many tasks there were.
+
+        `/changes` still tells that they are gone.
+        """
         gone = 0
         async with self._session.transaction() as session:
             await session.run(LOCK_LIST)
             while purged := len(await session.run(PURGE_SOME, limit=TRIMMED_AT_ONCE)):
                 gone += purged
             await self._count(session, gone)
+            await purge_lists(session, keep=0, max_traces=self._max_lists)
         return gone
 
     async def purge(self, task_id: int, expected: Expected) -> None:

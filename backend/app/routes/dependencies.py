@@ -50,7 +50,8 @@ def apply_repository(request: Request, session: Session) -> ApplyRepository:
 
 
 def emptying_repository(request: Request, session: Session) -> EmptyingRepository:
-    return EmptyingRepository(session, max_tombstones=services_of(request.scope).settings.max_tasks_per_user)
+    settings = services_of(request.scope).settings
+    return EmptyingRepository(session, max_lists=settings.max_lists, max_tombstones=settings.max_tasks_per_user)
 
 
 def import_repository(request: Request, session: Session) -> ImportRepository:

@@ -19,8 +19,8 @@ router = APIRouter(prefix="/api/{user_id}/trash", tags=["tasks"], route_class=St
     "",
     operation_id="empty_trash",
     summary="Empty the trash",
-    description="Removes all deleted tasks for good, in one transaction; `/changes` still tells that they are gone. "
-    "Safe to repeat. `Prefer: return=minimal` answers 204 without a body.",
+    description="Removes all deleted tasks and lists for good, in one transaction; `/changes` still tells that they "
+    "are gone. Safe to repeat. `Prefer: return=minimal` answers 204 without a body.",
     response_model=Erased,
     responses={204: {"description": "Emptied, as `Prefer: return=minimal` asks to be told"}},
 )

@@ -286,7 +286,7 @@ export interface paths {
         post?: never;
         /**
          * Empty the trash
-         * @description Removes all deleted tasks for good, in one transaction; `/changes` still tells that they are gone. Safe to repeat. `Prefer: return=minimal` answers 204 without a body.
+         * @description Removes all deleted tasks and lists for good, in one transaction; `/changes` still tells that they are gone. Safe to repeat. `Prefer: return=minimal` answers 204 without a body.
          */
         delete: operations["empty_trash"];
         options?: never;
