@@ -45,7 +45,10 @@ WITH old AS (
     {", ".join(f"{column} = %({column})s" for column in purged_contents())}
   FROM old, lists WHERE gone.user_id = old.user_id AND gone.id = old.id AND lists.user_id = old.user_id
   AND NOT gone.purged AND (%(user)s IS NULL OR gone.user_id = %(user)s)
-  RETURNING gone.user_id
+  RETURNING gone.user_id, gone.id
+), undone AS (
+  DELETE FROM {SCHEMA}.completions AS done USING gone WHERE done.user_id = gone.user_id AND done.task_id = gone.id
+  AND (%(user)s IS NULL OR done.user_id = %(user)s)
 ), counted AS (
   SELECT user_id, count(*) AS purged FROM gone GROUP BY user_id
 ), told AS (

@@ -182,6 +182,17 @@ expect "repeat" 200 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"recurre
 expect "complete what repeats" 200 PATCH "$tasks/2/complete" "${as_alice[@]}"
 contains "complete what repeats: a week later" '"due_date":"2026-12-31"' "$body"
 contains "complete what repeats: what was completed" '"completed_occurrence":{"due_date":"2026-12-24"' "$body"
+expect "what was completed" 200 GET "/api/$alice/completions?task_id=2&limit=1" "${as_alice[@]}" -H 'Prefer: count=exact'
+contains "what was completed: what it was" '"due_date":"2026-12-24"' "$body"
+contains "what was completed: how many" 1 "$(header x-total-count)"
+completion=${body#*\"id\":\"}
+completion=${completion%%\"*}
+expect "take it back after a change" 412 DELETE "/api/$alice/completions/$completion" "${as_alice[@]}" -H 'If-Match: "1"'
+expect "take it back" 200 DELETE "/api/$alice/completions/$completion" "${as_alice[@]}"
+contains "take it back: as it was" '"due_date":"2026-12-24"' "$body"
+expect "take it back again" 404 DELETE "/api/$alice/completions/$completion" "${as_alice[@]}"
+expect "take nothing back" 422 DELETE "/api/$alice/completions/x" "${as_alice[@]}"
+expect "complete it again" 200 PATCH "$tasks/2/complete" "${as_alice[@]}"
 expect "start later" 200 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"start_date":"2026-12-30T08:00:00Z"}'
 expect "start after the due date" 422 PATCH "$tasks/2" "${as_alice[@]}" "${json[@]}" -d '{"start_date":"2027-01-01"}'
 expect "what has begun" 200 GET "$tasks?available=true" "${as_alice[@]}"
@@ -319,6 +330,8 @@ expect "an unknown path without a token" 401 GET /nowhere
 
 expect "erasing another user" 403 DELETE "/api/$alice" "${as_bob[@]}"
 expect "applying as another user" 403 POST "$tasks/apply" "${as_bob[@]}" "${json[@]}" -d '{"where":{},"op":"delete"}'
+expect "completions as another user" 403 GET "/api/$alice/completions" "${as_bob[@]}"
+expect "taking a completion back as another user" 403 DELETE "/api/$alice/completions/$completion" "${as_bob[@]}"
 expect "emptying the trash as another user" 403 DELETE "/api/$alice/trash" "${as_bob[@]}"
 expect "restoring as another user" 403 POST "$tasks/1/restore" "${as_bob[@]}"
 expect "a batch as another user" 403 POST "/api/$alice/batch" "${as_bob[@]}" "${json[@]}" -d '{}'

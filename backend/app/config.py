@@ -249,6 +249,7 @@ class Settings(DatabaseSettings):
     max_tasks_per_user: int = Field(default=100_000, ge=1)
     max_subtasks: int = Field(default=200, ge=1)
     max_lists: int = Field(default=500, ge=1, le=1000)
+    max_completions: int = Field(default=10_000, ge=1)
     max_apply_tasks: int = Field(default=1_000, ge=1)
     max_idempotency_keys_per_user: int = Field(default=10_000, ge=1)
     max_idempotency_bytes_per_user: int = Field(default=16 * 1024 * 1024, ge=1024 * 1024)

@@ -28,6 +28,7 @@ from backend.app.routes import (
     batch,
     changes,
     claim,
+    completions,
     events,
     health,
     lists,
@@ -96,7 +97,8 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=Lifespan(settings, parts),
     )
     # Without include_router, which matches every request against its prefixes once more.
-    for module in (tasks, lists, trash, tags, apply, batch, changes, events, transfer, claim, account, health):
+    of_tasks = (tasks, lists, completions, trash, tags, apply, batch)
+    for module in (*of_tasks, changes, events, transfer, claim, account, health):
         app.router.routes.extend(module.router.routes)
     if documented:
         from backend.app.routes import docs  # noqa: PLC0415 - production does not carry Swagger UI

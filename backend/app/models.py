@@ -125,6 +125,30 @@ class Reminder(SQLModel, table=True):
     tries: int = Field(sa_type=SmallInteger, nullable=False, sa_column_kwargs={"server_default": "0"})
 
 
+class CompletedOccurrence(SQLModel, table=True):
+    """An occurrence of a repeating task that was completed: what the task was before, to go back to.
+
+    `revision` is what the task got with it: the task has changed since where it has another. `revision_before` is what
+    it had before, where nothing else was written of it; null where nobody knows. `reopened` are the subtasks that were
+    opened again for the next time.
+    """
+
+    __tablename__ = "completions"
+    __table_args__ = (Index("ix_completions_user_id_completed_at_task_id", "user_id", "completed_at", "task_id"),)
+
+    user_id: str = Field(sa_type=Text, primary_key=True, foreign_key="task_lists.user_id")
+    task_id: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    completed_at: datetime = Field(sa_type=DateTime(timezone=True), primary_key=True)
+    title: str = Field(sa_type=Text, nullable=False)
+    due_date: str | None = Field(default=None, sa_type=Text)
+    start_date: str | None = Field(default=None, sa_type=Text)
+    recurrence: str | None = Field(default=None, sa_type=Text)
+    reminders: list[str] | None = Field(default=None, sa_type=ARRAY(Text))
+    reopened: list[int] | None = Field(default=None, sa_type=ARRAY(BigInteger))
+    revision: int = Field(sa_type=BigInteger, nullable=False)
+    revision_before: int | None = Field(default=None, sa_type=BigInteger)
+
+
 class Content(SQLModel):
     """What a task holds, living or deleted.
 
@@ -205,8 +229,15 @@ class Task(Content, table=True):
 
     __tablename__ = "tasks"
     __table_args__ = (
-        # Every write costs an entry in each index that holds its row: a plain task is in two, an open one in three.
+        # Every write costs an entry in each index that holds its row: a plain task is in three, by whether it is open.
         Index("ix_tasks_open_user_id_id", "user_id", "id", postgresql_where="NOT completed"),
+        Index(
+            "ix_tasks_user_id_completed_at_id",
+            "user_id",
+            "completed_at",
+            "id",
+            postgresql_where="completed_at IS NOT NULL",
+        ),
         Index("ix_tasks_user_id_revision", "user_id", "revision"),
         Index(
             "ix_tasks_user_id_parent_id_id",
@@ -238,6 +269,13 @@ class DeletedTask(Content, table=True):
     __tablename__ = "deleted_tasks"
     __table_args__ = (
         Index("ix_deleted_tasks_user_id_revision", "user_id", "revision"),
+        Index(
+            "ix_deleted_tasks_user_id_completed_at_id",
+            "user_id",
+            "completed_at",
+            "id",
+            postgresql_where="completed_at IS NOT NULL",
+        ),
         Index("ix_deleted_tasks_user_id_id", "user_id", "id", postgresql_where="NOT purged"),
         Index("ix_deleted_tasks_kept_user_id_revision", "user_id", "revision", postgresql_where="NOT purged"),
         Index(

@@ -308,7 +308,8 @@ def test_new_tables_join_those_that_are_distributed_already(stand_in: StandIn) -
     command.upgrade(stand_in.alembic, "head")
 
     made = [call for call in stand_in.calls() if "truncate" not in call]
-    assert made == [f"{table} by user_id with task_lists" for table in ("lists", "deleted_lists", "reminders")]
+    new = ("lists", "deleted_lists", "reminders", "completions")
+    assert made == [f"{table} by user_id with task_lists" for table in new]
     assert stand_in.unforced() == []
 
 

@@ -39,7 +39,7 @@ async def wired(database_url: str, **options: Any) -> AsyncIterator[tuple[Wire, 
 
 
 def tasks_of(database: Database, user_id: str) -> TaskRepository:
-    return TaskRepository(OwnerSession(database, user_id), max_tasks=1000, max_subtasks=10)
+    return TaskRepository(OwnerSession(database, user_id), max_tasks=1000, max_subtasks=10, max_completions=100)
 
 
 async def until(condition: Any) -> None:
@@ -107,7 +107,9 @@ async def test_a_fault_of_ours_undoes_the_transaction(database_url: str) -> None
 
         async def create_and_fail() -> None:
             async with database.transaction(user) as session:
-                await TaskRepository(session, max_tasks=10, max_subtasks=10).create(TaskCreate(title="undone"))
+                await TaskRepository(session, max_tasks=10, max_subtasks=10, max_completions=100).create(
+                    TaskCreate(title="undone")
+                )
                 await session.run(Statement("broken", "SELEKT %(owner)s", ()))
 
         with pytest.raises(psycopg2.errors.SyntaxError):
@@ -231,7 +233,9 @@ async def test_an_exception_beside_a_statement_of_its_transaction_is_raised_as_i
         owner = new_user()
 
         async def write(session: OwnerSession) -> None:
-            await TaskRepository(session, max_tasks=1000, max_subtasks=10).create(TaskCreate(title="undone"))
+            await TaskRepository(session, max_tasks=1000, max_subtasks=10, max_completions=100).create(
+                TaskCreate(title="undone")
+            )
             await session.run(SLEEP, seconds=0.3)
 
         async def fails() -> None:

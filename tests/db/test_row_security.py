@@ -200,7 +200,7 @@ async def test_the_role_is_the_one_that_the_setting_names(own_server: Server, na
         "ALTER TABLE tasks DROP COLUMN revision",
         "REVOKE SELECT ON tasks FROM the_role",
         "ALTER POLICY own_rows ON task_lists TO tasks_api",
-        "DROP TABLE tasks, deleted_tasks, lists, deleted_lists, reminders, task_lists",
+        "DROP TABLE tasks, deleted_tasks, lists, deleted_lists, reminders, completions, task_lists",
     ],
 )
 async def test_a_database_that_is_not_migrated_is_waited_for(own_server: Server, change: str) -> None:
@@ -273,7 +273,10 @@ def test_the_catalog_holds_what_alembic_does_not_see(server: Server) -> None:
     own_rows = ("own_rows", "PERMISSIVE", f"{{{server.role()}}}", "ALL", confined, confined)
     # And one that delivers reminders: it changes those, and reads of tasks what it tells.
     deliver = ("deliver", "PERMISSIVE", f"{{{server.role('deliver')}}}")
-    tables = ("deleted_lists", "deleted_tasks", "idempotency_keys", "lists", "reminders", "task_lists", "tasks")
+    tables = [
+        *("completions", "deleted_lists", "deleted_tasks", "idempotency_keys", "lists", "reminders"),
+        *("task_lists", "tasks"),
+    ]
     assert policies == sorted(
         [
             *((table, *own_rows) for table in tables),

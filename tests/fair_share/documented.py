@@ -14,7 +14,7 @@ STRING_LENGTH: Final = 200
 LIST_LENGTHS: Final = (1_000, 1_000, 20, 20, 1)
 # What names another thing, which is not there: a request with it would be refused before it costs anything.
 REFERENCES: Final = frozenset(
-    {"cursor", "expect", "parent_id", "parent_ref", "list_id", "if_match", "user_id", "position"}
+    {"cursor", "expect", "parent_id", "parent_ref", "list_id", "task_id", "if_match", "user_id", "position"}
 )
 # What a user may have fewer of than a list may be long (MAX_LISTS).
 COUNTS: Final = {"lists": 500}
@@ -55,6 +55,7 @@ def _heaviest(document: dict[str, Any], user_id: str, path: str, method: str, op
         if parameter["in"] == "query" and parameter["name"] not in REFERENCES:
             query[parameter["name"]] = value
     own = path.replace("{user_id}", quote(user_id, safe="")).replace("{task_id}", "1").replace("{list_id}", "1")
+    own = own.replace("{completion_id}", "2-1767225600000000")
     content = operation.get("requestBody", {}).get("content", {}).get("application/json")
     body = None if content is None else json.dumps(value_at_limit(document, content["schema"])).encode()
     headers = () if body is None else (("Content-Type", "application/json"),)

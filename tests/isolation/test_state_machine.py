@@ -147,6 +147,13 @@ class Model:
                     self._written({**part, "completed": True})
         return self.change(task_id, "none", {"completed": done}, skip_missed=skip_missed)
 
+    def take_back(self, task_id: int, before: dict[int, Task]) -> Task:
+        """What a completion has changed is what it was before."""
+        for number, task in before.items():
+            if self.tasks[number] != task:
+                self._written(task)
+        return self.tasks[task_id]
+
     def delete(self, task_id: int, condition: str) -> None:
         task = self.get(task_id, condition)
         for gone in [task, *self._parts(task_id)]:
@@ -389,6 +396,17 @@ class TwoUsers(RuleBasedStateMachine):
             retry, condition, **content,
         )  # fmt: skip
 
+    @rule(user=who, task_id=task_ids, skip_missed=st.booleans(), retry=retries)
+    def complete_and_take_back(self, user: int, task_id: int, skip_missed: bool, retry: int | None) -> None:
+        model = self.models[user]
+        before = copy.deepcopy(model.tasks)
+        if task_id not in before or before[task_id]["completed"]:
+            return
+        self.complete(user, task_id, {"completed": True, "skip_missed": skip_missed}, "none", None)
+        [newest] = self.ask(user, "GET", f"/completions?task_id={task_id}&limit=1").json()
+        below = f"/completions/{newest['id']}"
+        self.write(user, lambda model: model.take_back(task_id, before), "DELETE", below, retry)
+
     @rule(user=who, task_id=task_ids, condition=conditions, retry=retries)
     def delete(self, user: int, task_id: int, condition: str, retry: int | None) -> None:
         self.write(
@@ -494,7 +512,7 @@ class TwoUsers(RuleBasedStateMachine):
         below=st.sampled_from(
             [
                 *("/tasks", "/tasks/1", "/tasks/1/complete", "/tasks/1/restore", "/tasks/apply", "/trash", "/trash/1"),
-                *("/batch", "/changes", "", "/export"),
+                *("/batch", "/changes", "", "/export", "/completions", "/completions/1-1"),
             ]
         ),
     )

@@ -49,6 +49,7 @@ def operations() -> list[tuple[str, str]]:
 
 def address(path: str, user_id: str) -> str:
     filled = path.replace("{user_id}", user_id).replace("{task_id}", "1").replace("{list_id}", "1")
+    filled = filled.replace("{completion_id}", "1-1767225600000000")
     assert "{" not in filled, f"say here what stands for the parameters of {path}"
     return filled
 
@@ -56,13 +57,15 @@ def address(path: str, user_id: str) -> str:
 async def rows_of(server: Server, name: str, user_id: str) -> list[Any]:
     return [
         server.execute(f"SELECT * FROM {table} WHERE user_id = '{user_id}' ORDER BY 1, 2", database=name)
-        for table in ("task_lists", "tasks", "deleted_tasks", "lists", "deleted_lists")
+        for table in ("task_lists", "tasks", "deleted_tasks", "lists", "deleted_lists", "completions")
     ]
 
 
 async def with_a_task(client: Client) -> None:
     made = await client.post(f"/api/{client.user_id}/tasks", json={"title": f"of {client.user_id}"})
     assert made.status_code == 201
+    path = f"/api/{client.user_id}/tasks/1"
+    await client.patch(path, json={"due_date": "2026-12-24", "recurrence": "FREQ=DAILY", "completed": True})
     made = await client.post(f"/api/{client.user_id}/lists", json={"name": f"of {client.user_id}"})
     assert made.status_code == 201
 
@@ -96,4 +99,4 @@ async def test_no_operation_reaches_another_users_rows(
 def test_every_operation_is_public_or_under_a_user_id() -> None:
     """A route that forgot `{user_id}` would be unreachable; none is in the document."""
     assert [path for _, path in operations() if not path.startswith("/api/{user_id}")] == []
-    assert len(operations()) == 27
+    assert len(operations()) == 29

@@ -11,6 +11,9 @@ from backend.app.db.statement import OWNER, Statement
 from backend.app.domain.enums import Sort, Status
 from backend.app.repositories import (
     changes,
+    completion_records,
+    completion_undo,
+    completions,
     deletion,
     import_statements,
     list_imports,
@@ -28,10 +31,11 @@ INDEXED = {Sort.CREATED, Sort.UPDATED, Sort("-created"), Sort("-updated")}
 HEAVY, PAGE = "heavy", 20
 TASKS_OF_HEAVY = 20_000
 # One user with very many tasks, nearly all of them completed, among many with few. All of them are planned in some way.
-_PLANNED = "title_key, due_date, due_at, priority, tags, tag_keys, parent_id"
+_PLANNED = "title_key, due_date, due_at, priority, tags, tag_keys, parent_id, completed_at"
 _PLAN = """
     md5(n::text), '2026-12-24', timestamptz '2026-01-01' + n * interval '1 minute', n % 4,
-    ARRAY['Tag ' || n % 50], ARRAY['tag ' || n % 50], CASE WHEN n % 100 = 1 THEN n - 1 END
+    ARRAY['Tag ' || n % 50], ARRAY['tag ' || n % 50], CASE WHEN n % 100 = 1 THEN n - 1 END,
+    CASE WHEN n % 500 <> 0 THEN timestamptz '2026-01-01' + n * interval '1 minute' END
 """
 ROWS = f"""
     INSERT INTO task_lists SELECT 'user' || u, 10, 10, 10, 0 FROM generate_series(1, 3000) u;
@@ -51,6 +55,9 @@ ROWS = f"""
     INSERT INTO deleted_tasks (user_id, id, title, revision, {_PLANNED}, deleted_at, purged)
         SELECT user_id, id + {TASKS_OF_HEAVY}, title, revision, {_PLANNED}, now(), id < 15000 FROM tasks
         WHERE user_id = '{HEAVY}' OR id <= 10;
+    INSERT INTO completions (user_id, task_id, completed_at, title, revision, revision_before)
+        SELECT user_id, id % 100 + 1, completed_at, title, revision, revision - 1 FROM tasks
+        WHERE (user_id = '{HEAVY}' OR id <= 10) AND completed_at IS NOT NULL;
 """
 # A user's first import, where all that PostgreSQL has counted are users with a single task.
 TASKS_OF_IMPORT = 2500
@@ -109,6 +116,15 @@ VALUES: dict[str, Any] = {
     "created": 1,
     "last_task_id": 500,
     "max_subtasks": 10,
+    "completed_at": "2026-01-01 08:20:00+00",
+    "reminders": None,
+    "reopened": [500, 501],
+    "revision_before": 499,
+    "after": "2026-01-01 00:00:00+00",
+    "at": "2026-01-07 00:00:00+00",
+    "at_task": 500,
+    "only_task": 500,
+    "kept_before": 9_999,
 }
 WRITES = (task_writes.UPDATE, *task_writes.UPDATE_TEXT.values(), task_writes.REPLACE_BY_TEXT)
 WRITES += (task_writes.COMPLETE, task_writes.DELETE)
@@ -140,6 +156,15 @@ STATEMENTS += [
     import_statements.MISPLACED,
     import_statements.CROWDED,
     import_statements.FINISH,
+]
+STATEMENTS += [
+    completion_records.DONE_PARTS,
+    completion_records.REMEMBER,
+    completion_undo.RECORD,
+    completion_undo.FORGET,
+    completion_undo.PASS_ON,
+    completion_undo.REOPEN,
+    completion_undo.COMPLETE_PARTS,
 ]
 # With filters that a request leaves out: a place in the middle, as a second page has it.
 NO_FILTERS: dict[str, Any] = dict.fromkeys(
@@ -260,6 +285,25 @@ def test_a_filter_changes_no_order(plans: Plans, sort: Sort, filters: dict[str, 
 def test_changes_are_read_along_their_revisions(plans: Plans, since: int, mode: str) -> None:
     """A page of changes reads a page of each index, wherever it starts."""
     assert dear(plans.of(changes.CHANGES, mode, since=since)) == []
+
+
+@pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
+@pytest.mark.parametrize("of_task", completions.LIST)
+def test_completions_are_read_along_their_moments(plans: Plans, of_task: bool, mode: str) -> None:
+    """A page of completions reads a page of each index, from the newest on or from a place in the middle."""
+    for at in ("infinity", VALUES["at"]):
+        plan = plans.of(completions.LIST[of_task], mode, before="infinity", at=at, only_task=7)
+        assert dear(plan) == []
+
+
+@pytest.mark.parametrize(
+    "statement", [*completions.COUNT.values(), completion_records.TRIM], ids=lambda statement: statement.name
+)
+def test_completions_are_counted_along_their_index(plans: Plans, statement: Statement) -> None:
+    """Counting them, and finding the oldest that is kept, reads the user's own."""
+    plan = plans.of(statement, "force_generic_plan", before="infinity")
+
+    assert [node["Node Type"] for node in plan if node["Node Type"] == "Seq Scan"] == []
 
 
 @pytest.mark.parametrize(

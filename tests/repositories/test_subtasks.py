@@ -28,7 +28,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 def tasks_of(database: Database, user_id: str) -> TaskRepository:
-    return TaskRepository(OwnerSession(database, user_id), max_tasks=1000, max_subtasks=50)
+    return TaskRepository(OwnerSession(database, user_id), max_tasks=1000, max_subtasks=50, max_completions=100)
 
 
 async def consistent(database: Database, user_id: str) -> None:
@@ -105,7 +105,7 @@ async def test_two_tasks_do_not_become_each_others_part(database: Database) -> N
 async def test_the_last_place_among_parts_is_given_once(database: Database) -> None:
     """However many ask for it at once."""
     user_id = new_user()
-    mine = TaskRepository(OwnerSession(database, user_id), max_tasks=1000, max_subtasks=5)
+    mine = TaskRepository(OwnerSession(database, user_id), max_tasks=1000, max_subtasks=5, max_completions=100)
     parent = await mine.create(TaskCreate(title="parent"))
 
     answers = await asyncio.gather(

@@ -30,7 +30,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 def tasks_of(database: Database, user_id: str, *, cap: int = CAP) -> TaskRepository:
-    return TaskRepository(OwnerSession(database, user_id), max_tasks=cap, max_subtasks=10)
+    return TaskRepository(OwnerSession(database, user_id), max_tasks=cap, max_subtasks=10, max_completions=100)
 
 
 def found_by(mine: TaskRepository) -> TaskQueries:

@@ -24,6 +24,9 @@ async def fill(client: Client) -> None:
         await client.post(tasks(client), json={"title": f"task {n}"}, headers={"Idempotency-Key": f"k-{n}"})
     await client.delete(tasks(client, "/1"))
     await client.patch(tasks(client, "/2"), json={"reminders": ["2099-12-24T09:00:00Z"]})
+    await client.patch(
+        tasks(client, "/3"), json={"due_date": "2026-12-24", "recurrence": "FREQ=DAILY", "completed": True}
+    )
     for n in range(1, 4):
         await client.post(f"/api/{client.user_id}/lists", json={"name": f"list {n}"})
     await client.delete(f"/api/{client.user_id}/lists/1")
@@ -50,7 +53,7 @@ async def test_everything_of_the_caller_is_erased(make_client: MakeClient, serve
 
     assert (answer.status_code, answer.json()) == (200, {"tasks": 2})
     assert set(rows(leaving)) == {0}
-    assert rows(staying) == [1, 1, 3, 2, 1, 1, 2]
+    assert rows(staying) == [1, 1, 1, 3, 2, 1, 1, 2]
     assert (await leaving.get(tasks(leaving))).json() == []
 
 

@@ -55,6 +55,9 @@ async def test_what_was_deleted_long_ago_is_removed_for_good(client: Client, ser
     """Its contents are gone and it cannot be restored; the rest of the trash, and all tasks, stay."""
     for n in range(4):
         await create(client, title=f"secret {n}", description="secret", tags=["secret"])
+    for n in range(1, 4):
+        repeating = {"due_date": "2026-12-24", "recurrence": "FREQ=DAILY", "completed": True}
+        assert (await client.patch(path(client, n), json=repeating)).status_code == 200
     await delete_in_the_past(client, server, name, {1: "31 days", 2: "29 days"})
 
     done = purge(server.database_url(name), "--older-than", "30d")
@@ -66,6 +69,8 @@ async def test_what_was_deleted_long_ago_is_removed_for_good(client: Client, ser
     assert (await client.post(path(client, 2, "/restore"))).status_code == 200
     [row] = server.execute("SELECT t::text FROM deleted_tasks t", database=name)
     assert "secret" not in row[0]
+    completed = (await client.get(f"/api/{client.user_id}/completions")).json()
+    assert [one["task_id"] for one in completed] == [3, 2]
     assert len((await client.get(path(client))).json()) == 3
     assert purge(server.database_url(name), "--older-than", "30d").stdout.startswith("Purged 0 ")
 
@@ -211,6 +216,7 @@ def test_the_purging_role_reaches_no_task(server: Server, name: str) -> None:
     for statement in (
         "SELECT * FROM tasks", "DELETE FROM tasks", "SELECT body FROM idempotency_keys",
         "INSERT INTO deleted_tasks VALUES ('a')",
+        "SELECT title FROM completions", "UPDATE completions SET title = ''", "INSERT INTO completions VALUES ('a')",
         "SELECT revision FROM task_lists", "UPDATE task_lists SET revision = 0", "DELETE FROM task_lists",
     ):  # fmt: skip
         with pytest.raises(Exception, match="permission denied"):

@@ -6,4 +6,4 @@ from backend.app.repositories.tasks import TaskRepository
 
 
 def repository(database: Database, user_id: str) -> TaskRepository:
-    return TaskRepository(OwnerSession(database, user_id), max_tasks=1000, max_subtasks=10)
+    return TaskRepository(OwnerSession(database, user_id), max_tasks=1000, max_subtasks=10, max_completions=100)

@@ -317,7 +317,9 @@ async def test_a_process_that_stops_in_the_middle_locks_nobody_out(database_url:
     ):
         with contextlib.suppress(problems.DatabaseUnavailable):
             async with stopped.transaction(user) as session:
-                await TaskRepository(session, max_tasks=10, max_subtasks=10).create(TaskCreate(title="never"))
+                await TaskRepository(session, max_tasks=10, max_subtasks=10, max_completions=100).create(
+                    TaskCreate(title="never")
+                )
                 answer = await client.post(tasks(client), json={"title": "x"}, headers=KEY)
                 assert answer.status_code == 201
 

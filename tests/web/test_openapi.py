@@ -25,6 +25,7 @@ IDS = {
     ),
     *("list_lists", "create_list", "get_list", "update_list", "delete_list", "restore_list"),
     *("move_task", "move_list"),
+    *("list_completions", "undo_completion"),
 }
 
 

@@ -37,6 +37,8 @@ OPERATIONS = [
     ("DELETE", "/api/{user_id}/lists/{list_id}"),
     ("POST", "/api/{user_id}/lists/{list_id}/restore"),
     ("POST", "/api/{user_id}/tasks/apply"),
+    ("GET", "/api/{user_id}/completions"),
+    ("DELETE", "/api/{user_id}/completions/{completion_id}"),
     ("DELETE", "/api/{user_id}/trash"),
     ("DELETE", "/api/{user_id}/trash/{task_id}"),
     ("GET", "/api/{user_id}/tags"),
@@ -74,7 +76,7 @@ CONFIG = SchemathesisConfig.from_dict(
         "checks": REFUSALS_OF_VALID,
         "operations": [
             {"include-operation-id": name, "checks": REFUSALS_OF_VALID_PAGES}
-            for name in ("list_tasks", "list_tags", "list_changes")
+            for name in ("list_tasks", "list_tags", "list_changes", "list_completions")
         ]
         + [
             # `id` and `user_id` must be the path's, which no schema can say.
@@ -117,7 +119,9 @@ def test_answers_are_as_documented(schema: BaseSchema, method: str, path: str, m
     ).call_and_validate(headers=headers)
     operation = schema[path][method]
     mine = {"user_id": user_id} if "{user_id}" in path else {}
-    known = {**mine, **{name: 1 for name in ("task_id", "list_id") if f"{{{name}}}" in path}}
+    known: dict[str, Any] = {**mine, **{name: 1 for name in ("task_id", "list_id") if f"{{{name}}}" in path}}
+    if "{completion_id}" in path:
+        known["completion_id"] = "1-1767225600000000"
 
     @BOUNDED
     @given(
@@ -135,7 +139,7 @@ def test_answers_are_as_documented(schema: BaseSchema, method: str, path: str, m
                 case.body = body
             if case.query and case.query.get("status") == "deleted":
                 case.query.pop("sort", None)  # the trash has two orders only
-            for name in ("parent_id", "list_id"):
+            for name in ("parent_id", "list_id", "task_id"):
                 if case.query and isinstance(case.query.get(name), float):
                     case.query[name] = int(case.query[name])
         else:

@@ -49,6 +49,7 @@ from backend.app.problems.requests import (
 from backend.app.problems.startup import StartupError
 from backend.app.problems.tasks import (
     BatchOperationFailed,
+    CompletionNotFound,
     CountDiffers,
     IdsTaken,
     ListLimitReached,
@@ -69,6 +70,7 @@ __all__ = [
     "Bound",
     "ClaimNotAllowed",
     "ClaimedTokenRefused",
+    "CompletionNotFound",
     "CountDiffers",
     "CrossSiteRequest",
     "DatabaseOverloaded",

@@ -50,6 +50,16 @@ class ListNotFound(Problem):
     detail = "You have no list with this id."
 
 
+class CompletionNotFound(Problem):
+    status, slug, title = 404, "completion-not-found", "Completion not found"
+    cause = (
+        "The user has no completion with this id: it never existed, was undone, is older than those that are kept, or "
+        "belongs to somebody else."
+    )
+    remedy = "List the completions to see their ids. A task that is open again has no completion."
+    detail = "You have no completion with this id."
+
+
 class ListLimitReached(Problem):
     status, slug, title = 422, "list-limit-reached", "List limit reached"
     cause = "The user already has as many lists as the server allows."

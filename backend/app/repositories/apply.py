@@ -33,10 +33,13 @@ TAKEN_ALONG = compile_scoped(
 class ApplyRepository:
     """Writes many of the caller's tasks at once. May raise Unavailable."""
 
-    __slots__ = ("_max_applied", "_max_subtasks", "_max_trash", "_session")
+    __slots__ = ("_max_applied", "_max_completions", "_max_subtasks", "_max_trash", "_session")
 
-    def __init__(self, session: OwnerSession, *, max_applied: int, max_subtasks: int, max_trash: int) -> None:
+    def __init__(
+        self, session: OwnerSession, *, max_applied: int, max_subtasks: int, max_trash: int, max_completions: int
+    ) -> None:
         self._session = session
+        self._max_completions = max_completions
         self._max_applied = max_applied
         self._max_subtasks = max_subtasks
         self._max_trash = max_trash
@@ -47,7 +50,8 @@ class ApplyRepository:
         Raises CountDiffers where these are not as many as expected, or InvalidField for too many tasks, and for a
         change that one of them cannot take; then none is written.
         """
-        async with TaskTree.locked(self._session, max_subtasks=self._max_subtasks) as tree:
+        limits = {"max_subtasks": self._max_subtasks, "max_completions": self._max_completions}
+        async with TaskTree.locked(self._session, **limits) as tree:
             values = filter_values(operation.where)
             found = await tree.session.run(MATCHING, **values, limit=self._max_applied + 1)
             self._check_count(len(found))

@@ -20,9 +20,9 @@ class BatchRepository:
 
     __slots__ = ("_limits", "_session")
 
-    def __init__(self, session: OwnerSession, *, max_tasks: int, max_subtasks: int) -> None:
+    def __init__(self, session: OwnerSession, *, max_tasks: int, max_subtasks: int, max_completions: int) -> None:
         self._session = session
-        self._limits = {"max_tasks": max_tasks, "max_subtasks": max_subtasks}
+        self._limits = {"max_tasks": max_tasks, "max_subtasks": max_subtasks, "max_completions": max_completions}
 
     async def run(self, operations: list[Operation]) -> list[Result]:
         """A status for each operation, as its own request would have had it, and the task where there is one.

@@ -19,6 +19,8 @@ from backend.app.db.session import OwnerSession
 from backend.app.repositories.account import erase_rows
 from backend.app.repositories.arrays import SEPARATOR, is_list
 from backend.app.repositories.claim_statements import COUNTS, IDS, MOVED, ROWS, WRITE, names_of
+from backend.app.repositories.completion_claim import move_completions
+from backend.app.repositories.completion_records import trim_completions
 from backend.app.repositories.import_statements import FINISH
 from backend.app.repositories.list_claim import move_lists
 from backend.app.repositories.list_imports import ALL_PLACES, new_positions
@@ -45,10 +47,11 @@ class Claimed:
 class ClaimRepository:
     """Takes over what another user has, who must have been verified as the caller was. May raise Unavailable."""
 
-    __slots__ = ("_max_lists", "_max_tasks", "_session")
+    __slots__ = ("_max_completions", "_max_lists", "_max_tasks", "_session")
 
-    def __init__(self, session: OwnerSession, *, max_tasks: int, max_lists: int) -> None:
+    def __init__(self, session: OwnerSession, *, max_tasks: int, max_lists: int, max_completions: int) -> None:
         self._session = session
+        self._max_completions = max_completions
         self._max_lists = max_lists
         self._max_tasks = max_tasks
 
@@ -64,8 +67,10 @@ class ClaimRepository:
             if counts["task_count"] + len(ids[TASKS]) > self._max_tasks:
                 raise problems.TaskLimitReached(self._max_tasks)
             lists = await move_lists(mine, theirs, counts, max_lists=self._max_lists)
+            # Who has never made any has no completions: a purge takes those of a task with it.
             if lists or any(ids.values()):
                 await _Move(mine, theirs, ids, counts, lists).move(max_trash=self._max_tasks)
+                await trim_completions(mine, most=self._max_completions)
             await erase_rows(theirs)
         return Claimed(len(ids[TASKS]), len(ids[DELETED]))
 
@@ -91,6 +96,8 @@ class _Move:
         # New ids of lists by their old ones.
         self._lists = lists
         self._positions: dict[int, str] = {}
+        # Of tasks that repeat, by their old ones.
+        self._new_revisions: dict[int, int] = {}
 
     async def move(self, *, max_trash: int) -> None:
         await self._place()
@@ -99,9 +106,14 @@ class _Move:
                 arrays = self._arrays(table, rows)
                 await self._mine.run(WRITE[table], **arrays)
                 if table is TASKS:
+                    repeating = zip(rows, arrays["of_revision"], strict=True)
+                    self._new_revisions |= {
+                        row["revision"]: new for row, new in repeating if row["recurrence"] is not None
+                    }
                     planned = zip(arrays["of_id"], arrays["of_reminders"], strict=True)
                     await renew_reminders(self._mine, [task_id for task_id, reminders in planned if reminders])
                 self._revision += len(rows)
+        await move_completions(self._mine, self._theirs, self._moved, self._new_revisions)
         last = self._last_id + len(self._in_order)
         created = len(self._ids[TASKS])
         await self._mine.run(FINISH, revision=self._revision, created=created, last_task_id=last)

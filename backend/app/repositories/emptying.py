@@ -7,6 +7,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from backend.app.db.session import OwnerSession
 from backend.app.db.statement import Statement
+from backend.app.repositories.completion_records import gone_with
 from backend.app.repositories.deletion import TRASHED
 from backend.app.repositories.list_trash import purge_lists
 from backend.app.repositories.mapping import DELETED, LISTS, owner, task_id
@@ -20,8 +21,9 @@ _limit = bindparam("limit", type_=BigInteger)
 
 
 def _purge(name: str, *these: ColumnElement[bool]) -> Statement:
-    purged = update(DELETED).values(emptied_contents()).where(_mine, _kept, *these)
-    return compile_scoped(name, purged.returning(DELETED.c.id))
+    these_gone = update(DELETED).values(emptied_contents()).where(_mine, _kept, *these)
+    purged = these_gone.returning(DELETED.c.id).cte("purged")
+    return compile_scoped(name, select(purged.c.id).add_cte(gone_with(purged)))
 
 
 PURGE_SOME = _purge(

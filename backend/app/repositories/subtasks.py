@@ -29,6 +29,7 @@ from backend.app.domain.errors import InvalidField
 from backend.app.domain.plan import check_plan
 from backend.app.domain.preconditions import Precondition
 from backend.app.domain.reminders import moved
+from backend.app.repositories.completion_records import done_parts, record_completion, trim_completions
 from backend.app.repositories.deletion import BRING_BACK, REMOVE, TRASHED, TRASHED_PARTS
 from backend.app.repositories.mapping import (
     LISTS,
@@ -113,18 +114,22 @@ SETTLE = compile_scoped("complete a task with its subtasks", _settle(), row_to_t
 class TaskTree:
     """Tasks of one caller that are written together, while the list is locked. Any method may raise Unavailable."""
 
-    def __init__(self, session: OwnerSession, *, task_count: int, max_subtasks: int) -> None:
+    def __init__(self, session: OwnerSession, *, task_count: int, max_subtasks: int, max_completions: int) -> None:
         self.session = session
+        self._max_completions = max_completions
         self._task_count = task_count
         self._max_subtasks = max_subtasks
 
     @classmethod
     @asynccontextmanager
-    async def locked(cls, session: OwnerSession, *, max_subtasks: int) -> AsyncIterator["TaskTree"]:
+    async def locked(
+        cls, session: OwnerSession, *, max_subtasks: int, max_completions: int
+    ) -> AsyncIterator["TaskTree"]:
         """What is made inside is made together, or not at all if anything is raised."""
         async with session.transaction() as together:
             lists = await together.run(LOCK_LIST)
-            yield cls(together, task_count=lists[0]["task_count"] if lists else 0, max_subtasks=max_subtasks)
+            count = lists[0]["task_count"] if lists else 0
+            yield cls(together, task_count=count, max_subtasks=max_subtasks, max_completions=max_completions)
 
     async def attach_child(self, parent_id: int, child: Task | None = None) -> Task:
         """Make a task a parent, of this child or of one to come. Raises InvalidField where it cannot be."""
@@ -213,22 +218,24 @@ class TaskTree:
 
     async def _write(self, task: Task, wanted: Mapping[str, Any], *, skip_missed: bool = False) -> Task:
         """Write all of a task. One that is completed is completed with its subtasks, or moves on where it repeats."""
-        occurrence = None
-        if wanted["completed"] and not task["completed"]:
-            now = datetime.now(UTC)
-            following = _following(wanted, now, skip_missed=skip_missed)
-            if following is not None:
-                occurrence = {
-                    "due_date": wanted["due_date"],
-                    "completed_at": _rfc3339(now),
-                    "skipped": following.skipped,
-                }
-                wanted = {**wanted, **_moved_on(wanted, following)}
-            values = {"completed": following is None, "with_itself": False, "with_parts": True}
-            await self.session.run(SETTLE, task_id=task["id"], **values)
+        if task["completed"] or not wanted["completed"]:
+            return await self._write_row(task, wanted)
+        now = datetime.now(UTC)
+        following = _following(wanted, now, skip_missed=skip_missed)
+        parts = [] if following is None else await done_parts(self.session, task["id"])
+        values = {"completed": following is None, "with_itself": False, "with_parts": True}
+        await self.session.run(SETTLE, task_id=task["id"], **values)
+        if following is None:
+            return await self._write_row(task, wanted)
+        written = await self._write_row(task, {**wanted, **_moved_on(wanted, following)})
+        await record_completion(self.session, task, wanted, written, now=now, parts=parts)
+        await trim_completions(self.session, most=self._max_completions)
+        occurrence = {"due_date": wanted["due_date"], "completed_at": _rfc3339(now), "skipped": following.skipped}
+        return {**written, "completed_occurrence": occurrence}
+
+    async def _write_row(self, task: Task, wanted: Mapping[str, Any]) -> Task:
         [written] = await self.session.run(WRITE, task_id=task["id"], **task_to_columns(wanted))
-        written = await write_reminders(self.session, task, wanted, written)
-        return written if occurrence is None else {**written, "completed_occurrence": occurrence}
+        return await write_reminders(self.session, task, wanted, written)
 
     async def _get(self, task_id: int, expected: Expected) -> Task:
         return as_expected(await self.session.run(GET, task_id=task_id), expected)

@@ -84,12 +84,13 @@ class TaskRepository:
     Tasks come as dicts with the members of `schemas.task.Task`. Any method may raise Unavailable.
     """
 
-    __slots__ = ("_max_subtasks", "_max_tasks", "session")
+    __slots__ = ("_max_completions", "_max_subtasks", "_max_tasks", "session")
 
-    def __init__(self, session: OwnerSession, *, max_tasks: int, max_subtasks: int) -> None:
+    def __init__(self, session: OwnerSession, *, max_tasks: int, max_subtasks: int, max_completions: int) -> None:
         self.session = session
         self._max_tasks = max_tasks
         self._max_subtasks = max_subtasks
+        self._max_completions = max_completions
 
     async def create(self, new: TaskCreate) -> Task:
         """Raises TaskLimitReached, or InvalidField for a parent that cannot be one, and a list that is not there."""
@@ -163,7 +164,7 @@ class TaskRepository:
             return await tree.restore(task_id, expected, max_tasks=self._max_tasks)
 
     def _locked_tree(self) -> AbstractAsyncContextManager[TaskTree]:
-        return TaskTree.locked(self.session, max_subtasks=self._max_subtasks)
+        return TaskTree.locked(self.session, max_subtasks=self._max_subtasks, max_completions=self._max_completions)
 
     async def _written(self, write: Write, expected: Expected, **parameters: Any) -> Task | None:
         """What was written, or None where it takes more than a statement; raises as the methods above."""

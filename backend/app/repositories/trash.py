@@ -20,6 +20,7 @@ from sqlalchemy import (
 
 from backend.app.db.session import OwnerSession
 from backend.app.models import purged_contents
+from backend.app.repositories.completion_records import gone_with
 from backend.app.repositories.mapping import DELETED, LISTS, owner, plain
 from backend.app.repositories.scoping import compile_scoped
 
@@ -58,7 +59,7 @@ def _purge() -> Update:
     gone = select(func.count()).select_from(purged).scalar_subquery()
     # No new revision: those that purged tasks were deleted with are what clients hear of.
     counts = {"trash_count": LISTS.c.trash_count - gone, "tombstone_count": LISTS.c.tombstone_count + gone}
-    return update(LISTS).values(**counts).where(LISTS.c.user_id == owner)
+    return update(LISTS).values(**counts).where(LISTS.c.user_id == owner).add_cte(gone_with(purged))
 
 
 def _forget() -> Update:

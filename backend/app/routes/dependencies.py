@@ -11,6 +11,8 @@ from backend.app.repositories.apply import ApplyRepository
 from backend.app.repositories.batch import BatchRepository
 from backend.app.repositories.changes import ChangeQueries
 from backend.app.repositories.claim import ClaimRepository
+from backend.app.repositories.completion_undo import CompletionUndo
+from backend.app.repositories.completions import CompletionQueries
 from backend.app.repositories.emptying import EmptyingRepository
 from backend.app.repositories.imports import ImportRepository
 from backend.app.repositories.list_trash import ListTrash
@@ -18,6 +20,7 @@ from backend.app.repositories.lists import ListQueries, ListRepository
 from backend.app.repositories.queries import TaskQueries
 from backend.app.repositories.task_moves import MoveRepository
 from backend.app.repositories.tasks import TaskRepository
+from backend.app.schemas.completions import CompletionQuery
 from backend.app.schemas.queries import TaskPageQuery
 from backend.app.web import pagination
 from backend.app.web.owner_session import Session
@@ -32,11 +35,11 @@ def current_user(request: Request) -> str:
 
 
 def task_repository(request: Request, session: Session) -> TaskRepository:
-    return TaskRepository(session, **_limits(request))
+    return TaskRepository(session, **_limits(request), **_completion_limit(request))
 
 
 def batch_repository(request: Request, session: Session) -> BatchRepository:
-    return BatchRepository(session, **_limits(request))
+    return BatchRepository(session, **_limits(request), **_completion_limit(request))
 
 
 def apply_repository(request: Request, session: Session) -> ApplyRepository:
@@ -46,7 +49,17 @@ def apply_repository(request: Request, session: Session) -> ApplyRepository:
         max_applied=settings.max_apply_tasks,
         max_subtasks=settings.max_subtasks,
         max_trash=settings.max_tasks_per_user,
+        max_completions=settings.max_completions,
     )
+
+
+def completion_queries(session: Session) -> CompletionQueries:
+    return CompletionQueries(session)
+
+
+def completion_undo(request: Request, session: Session) -> CompletionUndo:
+    settings = services_of(request.scope).settings
+    return CompletionUndo(session, max_subtasks=settings.max_subtasks, max_completions=settings.max_completions)
 
 
 def emptying_repository(request: Request, session: Session) -> EmptyingRepository:
@@ -89,12 +102,21 @@ def account_repository(session: Session) -> AccountRepository:
 
 def claim_repository(request: Request, session: Session) -> ClaimRepository:
     settings = services_of(request.scope).settings
-    return ClaimRepository(session, max_tasks=settings.max_tasks_per_user, max_lists=settings.max_lists)
+    return ClaimRepository(
+        session,
+        max_tasks=settings.max_tasks_per_user,
+        max_lists=settings.max_lists,
+        max_completions=settings.max_completions,
+    )
 
 
 def _limits(request: Request) -> dict[str, int]:
     settings = services_of(request.scope).settings
     return {"max_tasks": settings.max_tasks_per_user, "max_subtasks": settings.max_subtasks}
+
+
+def _completion_limit(request: Request) -> dict[str, int]:
+    return {"max_completions": services_of(request.scope).settings.max_completions}
 
 
 class Links:
@@ -124,6 +146,12 @@ class Links:
         parameters["cursor"] = pagination.encode(query.fingerprint, position)
         return f"{self._tasks}?{urlencode(parameters, doseq=True)}"
 
+    def completions(self, query: CompletionQuery, position: tuple[Any, ...]) -> str:
+        parameters: dict[str, Any] = {"limit": query.limit}
+        parameters |= query.model_dump(mode="json", exclude={"cursor"}, exclude_defaults=True)
+        parameters["cursor"] = pagination.encode(query.fingerprint, position)
+        return f"{self._own}/completions?{urlencode(parameters)}"
+
 
 @lru_cache(maxsize=2048)
 def _own_path(root_path: str, user_id: str) -> str:
@@ -142,6 +170,8 @@ Moves = Annotated[MoveRepository, Depends(move_repository)]
 Lists = Annotated[ListQueries, Depends(list_queries)]
 ListWrites = Annotated[ListRepository, Depends(list_repository)]
 TrashOfLists = Annotated[ListTrash, Depends(list_trash)]
+Completions = Annotated[CompletionQueries, Depends(completion_queries)]
+Undo = Annotated[CompletionUndo, Depends(completion_undo)]
 Claims = Annotated[ClaimRepository, Depends(claim_repository)]
 Account = Annotated[AccountRepository, Depends(account_repository)]
 Cached = Annotated[CachedResponses, Depends(CachedResponses)]

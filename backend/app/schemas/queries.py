@@ -20,14 +20,14 @@ SEARCH_MAX_CHARACTERS = 200
 _TIME_AT = len("2026-12-24T")
 
 
-def _decimal(value: Any) -> Any:
+def decimal(value: Any) -> Any:
     # pydantic would also read "+5", "5.0" and "1_000", and of a body true and 5.0.
     if isinstance(value, bool | float) or (isinstance(value, str) and not (value.isascii() and value.isdigit())):
         raise ValueError("must be a plain decimal number")
     return value
 
 
-Limit = Annotated[int, Field(ge=1, le=PAGE_MAX), BeforeValidator(_decimal)]
+Limit = Annotated[int, Field(ge=1, le=PAGE_MAX), BeforeValidator(decimal)]
 
 
 def _plus_for_blank(text: Any) -> Any:
@@ -80,10 +80,10 @@ class TaskFilter(BaseModel):
     due_after: Moment | None = Field(default=None, description="Due at or after this moment, or on or after this day.")
     overdue: Flag | None = Field(default=None, description="Pending, and the due date has passed.")
     available: Flag | None = Field(default=None, description="Pending, and the start date has come, or there is none.")
-    parent_id: Annotated[int, Field(ge=1, le=ID_MAX), BeforeValidator(_decimal)] | Literal["none"] | None = Field(
+    parent_id: Annotated[int, Field(ge=1, le=ID_MAX), BeforeValidator(decimal)] | Literal["none"] | None = Field(
         default=None, description="Subtasks of this task; `none`: tasks that are no subtasks."
     )
-    list_id: Annotated[int, Field(ge=1, le=ID_MAX), BeforeValidator(_decimal)] | Literal["none"] | None = Field(
+    list_id: Annotated[int, Field(ge=1, le=ID_MAX), BeforeValidator(decimal)] | Literal["none"] | None = Field(
         default=None, description="Tasks of this list; `none`: those of the inbox, which are in no list."
     )
     q: Annotated[str, Field(min_length=1, max_length=SEARCH_MAX_CHARACTERS), AfterValidator(without_nul)] | None = (

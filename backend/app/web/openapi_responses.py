@@ -15,13 +15,22 @@ LINK = {
     }
 }
 
-_COUNT = {
-    "X-Total-Count": {
-        "description": "How many tasks all pages hold, with `Prefer: count=exact`.",
-        "schema": {"type": "integer"},
-    },
-    "Preference-Applied": {"description": "The preference that was heeded (RFC 7240).", "schema": {"type": "string"}},
-}
+
+def count_of(what: str) -> dict[str, Any]:
+    """The headers of a list of these that can be counted."""
+    return {
+        "X-Total-Count": {
+            "description": f"How many {what} all pages hold, with `Prefer: count=exact`.",
+            "schema": {"type": "integer"},
+        },
+        "Preference-Applied": {
+            "description": "The preference that was heeded (RFC 7240).",
+            "schema": {"type": "string"},
+        },
+    }
+
+
+_COUNT = count_of("tasks")
 
 INVALID = documented(problems.ValidationFailed)
 CURSOR = documented(problems.InvalidCursor, problems.PreconditionFailed)
@@ -32,6 +41,7 @@ RESTORED = documented(
     problems.TaskNotFound, problems.PreconditionFailed, problems.ValidationFailed, problems.TaskLimitReached
 )
 LIST_FOUND = documented(problems.ListNotFound, problems.PreconditionFailed, problems.ValidationFailed)
+COMPLETION_FOUND = documented(problems.CompletionNotFound, problems.PreconditionFailed, problems.ValidationFailed)
 LIST_RESTORED = documented(
     problems.ListNotFound,
     problems.PreconditionFailed,

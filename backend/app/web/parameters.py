@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
 from backend.app import problems
+from backend.app.domain.completion_ids import FORM, is_completion_id
 from backend.app.domain.limits import ID_MAX
 from backend.app.web.validation import ERRORS_MAX, _errors, describe_unknown
 
@@ -20,6 +21,11 @@ _DECIMAL = re.compile(r"[1-9][0-9]{0,18}")
 
 TaskId = Annotated[int, Path(description="The task's id: a plain decimal.", ge=1, le=ID_MAX, examples=[1])]
 ListId = Annotated[int, Path(description="The list's id: a plain decimal.", ge=1, le=ID_MAX, examples=[1])]
+
+CompletionId = Annotated[
+    str,
+    Path(description="The completion's id, as the list has it.", pattern=f"^{FORM}$", examples=["1-1767225600000000"]),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,18 @@ class _PathId:
                 [{"pointer": f"{{{self.name}}}", "detail": f"must be a decimal from 1 to {ID_MAX}"}]
             )
         return number
+
+
+@dataclass(frozen=True, slots=True)
+class _PathCompletionId:
+    name: str
+
+    def __call__(self, request: Request) -> str:
+        text: str = request.scope["path_params"][self.name]
+        if not is_completion_id(text):
+            detail = "must be an id that the list of completions has"
+            raise problems.ValidationFailed([{"pointer": f"{{{self.name}}}", "detail": detail}])
+        return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,16 @@ from backend.app.web.body import BODY_LIMIT, JSON, BodyLimit, MediaTypes, _Body
 from backend.app.web.foreign.formats import OtherApps
 from backend.app.web.forms import ONE_BODY, UnsupportedForm
 from backend.app.web.owner_session import Session
-from backend.app.web.parameters import ListId, TaskId, _Header, _PathId, _Query
+from backend.app.web.parameters import CompletionId, ListId, TaskId, _Header, _PathCompletionId, _PathId, _Query
 
 Reader = Callable[[Request], Any]
 
 ONE_QUERY: Final = "put every query parameter into one model: `Annotated[Model, Query()]`."
-_IDS: Final = [get_args(known)[1] for known in (TaskId, ListId)]
+_IDS: Final[list[tuple[Any, Callable[[str], Reader]]]] = [
+    (get_args(TaskId)[1], _PathId),
+    (get_args(ListId)[1], _PathId),
+    (get_args(CompletionId)[1], _PathCompletionId),
+]
 
 
 # Takes the request and the session, which is None for factories that take none.
@@ -90,8 +94,8 @@ def _marked(parameter: inspect.Parameter, base: Any, mark: Any) -> Reader | _Pro
             return _Query(base)
         case params.Header(alias=str(header)) if base == str | None and parameter.default is None:
             return _Header(header.lower().encode())
-        case params.Path() if any(mark is known for known in _IDS):
-            return _PathId(parameter.name)
+        case params.Path():
+            return next((reader(parameter.name) for known, reader in _IDS if mark is known), None)
     return None
 
 

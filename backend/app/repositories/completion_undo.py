@@ -1,0 +1,156 @@
+"""Takes a completion back, as long as its task is as the completion has left it."""
+
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    DateTime,
+    Select,
+    and_,
+    any_,
+    bindparam,
+    delete,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.sql.elements import ColumnElement
+
+from backend.app import problems
+from backend.app.db.session import OwnerSession
+from backend.app.domain.completion_ids import named_completion
+from backend.app.repositories.completion_records import COMPLETIONS, PLAN, of_mine
+from backend.app.repositories.deletion import TRASHED
+from backend.app.repositories.mapping import LISTS, TASKS, Task, bump_revision, how_many, numbered, owner, task_id
+from backend.app.repositories.query_statements import GET
+from backend.app.repositories.scoping import compile_scoped
+from backend.app.repositories.subtasks import Expected, TaskTree, as_expected
+from backend.app.schemas.task import Changes
+
+_at = bindparam("completed_at", type_=DateTime(timezone=True))
+_this: Final = (of_mine, COMPLETIONS.c.task_id == task_id, COMPLETIONS.c.completed_at == _at)
+_RECORDED: Final = (*PLAN, "reminders", "reopened", "revision", "revision_before")
+
+
+def _written_again(*conditions: ColumnElement[bool], completed: bool) -> Select[Any]:
+    """Set `completed` of some tasks, each with a revision of its own."""
+    changing = numbered(select(TASKS.c.id).where(TASKS.c.user_id == owner, *conditions).cte("changing"))
+    counted = bump_revision(how_many(changing)).returning(LISTS.c.revision).cte("counted")
+    values = {"completed": literal(completed), "completed_at": _at if completed else None, "updated_at": func.now()}
+    written = (
+        update(TASKS)
+        .values(**values, revision=counted.c.revision - changing.c.place + 1)
+        .where(TASKS.c.user_id == owner, TASKS.c.id == changing.c.id)
+        .returning(TASKS.c.id)
+        .cte("written")
+    )
+    return select(written.c.id)
+
+
+RECORD = compile_scoped("get the record of a completion", select(*(COMPLETIONS.c[n] for n in _RECORDED)).where(*_this))
+FORGET = compile_scoped("forget a completion", delete(COMPLETIONS).where(*_this))
+# The completion before this one can be undone next.
+PASS_ON = compile_scoped(
+    "give the completion before the revision that its task has now",
+    update(COMPLETIONS)
+    .values(revision=bindparam("revision", type_=BigInteger))
+    .where(
+        of_mine,
+        COMPLETIONS.c.task_id == task_id,
+        COMPLETIONS.c.revision == bindparam("revision_before", type_=BigInteger),
+    ),
+)
+REOPEN = compile_scoped(
+    "open again what was completed",
+    _written_again(
+        and_(TASKS.c.completed_at == _at, TASKS.c.updated_at == _at),
+        or_(TASKS.c.id == task_id, TASKS.c.parent_id == task_id),
+        completed=False,
+    ),
+    bumps_revision=True,
+)
+COMPLETE_PARTS = compile_scoped(
+    "complete the subtasks again that a repetition had opened",
+    _written_again(
+        TASKS.c.parent_id == task_id,
+        TASKS.c.id == any_(bindparam("reopened", type_=ARRAY(BigInteger))),
+        TASKS.c.completed == false(),
+        completed=True,
+    ),
+    bumps_revision=True,
+)
+
+
+class CompletionUndo:
+    """Takes completions back. May raise Unavailable."""
+
+    __slots__ = ("_max_completions", "_max_subtasks", "_session")
+
+    def __init__(self, session: OwnerSession, *, max_subtasks: int, max_completions: int) -> None:
+        self._session = session
+        self._max_subtasks = max_subtasks
+        self._max_completions = max_completions
+
+    async def undo(self, completion: str, expected: Expected) -> Task:
+        """The task as it was before it was completed; the subtasks that went along are as they were, too.
+
+        Raises CompletionNotFound, or PreconditionFailed where the task has changed since, is in the trash, or has not
+        an expected revision.
+        """
+        named = named_completion(completion)
+        if named is None:
+            raise problems.CompletionNotFound
+        this: dict[str, Any] = dict(zip(("task_id", "completed_at"), named, strict=True))
+        limits = {"max_subtasks": self._max_subtasks, "max_completions": self._max_completions}
+        async with TaskTree.locked(self._session, **limits) as tree:
+            records = await tree.session.run(RECORD, **this)
+            if records:
+                return await _undo_occurrence(tree, records[0], this, expected)
+            return await _reopen(tree.session, this, expected)
+
+
+async def _undo_occurrence(tree: TaskTree, record: dict[str, Any], this: dict[str, Any], expected: Expected) -> Task:
+    task = await _unchanged(tree.session, this["task_id"], expected)
+    if task is None or task["revision"] != record["revision"]:
+        raise problems.PreconditionFailed
+    was = Changes(
+        due_date=record["due_date"],
+        start_date=record["start_date"],
+        recurrence=record["recurrence"],
+        reminders=record["reminders"] or [],
+    )
+    written = await tree.change(task, was)
+    if record["reopened"]:
+        await tree.session.run(COMPLETE_PARTS, **this, reopened=record["reopened"])
+    await tree.session.run(FORGET, **this)
+    before = record["revision_before"]
+    await tree.session.run(PASS_ON, task_id=task["id"], revision=written["revision"], revision_before=before)
+    return written
+
+
+async def _reopen(session: OwnerSession, this: dict[str, Any], expected: Expected) -> Task:
+    named, moment = this["task_id"], this["completed_at"]
+    living = await _unchanged(session, named, expected)
+    found = [living] if living is not None else await session.run(TRASHED, task_id=named)
+    if not found or _moment(found[0]["completed_at"]) != moment:
+        raise problems.CompletionNotFound
+    if living is None or living["updated_at"] != living["completed_at"]:
+        raise problems.PreconditionFailed
+    await session.run(REOPEN, **this)
+    [opened] = await session.run(GET, task_id=named)
+    return opened
+
+
+async def _unchanged(session: OwnerSession, named: int, expected: Expected) -> Task | None:
+    """The task as it is, None where it is in the trash or gone. Raises PreconditionFailed."""
+    found = await session.run(GET, task_id=named)
+    return as_expected(found, expected) if found else None
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
