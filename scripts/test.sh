@@ -18,6 +18,8 @@ fi
 
 ensure_venv development
 export PATH="$PWD/.venv/bin:$PATH"
+# Hundreds of programs are started: each would compile anew what it imports.
+unset PYTHONDONTWRITEBYTECODE
 
 # One command a line: in `a && b` set -e does not see that a fails.
 step() {

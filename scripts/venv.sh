@@ -40,9 +40,8 @@ ensure_venv() {
   wanted=$(wanted_packages "$lock")
   if ! grep -qxF "$wanted" .venv/installed 2> /dev/null; then
     echo "Installing $([ "$lock" = requirements-serve.lock ] || echo "development ")packages into .venv ..."
-    # Every version and every file's hash is in the lock file (./scripts/lock.sh renews it). What is never imported needs
-    # no bytecode: a third of the time.
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --no-compile -r "$lock"
+    # Every version and every file's hash is in the lock file (./scripts/lock.sh renews it).
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r "$lock"
     # The development packages are those for serving, and more.
     { printf '%s\n' "$wanted"; [ "$lock" = requirements-serve.lock ] || wanted_packages requirements-serve.lock; } > .venv/installed
   fi
