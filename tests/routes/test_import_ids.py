@@ -56,7 +56,7 @@ async def test_a_file_of_somebody_else_is_added(make_client: MakeClient) -> None
     answers = [await sent(bob, file) for _ in range(2)]
 
     tasks = await listed(bob)
-    assert answers == [(200, {"ids": "new", "created": 3, "changed": 0, "unchanged": 0})] * 2
+    assert answers == [(200, {"created": 3, "changed": 0, "unchanged": 0})] * 2
     assert [task["id"] for task in tasks] == [9, 8, 7, 6, 5, 4, 3, 2, 1]
     assert [task["parent_id"] for task in tasks[:6]] == [None, 7, None, None, 4, None]
     assert kept(tasks[:3]) == kept(tasks[3:6]) == kept(hers)
@@ -106,10 +106,12 @@ async def test_the_file_says_whose_ids_it_has(
     names = {"me": client.user_id, "other": f"{client.user_id}2", None: None}
     file = file_of(*(exported_task(10 + n, user_id=names[owner]) for n, owner in enumerate(owners)))
 
+    tried = await sent(client, file, f"{query}{'&' if query else '?'}dry_run=true")
     status, counts = await sent(client, file, query)
 
     first = {"keep": 10, "new": 1}[expected]
-    assert (status, counts["ids"]) == (200, expected)
+    assert (status, tried) == (200, (200, {**counts, "ids": expected, "tasks": tried[1]["tasks"]}))
+    assert "ids" not in counts
     assert [task["id"] for task in await listed(client)] == [first + n for n in range(len(owners))][::-1]
 
 
@@ -161,7 +163,7 @@ async def test_the_cap_counts_both(database_url: str) -> None:
 
     assert (too_many[0], too_many[1]["type"]) == (422, "urn:tasks:problem:task-limit-reached")
     assert [task["id"] for task in none_of_them] == [1]
-    assert fits == (200, {"ids": "new", "created": 2, "changed": 0, "unchanged": 0})
+    assert fits == (200, {"created": 2, "changed": 0, "unchanged": 0})
 
 
 async def test_an_old_file_does_not_replace_other_tasks_unasked(client: Client) -> None:
@@ -182,8 +184,8 @@ async def test_an_old_file_does_not_replace_other_tasks_unasked(client: Client) 
     assert (status, problem["type"]) == (409, "urn:tasks:problem:ids-taken")
     assert [error["pointer"] for error in problem["errors"]] == [f"#/tasks/{n}/id" for n in range(20)]
     assert unchanged == before
-    assert added == (200, {"ids": "new", "created": 25, "changed": 0, "unchanged": 0})
-    assert replaced == (200, {"ids": "keep", "created": 0, "changed": 25, "unchanged": 0})
+    assert added == (200, {"created": 25, "changed": 0, "unchanged": 0})
+    assert replaced == (200, {"created": 0, "changed": 25, "unchanged": 0})
 
 
 async def test_a_few_that_are_taken_are_named(client: Client) -> None:

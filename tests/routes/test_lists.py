@@ -443,7 +443,7 @@ async def test_another_users_lists_are_added(make_client: MakeClient) -> None:
 
     answer = await imported(mine, await exported(theirs))
 
-    assert answer.json() == {"ids": "new", "created": 1, "changed": 0, "unchanged": 0}
+    assert answer.json() == {"created": 1, "changed": 0, "unchanged": 0}
     assert [(found["id"], found["name"]) for found in await lists_of(mine)] == [(1, "mine"), (2, "a"), (3, "b")]
     assert (await read_task(mine, 1))["list_id"] == 3
 

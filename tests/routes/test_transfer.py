@@ -38,8 +38,8 @@ async def imported(client: Client, file: Any, query: str = "") -> dict[str, Any]
     return counts
 
 
-def counted(ids: str, created: int, changed: int = 0, unchanged: int = 0) -> dict[str, Any]:
-    return {"ids": ids, "created": created, "changed": changed, "unchanged": unchanged}
+def counted(created: int, changed: int = 0, unchanged: int = 0) -> dict[str, Any]:
+    return {"created": created, "changed": changed, "unchanged": unchanged}
 
 
 async def state(client: Client) -> list[Any]:
@@ -70,7 +70,7 @@ async def test_what_was_exported_and_erased_comes_back(client: Client) -> None:
 
     counts = await imported(client, file)
 
-    assert counts == counted("keep", 4)
+    assert counts == counted(4)
     assert (await state(client))[0] == before
     assert await revision(client) > old
     assert (await create(client))["id"] == 5
@@ -95,9 +95,9 @@ async def test_the_same_file_twice_changes_nothing(client: Client) -> None:
     one = await imported(client, file)
 
     living, trash = await state(client)
-    assert again == counted("keep", 0, 0, 4)
+    assert again == counted(0, 0, 4)
     assert same == (before, tag)
-    assert one == counted("keep", 0, 1, 3)
+    assert one == counted(0, 1, 3)
     assert (living, trash[1:]) == (before[0], before[1])
     assert (trash[0]["id"], trash[0]["title"], trash[0]["tags"], trash[0]["parent_id"]) == (6, "changed", [], 1)
 
@@ -112,7 +112,7 @@ async def test_a_deleted_id_is_taken_over(client: Client) -> None:
     counts = await imported(client, file)
 
     living, trash = await state(client)
-    assert counts == counted("keep", 1, 0, 3)
+    assert counts == counted(1, 0, 3)
     assert ([task["id"] for task in living], [task["id"] for task in trash]) == ([4, 3, 2, 1], [5])
     changes = (await client.get(me(client, f"changes?since={since}"))).json()
     assert ([task["id"] for task in changes["tasks"]], changes["deleted"]) == ([3], [])
@@ -177,7 +177,7 @@ async def test_a_due_date_may_be_spelled_in_another_way(
 
     counts = await imported(client, file)
 
-    assert counts == counted("keep", 0) | {expected: 1}
+    assert counts == counted(0) | {expected: 1}
     kept = (await exported(client)).json()["tasks"][0]["due_date"]
     assert kept == (stored if expected == "unchanged" else given)
     assert (await revision(client) == before) is (expected == "unchanged")
@@ -252,7 +252,7 @@ async def test_an_import_keeps_the_limits(database_url: str) -> None:
     assert [answer.status_code for answer in (full, crowded, long, fits)] == [422, 422, 413, 200]
     assert full.json()["type"] == "urn:tasks:problem:task-limit-reached"
     assert crowded.json()["errors"][0]["pointer"] == "#/tasks/0/parent_id"
-    assert fits.json() == counted("keep", 3, 1)
+    assert fits.json() == counted(3, 1)
 
 
 async def test_an_import_beside_other_writes_loses_nothing(client: Client) -> None:
@@ -284,7 +284,7 @@ async def test_an_import_with_a_key_is_made_once(client: Client) -> None:
     file = {"format": "tasks-backend", "version": 1, "tasks": [exported_task(1)]}
     answers = [await client.post(me(client, "import"), json=file, headers={"Idempotency-Key": "k"}) for _ in range(2)]
 
-    assert [answer.json() for answer in answers] == [counted("new", 1)] * 2
+    assert [answer.json() for answer in answers] == [counted(1)] * 2
     assert answers[1].headers["idempotency-replayed"] == "true"
 
 
@@ -530,7 +530,7 @@ async def test_who_has_nothing_gets_an_empty_file(client: Client, accept: str) -
     file = await exported(client, accept)
 
     if accept == "application/json":
-        assert await imported(client, file.json()) == counted("keep", 0)
+        assert await imported(client, file.json()) == counted(0)
     else:
         assert file.content.count(b"\r\n") >= 1
 

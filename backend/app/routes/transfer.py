@@ -100,7 +100,10 @@ async def import_tasks(
             raise problems.ValidationFailed([{"pointer": "?ids", "detail": NO_IDS}])
         ids = ImportIds.NEW
     count = await archives.import_tasks(body.tasks, ids, lists=body.lists, dry_run=dry_run)
-    return ApiResponse(200, orjson.dumps({**asdict(count), **_told(body, dry_run=dry_run)}))
+    counts = asdict(count)
+    chosen = counts.pop("ids")
+    told = {"ids": chosen} if dry_run else {}
+    return ApiResponse(200, orjson.dumps({**counts, **told, **_told(body, dry_run=dry_run)}))
 
 
 def _told(body: Archive, *, dry_run: bool) -> dict[str, Any]:

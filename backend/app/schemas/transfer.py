@@ -120,10 +120,12 @@ class ForeignArchive(Archive):
 class Imported(BaseModel):
     """What an import did."""
 
-    ids: ImportIds = Field(description="Which ids the tasks got.", examples=["new"])
     created: int = Field(ge=0, examples=[2])
     changed: int = Field(ge=0, description="What was there is in the trash, under a new id.", examples=[1])
     unchanged: int = Field(ge=0, examples=[0])
+    ids: ImportIds | None = Field(
+        default=None, description="Of a dry run: which ids the tasks would get.", examples=["new"]
+    )
     dropped: list[Dropped] | None = Field(
         default=None, description="Of a file of another app: what is not taken over; the first 1,000 of them."
     )

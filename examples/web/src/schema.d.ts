@@ -1276,11 +1276,6 @@ export interface components {
          */
         Imported: {
             /**
-             * @description Which ids the tasks got.
-             * @example new
-             */
-            ids: components["schemas"]["ImportIds"];
-            /**
              * Created
              * Format: int64
              * @example 2
@@ -1299,6 +1294,11 @@ export interface components {
              * @example 0
              */
             unchanged: number;
+            /**
+             * @description Of a dry run: which ids the tasks would get.
+             * @example new
+             */
+            ids?: components["schemas"]["ImportIds"] | null;
             /**
              * Dropped
              * @description Of a file of another app: what is not taken over; the first 1,000 of them.
