@@ -13,7 +13,6 @@ from sqlalchemy import (
     bindparam,
     delete,
     false,
-    func,
     literal,
     or_,
     select,
@@ -26,10 +25,10 @@ from backend.app.db.session import OwnerSession
 from backend.app.domain.completion_ids import named_completion
 from backend.app.repositories.completion_records import COMPLETIONS, PLAN, of_mine
 from backend.app.repositories.deletion import TRASHED
-from backend.app.repositories.mapping import LISTS, TASKS, Task, bump_revision, how_many, numbered, owner, task_id
+from backend.app.repositories.mapping import TASKS, Task, task_id
 from backend.app.repositories.query_statements import GET
 from backend.app.repositories.scoping import compile_scoped
-from backend.app.repositories.subtasks import Expected, TaskTree, as_expected
+from backend.app.repositories.subtasks import Expected, TaskTree, as_expected, update_together
 from backend.app.schemas.task import Changes
 
 _at = bindparam("completed_at", type_=DateTime(timezone=True))
@@ -39,16 +38,8 @@ _RECORDED: Final = (*PLAN, "reminders", "reopened", "revision", "revision_before
 
 def _written_again(*conditions: ColumnElement[bool], completed: bool) -> Select[Any]:
     """Set `completed` of some tasks, each with a revision of its own."""
-    changing = numbered(select(TASKS.c.id).where(TASKS.c.user_id == owner, *conditions).cte("changing"))
-    counted = bump_revision(how_many(changing)).returning(LISTS.c.revision).cte("counted")
-    values = {"completed": literal(completed), "completed_at": _at if completed else None, "updated_at": func.now()}
-    written = (
-        update(TASKS)
-        .values(**values, revision=counted.c.revision - changing.c.place + 1)
-        .where(TASKS.c.user_id == owner, TASKS.c.id == changing.c.id)
-        .returning(TASKS.c.id)
-        .cte("written")
-    )
+    values = {"completed": literal(completed), "completed_at": _at if completed else None}
+    written = update_together(*conditions, values=values).returning(TASKS.c.id).cte("written")
     return select(written.c.id)
 
 

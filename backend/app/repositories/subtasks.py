@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import (
     Boolean,
     Select,
+    Update,
     and_,
     bindparam,
     func,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     true,
     update,
 )
+from sqlalchemy.sql.elements import ColumnElement
 
 from backend.app import problems
 from backend.app.db.session import OwnerSession
@@ -86,24 +88,20 @@ def _write() -> Any:
     return update(TASKS).values(values).where(_mine, TASKS.c.id == task_id).returning(*shown(TASKS))
 
 
+def update_together(*conditions: ColumnElement[bool], values: dict[str, Any]) -> Update:
+    """Change some of the caller's tasks in one statement, each with a revision of its own."""
+    changing = numbered(select(TASKS.c.id).where(_mine, *conditions).cte("changing"))
+    counted = bump_revision(how_many(changing)).returning(LISTS.c.revision).cte("counted")
+    told = {**values, "revision": counted.c.revision - changing.c.place + 1, "updated_at": func.now()}
+    return update(TASKS).values(told).where(_mine, TASKS.c.id == changing.c.id)
+
+
 def _settle() -> Select[Any]:
     """Complete a task and its subtasks, or open them again; only what is not so yet among the subtasks."""
     itself = and_(bindparam("with_itself", type_=Boolean), TASKS.c.id == task_id)
     parts = and_(bindparam("with_parts", type_=Boolean), TASKS.c.parent_id == task_id, TASKS.c.completed != _completed)
-    changing = numbered(select(TASKS.c.id).where(_mine, or_(itself, parts)).cte("changing"))
-    counted = bump_revision(how_many(changing)).returning(LISTS.c.revision).cte("counted")
-    written = (
-        update(TASKS)
-        .values(
-            completed=_completed,
-            completed_at=completion(_completed),
-            revision=counted.c.revision - changing.c.place + 1,
-            updated_at=func.now(),
-        )
-        .where(_mine, TASKS.c.id == changing.c.id)
-        .returning(*shown(TASKS))
-        .cte("written")
-    )
+    completed = {"completed": _completed, "completed_at": completion(_completed)}
+    written = update_together(or_(itself, parts), values=completed).returning(*shown(TASKS)).cte("written")
     return select(*written.c).where(written.c.id == task_id)
 
 
