@@ -25,12 +25,26 @@ from sqlmodel import Field, SQLModel
 
 from backend.app.domain.limits import LIST_NAME_MAX_CHARACTERS
 from backend.app.model_base import BYTEWISE, SCHEMA, metadata
-from backend.app.record_models import CompletedOccurrence, IdempotencyKey, Reminder
+from backend.app.record_models import CompletedOccurrence, DeletedCompletion, IdempotencyKey, Reminder
 
 __all__ = [
-    *("DOMAINS", "NO_COUNTS", "SCHEMA", "TRACE", "metadata", "purged_contents"),
-    *("CompletedOccurrence", "Content", "DeletedList", "DeletedTask", "IdempotencyKey", "ListContent", "NamedList"),
-    *("Reminder", "Task", "TaskList"),
+    "DOMAINS",
+    "NO_COUNTS",
+    "SCHEMA",
+    "TRACE",
+    "CompletedOccurrence",
+    "Content",
+    "DeletedCompletion",
+    "DeletedList",
+    "DeletedTask",
+    "IdempotencyKey",
+    "ListContent",
+    "NamedList",
+    "Reminder",
+    "Task",
+    "TaskList",
+    "metadata",
+    "purged_contents",
 ]
 
 # The columns whose bounds are a domain's (migration 0008). Statements take them for what the domain is made of.

@@ -54,13 +54,19 @@ class Reminder(SQLModel, table=True):
 class CompletedOccurrence(SQLModel, table=True):
     """An occurrence of a repeating task that was completed: what the task was before, to go back to.
 
-    `revision` is what the task got with it: the task has changed since where it has another. `revision_before` is what
-    it had before, where nothing else was written of it; null where nobody knows. `reopened` are the subtasks that were
-    opened again for the next time.
+    `revision` is what the task got with it: the task has changed since where it has another, and 0 where it was
+    imported. `revision_before` is what it had before, where nothing else was written of it; null where nobody knows.
+    `reopened` are the subtasks that were opened again for the next time.
+
+    `sync_revision` is its own, by which clients that keep a copy hear of it; null where a program wrote it that gave it
+    none.
     """
 
     __tablename__ = "completions"
-    __table_args__ = (Index("ix_completions_user_id_completed_at_task_id", "user_id", "completed_at", "task_id"),)
+    __table_args__ = (
+        Index("ix_completions_user_id_completed_at_task_id", "user_id", "completed_at", "task_id"),
+        Index("ix_completions_user_id_sync_revision", "user_id", "sync_revision"),
+    )
 
     user_id: str = Field(sa_type=Text, primary_key=True, foreign_key="task_lists.user_id")
     task_id: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
@@ -73,3 +79,17 @@ class CompletedOccurrence(SQLModel, table=True):
     reopened: list[int] | None = Field(default=None, sa_type=ARRAY(BigInteger))
     revision: int = Field(sa_type=BigInteger, nullable=False)
     revision_before: int | None = Field(default=None, sa_type=BigInteger)
+    sync_revision: int | None = Field(default=None, sa_type=BigInteger)
+
+
+class DeletedCompletion(SQLModel, table=True):
+    """The mere fact that a completion was taken back, which clients have to hear of."""
+
+    __tablename__ = "deleted_completions"
+    __table_args__ = (Index("ix_deleted_completions_user_id_revision", "user_id", "revision"),)
+
+    user_id: str = Field(sa_type=Text, primary_key=True, foreign_key="task_lists.user_id")
+    task_id: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    completed_at: datetime = Field(sa_type=DateTime(timezone=True), primary_key=True)
+    revision: int = Field(sa_type=BigInteger, nullable=False)
+    deleted_at: datetime = Field(sa_type=DateTime(timezone=True), nullable=False)
