@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.support.applications import Client
+from tests.support.lists import lists_of
 from tests.support.tasks import create, exported_task, path
 
 
@@ -45,11 +46,24 @@ async def test_a_dry_run_answers_and_changes_nothing(
     after = await state(client)
     made = await sent(client, file, f"{query or '?'}&dry_run=false")
 
-    beside = {"ids": None, "tasks": None}
+    beside = {"ids": None, "lists": None, "tasks": None}
     assert {**tried[0][1], **beside} == {**tried[1][1], **beside} == {**made[1], **beside}
     assert (made[0], (made[1]["created"], made[1]["changed"])) == (200, expected)
     assert after == before
     assert len((await client.get(path(client))).json()) == 2 + expected[0]
+
+
+@pytest.mark.parametrize("ids", ["new", "keep"])
+async def test_a_dry_run_shows_the_lists(client: Client, ids: str) -> None:
+    """With the file's ids, as its tasks have them; none is made."""
+    moments = {"created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-02T00:00:00Z"}
+    work = {"id": 7, "name": "Work", "position": "a0", "archived": True, **moments}
+    file = {**file_of(exported_task(5, list_id=7)), "version": 2, "lists": [{**work, "user_id": "u", "revision": 3}]}
+
+    status, tried = await sent(client, file, f"?ids={ids}&dry_run=true")
+
+    assert (status, tried["lists"], tried["tasks"][0]["list_id"]) == (200, [work], 7)
+    assert await lists_of(client) == []
 
 
 async def test_a_dry_run_is_refused_as_the_import_would_be(client: Client) -> None:

@@ -1,7 +1,9 @@
 """Files of other apps become tasks, and what of them does not is told with its line."""
 
 import asyncio
+import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import icalendar
@@ -10,6 +12,7 @@ import pytest
 from backend.app.main import create_app
 from tests.support.applications import Client, client_for, running, settings_for
 from tests.support.foreign_files import CALENDAR, GOOGLE, TODOIST
+from tests.support.lists import create_list, lists_of
 from tests.support.tasks import PLAN, create, path
 
 TYPES = {"calendar": "text/calendar", "todoist": "text/csv; charset=utf-8", "google": "application/json"}
@@ -95,7 +98,8 @@ async def test_our_own_calendar_comes_back(client: Client) -> None:
 
 
 async def test_todoists_file_becomes_tasks(client: Client) -> None:
-    """Behind a byte order mark: indents as subtasks, priorities turned round, labels, comments, and how it repeats."""
+    """Behind a byte order mark: sections, indents, priorities turned round, labels, comments, and how it repeats."""
+    await create_list(client)
     status, answer = await sent(client, "todoist", TODOIST)
 
     tasks = await listed(client)
@@ -119,8 +123,9 @@ async def test_todoists_file_becomes_tasks(client: Client) -> None:
     assert (tasks[0]["tags"], tasks[0]["description"], tasks[1]["description"]) == (
         ["home", "shop"], "Two litres", "with seeds"
     )  # fmt: skip
+    assert members(await lists_of(client), "id", "name") == [(1, "Groceries"), (2, "Kitchen")]
+    assert {task["list_id"] for task in tasks} == {2}
     assert told(answer) == [
-        (2, "a section is not taken over"),
         (4, "RESPONSIBLE is not taken over"),
         (8, "DURATION is not taken over"),
         (9, "DATE is not taken over: it is written in a way that is not known here"),
@@ -134,17 +139,18 @@ async def test_googles_file_becomes_tasks(client: Client) -> None:
     status, answer = await sent(client, "google", GOOGLE)
 
     tasks = await listed(client)
-    assert (status, answer["created"]) == (200, 2)
-    assert members(tasks, "title", "description", "due_date", "completed", "parent_id") == [
-        ("Buy milk", "Two litres", "2026-12-24", False, None),
-        ("Bread", None, None, True, 1),
+    assert (status, answer["created"]) == (200, 3)
+    assert members(tasks, "title", "description", "due_date", "completed", "parent_id", "list_id") == [
+        ("Buy milk", "Two litres", "2026-12-24", False, None, 1),
+        ("Bread", None, None, True, 1, 1),
+        ("Plant a tree", None, None, False, None, 2),
     ]
+    assert members(await lists_of(client), "id", "name") == [(1, "My Tasks"), (2, "Garden")]
     assert members(tasks, "created_at", "updated_at", "completed_at")[0] == (
         "2026-01-01T00:00:00Z", "2026-01-02T00:00:00.123Z", None
     )  # fmt: skip
     assert tasks[1]["completed_at"] == "2026-01-03T00:00:00Z"
     assert told(answer) == [
-        ("#/items/0", "the list is not kept: its tasks are taken over without it"),
         ("#/items/0/items/0", "links is not taken over"),
         ("#/items/0/items/2", "a task without a title is not taken over"),
         ("#/items/0/items/3", "a deleted task is not taken over"),
@@ -156,16 +162,17 @@ FILES = {"calendar": CALENDAR, "todoist": TODOIST, "google": GOOGLE}
 
 @pytest.mark.parametrize("kind", FILES)
 async def test_a_dry_run_shows_what_would_be_made(client: Client, kind: str) -> None:
-    """The tasks, with the file's numbers as ids, and what is dropped; nothing is made."""
+    """The lists and the tasks, with the file's numbers as ids, and what is dropped; nothing is made."""
     status, tried = await sent(client, kind, FILES[kind], "?dry_run=true")
-    before = await listed(client)
+    before = [*await listed(client), *await lists_of(client)]
     made = (await sent(client, kind, FILES[kind]))[1]
 
     tasks = await listed(client)
-    shown = tried.pop("tasks")
+    shown, lists = tried.pop("tasks"), tried.pop("lists")
     assert (status, before, tried) == (200, [], {"ids": "new", **made})
-    names = ("id", "title", "due_date", "recurrence", "tags", "parent_id", "completed")
+    names = ("id", "title", "due_date", "recurrence", "tags", "parent_id", "list_id", "completed")
     assert members(shown, *names) == members(tasks, *names)
+    assert members(lists, "id", "name", "position") == members(await lists_of(client), "id", "name", "position")
 
 
 @pytest.mark.parametrize("kind", FILES)
@@ -225,6 +232,26 @@ async def test_the_size_is_bounded(database_url: str) -> None:
     assert (fits[0], fits[1]["created"]) == (200, 3)
 
 
+def sections(count: int) -> str:
+    return "TYPE,CONTENT\n" + "section,x\n" * count
+
+
+def task_lists(count: int) -> str:
+    return json.dumps({"kind": "tasks#taskLists", "items": [{"title": "a list with a name"}] * count})
+
+
+@pytest.mark.parametrize(("kind", "file"), [("todoist", sections), ("google", task_lists)])
+async def test_lists_are_bounded(database_url: str, kind: str, file: Callable[[int], str]) -> None:
+    """As those of an export of ours: by what the user may have, and by what a file may have."""
+    async with running(create_app(settings_for(database_url, max_lists=3))) as app, client_for(app) as client:
+        await create_list(client)
+        too_many, file_too_long, fits = [await sent(client, kind, file(count)) for count in (3, 1001, 2)]
+
+        assert (too_many[0], too_many[1]["type"]) == (422, "urn:tasks:problem:list-limit-reached")
+        assert (file_too_long[0], file_too_long[1]["errors"][0]["detail"]) == (422, "must have at most 1000 lists")
+        assert (fits[0], len(await lists_of(client))) == (200, 3)
+
+
 HEAVY = {
     "folded lines": ("calendar", "BEGIN:VCALENDAR\nX:\n" + " x\n" * 15_000),
     "empty lines": ("calendar", "BEGIN:VCALENDAR\n" + "\n" * 60_000),
@@ -242,8 +269,10 @@ HEAVY = {
     "empty rows": ("todoist", "TYPE,CONTENT\n" + "\n" * 60_000),
     "columns": ("todoist", "TYPE,CONTENT" + "," * 60_000 + "\n" + ("task,x" + "," * 60_000 + "\n") * 4),
     "comments": ("todoist", "TYPE,CONTENT\ntask,x\n" + "note,y\n" * 15_000),
+    "sections": ("todoist", "TYPE,CONTENT\n" + "section,\n" * 20_000),
     "labels": ("todoist", "TYPE,CONTENT\n" + ("task," + "@a " * 20_000 + "x\n") * 5),
     "numbers": ("google", '{"kind": "tasks#taskLists", "items": [' + "0," * 120_000 + "0]}"),
+    "lists": ("google", '{"kind": "tasks#taskLists", "items": [' + f'{{"x": "{"x" * 12}"}},' * 40_000 + "0]}"),
     "members": ("google", '{"kind": "tasks#taskLists", ' + ",".join(f'"{n}":1' for n in range(20_000)) + "}"),
 }
 

@@ -1,6 +1,11 @@
-"""Small files of other apps, made by hand from public descriptions of their formats."""
+"""Small files of other apps, made by hand from public descriptions of their formats; and reading them."""
 
+import asyncio
 import json
+from typing import Any
+
+from backend.app.schemas.transfer import ForeignArchive
+from backend.app.web.turns import Turns
 
 CALENDAR = """\
 BEGIN:VCALENDAR
@@ -115,8 +120,24 @@ GOOGLE = json.dumps(
                     {"id": "c", "title": "", "status": "needsAction"},
                     {"id": "d", "title": "Gone", "deleted": True},
                 ],
-            }
+            },
+            {"kind": "tasks#tasks", "title": "Garden", "items": [{"id": "e", "title": "Plant a tree"}]},
         ],
     },
     indent=1,
 )
+
+
+def read_file(reader: Any, text: str, max_subtasks: int = 200) -> ForeignArchive:
+    """What a reader makes of a file."""
+
+    async def once() -> ForeignArchive:
+        archive: ForeignArchive = await reader(text.encode(), Turns().of("somebody"), max_subtasks=max_subtasks)
+        return archive
+
+    return asyncio.run(once())
+
+
+def details(archive: ForeignArchive) -> list[str]:
+    """What it says of what is not taken over."""
+    return [note.detail for note in archive.dropped]

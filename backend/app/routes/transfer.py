@@ -91,7 +91,7 @@ async def export(
     "your next ids, and nothing of yours changes. With `ids=keep` they keep the file's ids, in place of what you have "
     "under those, of which tasks go to the trash; others stay, and the same file twice changes nothing. A file of "
     "another app is always added: iCalendar's VTODOs (`text/calendar`), Todoist's CSV (`text/csv`), and Google's tasks "
-    "as Takeout writes them (JSON).",
+    "as Takeout writes them (JSON). Todoist's sections and Google's task lists become lists.",
     response_model=Imported,
     responses={**BODY, **CAPPED, **documented(problems.IdsTaken, problems.ListLimitReached)},
 )
@@ -119,6 +119,7 @@ def _told(body: Archive, *, dry_run: bool) -> dict[str, Any]:
     if isinstance(body, ForeignArchive):
         told = {"dropped": [note.model_dump() for note in body.dropped], "dropped_count": body.dropped_count}
     if dry_run:
+        told["lists"] = [one.model_dump(mode="json", exclude=NOT_TAKEN) for one in body.lists]
         told["tasks"] = [task.model_dump(mode="json", exclude=NOT_TAKEN) for task in body.tasks[:PREVIEW_MAX]]
     return told
 

@@ -1,6 +1,6 @@
 """What an export holds and an import takes: lists and tasks with their ids and times, and what was completed."""
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
@@ -12,9 +12,9 @@ from backend.app.schemas.lists import Archived, ListName
 from backend.app.schemas.members import Completed, DueDate, Reminders, Rule, StartDate, Title
 from backend.app.schemas.task import Planned
 
-FORMAT = "tasks-backend"
+FORMAT: Final = "tasks-backend"
 # Version 1 knows neither lists nor positions.
-VERSION = 2
+VERSION: Final = 2
 # What a JavaScript number holds exactly.
 ID_MAX = 2**53 - 1
 ARCHIVE_MAX = 100_000
@@ -137,7 +137,7 @@ class Dropped(BaseModel):
 
 
 class ForeignArchive(Archive):
-    """The tasks of a file of another app, and what of it is not taken over: the first ones, and how many there are."""
+    """What a file of another app holds, and what of it is not taken over: the first ones, and how many there are."""
 
     dropped: list[Dropped]
     dropped_count: int
@@ -156,6 +156,9 @@ class Imported(BaseModel):
         default=None, description="Of a file of another app: what is not taken over; the first 1,000 of them."
     )
     dropped_count: int | None = Field(default=None, ge=0, description="How many of these there are.", examples=[0])
+    lists: list[ArchivedList] | None = Field(
+        default=None, description="Of a dry run: the lists that would be made, with the file's ids."
+    )
     tasks: list[ArchivedTask] | None = Field(
         default=None, description="Of a dry run: what would be made, with the file's ids; the first 500 of them."
     )

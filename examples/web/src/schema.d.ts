@@ -545,7 +545,7 @@ export interface paths {
         put?: never;
         /**
          * Bring tasks in from an export
-         * @description All or none. The export may be another user's: with `ids=new` its tasks and lists are added under your next ids, and nothing of yours changes. With `ids=keep` they keep the file's ids, in place of what you have under those, of which tasks go to the trash; others stay, and the same file twice changes nothing. A file of another app is always added: iCalendar's VTODOs (`text/calendar`), Todoist's CSV (`text/csv`), and Google's tasks as Takeout writes them (JSON).
+         * @description All or none. The export may be another user's: with `ids=new` its tasks and lists are added under your next ids, and nothing of yours changes. With `ids=keep` they keep the file's ids, in place of what you have under those, of which tasks go to the trash; others stay, and the same file twice changes nothing. A file of another app is always added: iCalendar's VTODOs (`text/calendar`), Todoist's CSV (`text/csv`), and Google's tasks as Takeout writes them (JSON). Todoist's sections and Google's task lists become lists.
          */
         post: operations["import"];
         delete?: never;
@@ -1365,6 +1365,11 @@ export interface components {
              * @example 0
              */
             dropped_count?: number | null;
+            /**
+             * Lists
+             * @description Of a dry run: the lists that would be made, with the file's ids.
+             */
+            lists?: components["schemas"]["ArchivedList"][] | null;
             /**
              * Tasks
              * @description Of a dry run: what would be made, with the file's ids; the first 500 of them.

@@ -1,6 +1,5 @@
 """What becomes of the parts of a file, one by one: a table for each format."""
 
-import asyncio
 import json
 from datetime import date
 from typing import Any
@@ -8,25 +7,12 @@ from typing import Any
 import pytest
 
 from backend.app import problems
-from backend.app.schemas.transfer import ForeignArchive
 from backend.app.web.foreign import drafts
 from backend.app.web.foreign.calendar import read_calendar
 from backend.app.web.foreign.google import read_google
 from backend.app.web.foreign.spoken_dates import spoken
 from backend.app.web.foreign.todoist import read_todoist
-from backend.app.web.turns import Turns
-
-
-def read(reader: Any, text: str, max_subtasks: int = 200) -> ForeignArchive:
-    async def once() -> ForeignArchive:
-        archive: ForeignArchive = await reader(text.encode(), Turns().of("somebody"), max_subtasks=max_subtasks)
-        return archive
-
-    return asyncio.run(once())
-
-
-def details(archive: ForeignArchive) -> list[str]:
-    return [note.detail for note in archive.dropped]
+from tests.support.foreign_files import details, read_file
 
 
 def todo(*lines: str) -> str:
@@ -129,7 +115,7 @@ CALENDAR: list[tuple[list[str], dict[str, Any], list[str]]] = [
 @pytest.mark.parametrize(("lines", "members", "notes"), CALENDAR, ids=range(len(CALENDAR)))
 def test_a_todo_becomes_a_task(lines: list[str], members: dict[str, Any], notes: list[str]) -> None:
     """Or a note says what of it does not."""
-    archive = read(read_calendar, todo(*lines))
+    archive = read_file(read_calendar, todo(*lines))
 
     [task] = archive.tasks
     assert {name: getattr(task, name) for name in members} == members
@@ -139,9 +125,9 @@ def test_a_todo_becomes_a_task(lines: list[str], members: dict[str, Any], notes:
 
 def test_a_todo_that_is_none_has_a_note() -> None:
     """An exception from a rule, one without a title, and one without an end."""
-    exception = read(read_calendar, todo("RECURRENCE-ID:20261224"))
-    nameless = read(read_calendar, todo().replace("SUMMARY:x", "SUMMARY: "))
-    endless = read(read_calendar, todo().partition("END:VTODO")[0])
+    exception = read_file(read_calendar, todo("RECURRENCE-ID:20261224"))
+    nameless = read_file(read_calendar, todo().replace("SUMMARY:x", "SUMMARY: "))
+    endless = read_file(read_calendar, todo().partition("END:VTODO")[0])
 
     assert [archive.tasks for archive in (exception, nameless, endless)] == [[], [], []]
     assert [archive.dropped_count for archive in (exception, nameless, endless)] == [1, 1, 1]
@@ -153,7 +139,7 @@ def test_a_family_that_is_too_large_is_parted() -> None:
         f"BEGIN:VTODO\nUID:{n}\nSUMMARY:x\n{'RELATED-TO:0' if n else 'X-Y:'}\nEND:VTODO\n" for n in range(4)
     )
 
-    archive = read(read_calendar, text, max_subtasks=2)
+    archive = read_file(read_calendar, text, max_subtasks=2)
 
     assert [task.parent_id for task in archive.tasks] == [None, 1, 1, None]
     assert "at most" in details(archive)[-1]
@@ -163,7 +149,7 @@ ROWS: list[tuple[str, dict[str, Any], list[str]]] = [
     ("task,x,5,1,", {"priority": None}, ["PRIORITY is not"]),
     ("task,x,4,0,", {"priority": None}, ["INDENT is not"]),
     ("task,x,4,x,", {}, ["INDENT is not"]),
-    ("task,x,4,3,", {"parent_id": None}, []),
+    ("task,x,4,3,", {"parent_id": None}, ["INDENT is not taken over: there is no task above"]),
     ("TASK,x", {"title": "x"}, []),
     ("task,@a @A x @b", {"title": "x", "tags": ["a", "b"]}, []),
     ("task,a@b.example", {"title": "a@b.example", "tags": []}, []),
@@ -176,7 +162,7 @@ ROWS: list[tuple[str, dict[str, Any], list[str]]] = [
 
 @pytest.mark.parametrize(("rows", "members", "notes"), ROWS, ids=range(len(ROWS)))
 def test_a_row_becomes_a_task(rows: str, members: dict[str, Any], notes: list[str]) -> None:
-    archive = read(read_todoist, f"type,content,priority,indent,date\n{rows}")
+    archive = read_file(read_todoist, f"type,content,priority,indent,date\n{rows}")
 
     [task] = archive.tasks
     assert {name: getattr(task, name) for name in members} == members
@@ -196,10 +182,10 @@ ITEMS: list[tuple[Any, list[str]]] = [
 
 @pytest.mark.parametrize(("item", "notes"), ITEMS, ids=range(len(ITEMS)))
 def test_an_item_becomes_a_task(item: dict[str, Any], notes: list[str]) -> None:
-    archive = read(read_google, json.dumps({"items": [{"items": [item]}]}))
+    archive = read_file(read_google, json.dumps({"items": [{"title": "My Tasks", "items": [item]}]}))
 
     assert [task.title for task in archive.tasks] == ["x"]
-    assert all(detail.startswith(note) for detail, note in zip(details(archive)[1:], notes, strict=True)), details(
+    assert all(detail.startswith(note) for detail, note in zip(details(archive)[:-1], notes, strict=True)), details(
         archive
     )
 
@@ -208,19 +194,19 @@ def test_an_item_becomes_a_task(item: dict[str, Any], notes: list[str]) -> None:
     "document", ["[]", "1", "{}", '{"items": {}}', '{"items": [1]}', '{"items": [{"items": [1]}]}']
 )
 def test_what_holds_no_tasks_makes_none(document: str) -> None:
-    assert read(read_google, document).tasks == []
+    assert read_file(read_google, document).tasks == []
 
 
 def test_a_file_has_as_many_tasks_as_an_archive(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drafts, "ARCHIVE_MAX", 2)
 
-    assert len(read(read_todoist, "TYPE,CONTENT\n" + "task,x\n" * 2).tasks) == 2
+    assert len(read_file(read_todoist, "TYPE,CONTENT\n" + "task,x\n" * 2).tasks) == 2
     with pytest.raises(problems.ValidationFailed):
-        read(read_todoist, "TYPE,CONTENT\n" + "task,x\n" * 3)
+        read_file(read_todoist, "TYPE,CONTENT\n" + "task,x\n" * 3)
 
 
 def test_notes_are_counted_beyond_those_that_are_kept() -> None:
-    archive = read(read_todoist, "TYPE,CONTENT\n" + "section,x\n" * (drafts.NOTES_MAX + 5))
+    archive = read_file(read_todoist, "TYPE,CONTENT\n" + "meta,x\n" * (drafts.NOTES_MAX + 5))
 
     assert (len(archive.dropped), archive.dropped_count) == (drafts.NOTES_MAX, drafts.NOTES_MAX + 5)
 

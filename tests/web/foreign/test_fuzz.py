@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backend.app import problems
-from backend.app.schemas.transfer import ArchivedTask, ForeignArchive
+from backend.app.schemas.transfer import ArchivedList, ArchivedTask, ForeignArchive
 from backend.app.web.foreign.calendar import read_calendar
 from backend.app.web.foreign.google import read_google
 from backend.app.web.foreign.todoist import read_todoist
@@ -98,10 +98,17 @@ def test_anything_at_all_is_read_or_refused(kind: str, content: bytes) -> None:
 
 def check(archive: ForeignArchive) -> None:
     tasks = {task.id: task for task in archive.tasks}
+    lists = {one.id: one for one in archive.lists}
     assert sorted(tasks) == list(range(1, len(archive.tasks) + 1))
+    assert list(lists) == list(range(1, len(archive.lists) + 1))
+    assert sorted({one.position for one in archive.lists}) == [one.position for one in archive.lists]
+    for one in archive.lists:
+        ArchivedList.model_validate(one.model_dump(mode="json"))
     for task in archive.tasks:
         ArchivedTask.model_validate(task.model_dump(mode="json"))
-        assert task.parent_id is None or tasks[task.parent_id].parent_id is None
+        assert task.list_id is None or task.list_id in lists
+        if task.parent_id is not None:
+            assert (tasks[task.parent_id].parent_id, tasks[task.parent_id].list_id) == (None, task.list_id)
     counts = [sum(task.parent_id == number for task in archive.tasks) for number in tasks]
     assert max(counts, default=0) <= MAX_SUBTASKS
     assert len(archive.dropped) <= archive.dropped_count

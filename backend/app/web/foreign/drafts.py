@@ -1,6 +1,7 @@
-"""Tasks as a file of another app has them, made into tasks that can be kept; and notes of what could not be.
+"""Tasks and lists as a file of another app has them, made into what can be kept; and notes of what could not be.
 
-Knows no format. Whatever a file holds, it makes valid tasks or a note, and raises nothing but ValidationFailed.
+Knows no format. Whatever a file holds, it makes valid tasks and lists of it, or a note, and raises nothing but
+ValidationFailed.
 """
 
 from collections import Counter
@@ -12,9 +13,25 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from backend.app import problems
+from backend.app.domain import positions
 from backend.app.domain.keys import tag_key
-from backend.app.domain.limits import DESCRIPTION_MAX_CHARACTERS, TAG_MAX_CHARACTERS, TAGS_MAX, TITLE_MAX_CHARACTERS
-from backend.app.schemas.transfer import ARCHIVE_MAX, ArchivedTask, Dropped, ForeignArchive
+from backend.app.domain.limits import (
+    DESCRIPTION_MAX_CHARACTERS,
+    LIST_NAME_MAX_CHARACTERS,
+    TAG_MAX_CHARACTERS,
+    TAGS_MAX,
+    TITLE_MAX_CHARACTERS,
+)
+from backend.app.schemas.transfer import (
+    ARCHIVE_MAX,
+    ARCHIVED_LISTS_MAX,
+    FORMAT,
+    VERSION,
+    ArchivedList,
+    ArchivedTask,
+    Dropped,
+    ForeignArchive,
+)
 from backend.app.web.turns import Steps
 from backend.app.web.validation import _findings
 
@@ -47,17 +64,21 @@ class Notes:
 
 @dataclass(slots=True)
 class Draft:
-    """A task of a file: `key` is what others name it by, `parent` the key of the one that it is a part of."""
+    """A task of a file: `key` is what others name it by, `parent` the key of the one that it is a part of.
+
+    `list_id` is that of the list that was begun before it.
+    """
 
     place: Place
     members: dict[str, Any]
     key: Hashable = None
     parent: Hashable = None
     tags: list[str] = field(default_factory=list)
+    list_id: int | None = None
 
 
 class Drafts:
-    """The tasks of a file, in its order."""
+    """The tasks and the lists of a file, in its order."""
 
     def __init__(self, *, max_subtasks: int, now: datetime | None = None) -> None:
         self.notes = Notes()
@@ -65,37 +86,78 @@ class Drafts:
         self._now = (now or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         self._drafts: list[Draft] = []
         self._tasks: list[ArchivedTask] = []
+        self._lists: list[ArchivedList] = []
+        # Where each list begins, also those that are not taken over.
+        self._list_places: list[Place] = []
+        # The list that the next task is in.
+        self._list_id: int | None = None
+
+    def begin_list(self, place: Place, name: str) -> None:
+        """Put the tasks that follow into a list of this name, or into the inbox where the name is empty.
+
+        Raises ValidationFailed where there are too many lists.
+        """
+        self._list_places.append(place)
+        self._list_id = None
+        name = self._shortened(place, "the name of a list", name, LIST_NAME_MAX_CHARACTERS)
+        if not name:
+            self.notes.add(place, "a list without a name is not taken over: its tasks go to the inbox")
+            return
+        if len(self._lists) >= ARCHIVED_LISTS_MAX:
+            detail = f"must have at most {ARCHIVED_LISTS_MAX} lists"
+            raise problems.ValidationFailed([{"pointer": "#", "detail": detail}])
+        self._list_id = len(self._lists) + 1
+        position = positions.behind(self._lists[-1].position if self._lists else None)
+        members = {"id": self._list_id, "name": name, "position": position}
+        times = {"created_at": self._now, "updated_at": self._now}
+        self._lists.append(ArchivedList.model_validate(members | times))
 
     def add(self, draft: Draft) -> None:
         """Keep a task, as far as it can be. Raises ValidationFailed where there are too many."""
         if len(self._tasks) >= ARCHIVE_MAX:
             raise problems.ValidationFailed([{"pointer": "#", "detail": f"must have at most {ARCHIVE_MAX} tasks"}])
         members = {name: value for name, value in draft.members.items() if value is not None}
-        title = self._shortened(draft, "title", members.pop("title", "").strip(), TITLE_MAX_CHARACTERS)
+        title = self._shortened(draft.place, "title", members.pop("title", ""), TITLE_MAX_CHARACTERS)
         if not title:
             self.notes.add(draft.place, "a task without a title is not taken over")
             return
         members |= {"id": len(self._tasks) + 1, "title": title, "tags": self._tags(draft)}
         if text := members.pop("description", "").strip("\n"):
-            members["description"] = self._shortened(draft, "description", text, DESCRIPTION_MAX_CHARACTERS)
+            members["description"] = self._shortened(draft.place, "description", text, DESCRIPTION_MAX_CHARACTERS)
         members.setdefault("created_at", self._now)
         members.setdefault("updated_at", members["created_at"])
         self._tasks.append(self._valid(draft, members))
+        draft.list_id = self._list_id
         self._drafts.append(draft)
 
-    async def archive(self, steps: Steps) -> ForeignArchive:
-        """All of them, each with its parent: one level deep, and not too many of one."""
+    async def archive(self, steps: Steps, *, only_list_is_inbox: bool = False) -> ForeignArchive:
+        """All of them, each with its parent: one level deep, not too many of one, and in its parent's list.
+
+        With `only_list_is_inbox` the tasks of a file that has one list are in none.
+        """
+        if only_list_is_inbox and self._lists and len(self._list_places) == 1:
+            self._lists.clear()
+            detail = "the list is the file's only one and is not taken over: its tasks go to the inbox"
+            self.notes.add(self._list_places[0], detail)
         numbers = {draft.key: number for number, draft in enumerate(self._drafts) if draft.key is not None}
         counts: Counter[int] = Counter()
         for draft, task in zip(self._drafts, self._tasks, strict=True):
+            task.list_id = self._list_of(draft)
             if draft.parent is not None:
                 self._attach(draft, task, numbers, counts)
             if steps.is_over:
                 await steps.next_step()
-        notes = self.notes
         return ForeignArchive.model_construct(
-            format="tasks-backend", version=1, tasks=self._tasks, dropped=notes.kept, dropped_count=notes.count
+            format=FORMAT,
+            version=VERSION,
+            lists=tuple(self._lists),
+            tasks=self._tasks,
+            dropped=self.notes.kept,
+            dropped_count=self.notes.count,
         )
+
+    def _list_of(self, draft: Draft) -> int | None:
+        return draft.list_id if self._lists else None
 
     def _attach(self, draft: Draft, task: ArchivedTask, numbers: Mapping[Hashable, int], counts: Counter[int]) -> None:
         above = list(self._above(draft, numbers))
@@ -110,6 +172,9 @@ class Drafts:
         else:
             counts[above[-1]] += 1
             task.parent_id = self._tasks[above[-1]].id
+            task.list_id = self._list_of(self._drafts[above[-1]])
+            if task.list_id != self._list_of(draft):
+                self.notes.add(draft.place, "a subtask is in the list of its task: this goes there")
             if len(above) > 1:
                 self.notes.add(draft.place, "subtasks are one level deep: this becomes one of the task at the top")
 
@@ -121,11 +186,11 @@ class Drafts:
             yield numbers[draft.parent]
             draft = self._drafts[numbers[draft.parent]]
 
-    def _shortened(self, draft: Draft, name: str, text: str, most: int) -> str:
+    def _shortened(self, place: Place, name: str, text: str, most: int) -> str:
         whole = text.replace("\0", "").strip()
         text = whole[: most + 1]
         if len(text) > most:
-            self.notes.add(draft.place, f"{name} is cut off after {most} characters")
+            self.notes.add(place, f"{name} is cut off after {most} characters")
         return text[:most].strip()
 
     def _tags(self, draft: Draft) -> list[str]:

@@ -1,7 +1,6 @@
 """Google's tasks as Takeout writes them: task lists of tasks, which name their parents."""
 
 import re
-from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final
 
@@ -27,6 +26,7 @@ NAME_MAX_CHARACTERS: Final = 40
 _SILENT: Final = frozenset({"kind", "etag", "selfLink", "webViewLink", "hidden", "position", "task_type"})
 _OF_LIST: Final = frozenset({"kind", "id", "title", "updated", "etag", "selfLink", "items"})
 DAY_CHARACTERS: Final = len("2026-12-24")
+_NO_TASK: Final = "what is no task, or no list of tasks, is not taken over"
 
 
 def is_google(content: bytes | bytearray) -> bool:
@@ -45,27 +45,25 @@ async def read_google(text: bytes, steps: Steps, *, max_subtasks: int) -> Foreig
         raise problems.MalformedJSON from None
     await steps.next_step()
     drafts = Drafts(max_subtasks=max_subtasks)
-    for place, task in _tasks(document, drafts):
-        if task is None:
-            drafts.notes.add(place, "what is no task, or no list of tasks, is not taken over")
-        else:
-            _read(place, task, drafts)
+    for number, listed in enumerate(_items(document, "#", drafts)):
+        await _read_list(f"#/items/{number}", listed, drafts, steps)
         if steps.is_over:
             await steps.next_step()
-    return await drafts.archive(steps)
+    # Everybody has a first list, whose name is in their language. Who has no other does not sort tasks by lists.
+    return await drafts.archive(steps, only_list_is_inbox=True)
 
 
-def _tasks(document: Any, drafts: Drafts) -> Iterator[tuple[str, dict[str, Any] | None]]:
-    """Each task with its place; None for what is none."""
-    for number, listed in enumerate(_items(document, "#", drafts)):
-        place = f"#/items/{number}"
-        if not isinstance(listed, dict):
-            yield place, None
-        else:
-            drafts.notes.add(place, "the list is not kept: its tasks are taken over without it")
-            _note_others(place, listed, _OF_LIST, drafts)
-            for inner, task in enumerate(_items(listed, place, drafts)):
-                yield f"{place}/items/{inner}", task if isinstance(task, dict) else None
+async def _read_list(place: str, listed: Any, drafts: Drafts, steps: Steps) -> None:
+    if not isinstance(listed, dict):
+        drafts.notes.add(place, _NO_TASK)
+        return
+    _note_others(place, listed, _OF_LIST, drafts)
+    title = listed.get("title")
+    drafts.begin_list(place, title if isinstance(title, str) else "")
+    for number, task in enumerate(_items(listed, place, drafts)):
+        _read(f"{place}/items/{number}", task, drafts)
+        if steps.is_over:
+            await steps.next_step()
 
 
 def _items(holder: Any, place: str, drafts: Drafts) -> list[Any]:
@@ -76,7 +74,10 @@ def _items(holder: Any, place: str, drafts: Drafts) -> list[Any]:
     return []
 
 
-def _read(place: str, task: dict[str, Any], drafts: Drafts) -> None:
+def _read(place: str, task: Any, drafts: Drafts) -> None:
+    if not isinstance(task, dict):
+        drafts.notes.add(place, _NO_TASK)
+        return
     _note_others(place, task, _KNOWN | _SILENT, drafts)
     texts = {name: task[name] for name in sorted(_TEXTS) if isinstance(task.get(name), str)}
     for name in sorted(_TEXTS - texts.keys()):

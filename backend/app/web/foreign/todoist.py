@@ -1,4 +1,7 @@
-"""Todoist's CSV: one row a task, a section, or a comment on the task above it; indents are subtasks."""
+"""Todoist's CSV: one row a task, a section, or a comment on the task above it; indents are subtasks.
+
+A section becomes a list; tasks before the first one are in the inbox.
+"""
 
 import csv
 import re
@@ -18,6 +21,8 @@ PRIORITIES: Final = {"1": "high", "2": "medium", "3": "low", "4": None}
 KNOWN: Final = frozenset({"TYPE", "CONTENT", "DESCRIPTION", "PRIORITY", "INDENT", "DATE", "DATE_LANG", "TIMEZONE"})
 # What says nothing that is missed: who wrote it is the caller.
 SILENT: Final = frozenset({"AUTHOR", "DEADLINE_LANG", "DURATION_UNIT"})
+# Columns in which a section says nothing that is missed.
+OF_SECTION: Final = KNOWN - {"DESCRIPTION", "DATE"}
 INDENT_MAX: Final = 100
 # What is read of a file's columns, and of a task's labels; and how long a row may be.
 COLUMNS_MAX: Final = 50
@@ -96,7 +101,7 @@ class _Reader:
             case "note":
                 self._comment(line, row)
             case "section":
-                self._drafts.notes.add(line, "a section is not taken over")
+                self._begin_section(line, row)
             case "" if not any(cell.strip() for cell in cells):
                 pass
             case _:
@@ -122,8 +127,17 @@ class _Reader:
         members["priority"] = PRIORITIES.get(priority)
         self._task = Draft(line, {**members, **self._date(line, row)}, key=line, tags=labels[:LABELS_MAX])
         self._indent(line, row.get("INDENT", "").strip())
+        self._note_others(line, row, KNOWN)
+
+    def _begin_section(self, line: int, row: dict[str, str]) -> None:
+        self._end()
+        self._above = []
+        self._note_others(line, row, OF_SECTION)
+        self._drafts.begin_list(line, row.get("CONTENT", ""))
+
+    def _note_others(self, line: int, row: dict[str, str], known: frozenset[str]) -> None:
         for name, cell in row.items():
-            if name not in KNOWN | SILENT and cell.strip():
+            if name not in known | SILENT and cell.strip():
                 self._drafts.notes.add(line, f"{name if name.isidentifier() else 'a column'} is not taken over")
 
     def _date(self, line: int, row: dict[str, str]) -> dict[str, str]:
@@ -139,8 +153,9 @@ class _Reader:
         depth = int(text) if text.isascii() and text.isdigit() and 1 <= int(text[:4]) <= INDENT_MAX else 1
         if text not in ("", str(depth)):
             self._drafts.notes.add(line, f"INDENT is not taken over: it is none of 1 to {INDENT_MAX}")
-        if self._task is None or depth - 1 > len(self._above):
-            depth = len(self._above) + 1
+        if depth > 1 and not self._above:
+            self._drafts.notes.add(line, "INDENT is not taken over: there is no task above this one")
+        depth = min(depth, len(self._above) + 1)
         if depth > 1 and self._task is not None:
             self._task.parent = self._above[depth - 2]
         self._above[depth - 1 :] = [line]
