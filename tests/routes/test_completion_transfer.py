@@ -200,7 +200,7 @@ async def test_a_dry_run_writes_none(client: Client) -> None:
 
     for query in ("?dry_run=true&ids=new", "?dry_run=true&ids=keep"):
         status, answer = await sent(client, file, query)
-        assert (status, set(answer)) == (200, {"created", "changed", "unchanged", "ids", "tasks"})
+        assert (status, set(answer)) == (200, {"created", "changed", "unchanged", "ids", "lists", "tasks"})
 
     assert (await recorded(client), await revision(client)) == ([], tag)
 
