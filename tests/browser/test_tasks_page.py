@@ -12,6 +12,7 @@ from tests.browser.tasks_page import (
     a_week,
     act,
     add,
+    ask,
     button,
     complete,
     create,
@@ -27,6 +28,7 @@ from tests.browser.tasks_page import (
     task,
     toast,
 )
+from tests.browser.watched import Watched
 
 
 @pytest.fixture
@@ -129,17 +131,43 @@ async def test_subtasks_are_entered_one_after_the_other(page: Page) -> None:
 
 
 async def test_a_repeating_task_says_when_it_comes_again(page: Page, example: Example) -> None:
-    """It moves on, and Undo brings it back to where it was."""
+    """It moves on; Undo makes it what it was, with its dates, reminders and subtasks, and removes the completion."""
     due = now() + timedelta(2)
-    await create(page, example, {"title": "Swim", "due_date": day(-5), "recurrence": "FREQ=WEEKLY;COUNT=3"})
+    plan = {"due_date": day(-5), "start_date": day(-6), "recurrence": "FREQ=WEEKLY;COUNT=3"}
+    swim = {"ref": "swim", "title": "Swim", **plan, "reminders": ["-P1D", f"{day(1)}T09:00:00Z"]}
+    await create(page, example, swim, {"parent_ref": "swim", "title": "Pack the towel"})
+    await complete(page, "Pack the towel")
+    before = await ask(page, example, "GET", "/tasks/1")
 
     await complete(page, "Swim")
     await expect(toast(page)).to_contain_text(f"Completed “Swim”. Next on {due:%A}.")
-    await expect_tasks(page, Next=["Swim"])
+    await expect_tasks(page, Next=["Swim", "- Pack the towel"])
+    await expect(task(page, "Pack the towel")).not_to_be_checked()
     await button(page, "Undo").click()
-    await expect_tasks(page, Overdue=["Swim"])
+    await expect_tasks(page, Overdue=["Swim", "- Pack the towel"])
     await saved(page)
+    await expect(task(page, "Pack the towel")).to_be_checked()
     await expect(row(page, "Swim")).to_contain_text("every week 3 more times")
+    again = {name: before[name] for name in ("revision", "updated_at")}
+    assert {**await ask(page, example, "GET", "/tasks/1"), **again} == before
+    assert await ask(page, example, "GET", "/completions?task_id=1") == []
+
+
+async def test_what_has_changed_since_is_not_undone(visited: Watched, example: Example) -> None:
+    """The person is told so and sees what it is now, whether it repeats or not."""
+    page = visited.page
+    visited.expected = ("412 (Precondition Failed)",)
+    swim = {"title": "Swim", "due_date": day(2), "recurrence": "FREQ=WEEKLY"}
+    await create(page, example, swim, {"title": "Buy milk"})
+
+    for number, title in ((1, "Swim"), (2, "Buy milk")):
+        await complete(page, title)
+        await ask(page, example, "PATCH", f"/tasks/{number}", {"description": "Changed"})
+        await button(toast(page), "Undo").click()
+        await expect(page.get_by_role("alert")).to_contain_text("has changed since it was completed")
+        assert (await ask(page, example, "GET", f"/tasks/{number}"))["description"] == "Changed"
+    await expect_tasks(page, Next=["Swim"])
+    await expect(button(page, "Done 1")).to_be_visible()
 
 
 async def test_what_was_missed_is_not_done_one_by_one(page: Page, example: Example) -> None:
