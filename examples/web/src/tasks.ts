@@ -5,12 +5,12 @@ import type { components } from "./schema";
 
 export type { NamedList, ShownTask, Task } from "./copy";
 export type CompletedTask = components["schemas"]["CompletedTask"];
-type Planned = "priority" | "start_date" | "due_date" | "recurrence" | "recurrence_from" | "tags" | "list_id";
+type Planned = "priority" | "start_date" | "due_date" | "recurrence" | "recurrence_from" | "reminders" | "tags" | "list_id";
 /** What a person writes of a task. */
 export type Content = Pick<Task, "title" | "description" | Planned>;
 
-const NO_PLAN = { priority: null, start_date: null, due_date: null, recurrence: null, recurrence_from: null, tags: [] };
-const EMPTY = { ...NO_PLAN, description: null, reminders: [], list_id: null, parent_id: null, time_zone: null };
+const NO_PLAN = { priority: null, start_date: null, due_date: null, recurrence: null, recurrence_from: null, reminders: [], tags: [] };
+const EMPTY = { ...NO_PLAN, description: null, list_id: null, parent_id: null, time_zone: null };
 const SET_BY_SERVER = { completed: false, completed_at: null, remind_at: null, position: "", revision: 0 };
 const NOTHING_YET: Change = (tasks) => tasks;
 const CANNOT_UNDO = "This task has changed since it was completed, so that cannot be undone. Edit the task instead.";
