@@ -13,4 +13,4 @@ fi
 
 ensure_venv
 export FAIR_SHARE_SECONDS=5 FAIR_SHARE_SLOWEST=0.25 FAIR_SHARE_SLOWEST_HEALTH=0.1 FAIR_SHARE_TABLE=docs/fair-share.md
-exec timeout --signal INT --kill-after 20 580 .venv/bin/python -m pytest tests/fair_share -q -p no:cacheprovider "$@"
+exec timeout --signal INT --kill-after 20 1200 .venv/bin/python -m pytest tests/fair_share -q -p no:cacheprovider "$@"

@@ -176,6 +176,12 @@ async def made_up_kids(attacker: Attacker) -> None:
     await attacker.flood(refused, at_once=200)
 
 
+async def refused_bodies(attacker: Attacker) -> None:
+    """Bodies of somebody without a token, of which a server has read a part before it refuses them."""
+    headers = (("Authorization", "Bearer x"), JSON)
+    await attacker.flood(Request("POST", "/api/somebody/import", b"[" * 250_000, headers), at_once=200)
+
+
 async def pipelined(attacker: Attacker) -> None:
     """Requests without an end on one connection, whose answers are read by nobody."""
     reader, writer = await asyncio.open_connection("127.0.0.1", attacker.port)
@@ -224,6 +230,7 @@ ATTACKS: Final[dict[str, Attack]] = {
     "200 event streams": streams,
     "forged cursors": forged_cursors,
     "tokens of made-up keys": made_up_kids,
+    "bodies of 250 kB without a token": refused_bodies,
     "pipelined requests": pipelined,
     "60 connections that read nothing": unread_answers,
 }

@@ -19,6 +19,8 @@ from tests.fair_share.watching import Watch, watching
 from tests.support.tokens import new_user, token
 
 ATTACK_TIMEOUT_SECONDS: Final = 60.0
+# How long a connection is kept for another request: shorter than the server does, which might close it meanwhile.
+KEPT_SECONDS: Final = 2.0
 # Requests that are under way so long after the end of an attack are cut off (seconds).
 CUT_SECONDS: Final = 2.0
 
@@ -63,7 +65,7 @@ class Attacker:
         self._client = httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{served.port}",
             headers={"Authorization": self.bearer},
-            limits=httpx.Limits(max_connections=None),
+            limits=httpx.Limits(max_connections=None, keepalive_expiry=KEPT_SECONDS),
             timeout=ATTACK_TIMEOUT_SECONDS,
         )
 
@@ -99,9 +101,9 @@ class Attacker:
         head = "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""])
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-            writer.write(head.encode() + body)
-            answer = await reader.read()
-            writer.close()
+            with contextlib.closing(writer):
+                writer.write(head.encode() + body)
+                answer = await reader.read()
             self.answers[answer[9:12].decode() or "ReadError"] += 1
         except OSError as error:
             self.answers[type(error).__name__] += 1

@@ -31,6 +31,7 @@ SETTINGS: Final = {
     "max_import_bytes": 8 * MEBIBYTE,
     "max_body_memory_bytes": 32 * MEBIBYTE,
     "rate_limit_max_names": 5_000,
+    "max_requests": 250,
 }
 BOUNDS: Final = settings_for("postgresql://nowhere/x", **SETTINGS)
 MEMORY_MIB: Final = sum(memory_parts(BOUNDS).values()) / MEBIBYTE

@@ -13,6 +13,7 @@ from backend.app.main import create_app
 from backend.app.middleware.limits import LimitsMiddleware
 from backend.app.middleware.rate_limit import RATE_FIELDS, AnonymousRateLimit, UserRateLimit
 from backend.app.ratelimit.limiter import RateLimit
+from backend.app.web.deadlines import DEADLINE
 from tests.support import programs
 from tests.support.applications import client_for, running, settings_for
 from tests.support.postgres import Server
@@ -149,7 +150,7 @@ async def test_so_many_requests_are_under_way_and_no_more() -> None:
 
     async def waits(scope: Any, receive: Any, send: Any) -> None:
         if scope["path"] == "/stream":
-            limits.deadlines.pause()
+            scope[DEADLINE].stop()
         if scope["path"] != "/health":
             await gate.wait()
 

@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 from backend.app import problems
 from backend.app.auth.principal import Principal
 from backend.app.middleware.limits import UserPlaces
-from backend.app.web.deadlines import DEADLINES, Deadlines
+from backend.app.web.deadlines import DEADLINE, Deadlines
 
 
 class Place:
@@ -21,17 +21,17 @@ class Place:
 
     async def app(self, scope: Scope, _receive: Receive, _send: Send) -> None:
         if scope.get("pauses"):
-            self.deadlines.pause()
+            scope[DEADLINE].stop()
         await self.go_on.wait()
 
     async def request(self, user_id: str | None, *, pauses: bool = False) -> None:
-        task = self.deadlines.start()
+        deadline = self.deadlines.start()
         state = {} if user_id is None else {"principal": Principal(user_id)}
-        scope = {"type": "http", "state": state, DEADLINES: self.deadlines, "pauses": pauses}
+        scope = {"type": "http", "state": state, DEADLINE: deadline, "pauses": pauses}
         try:
             await self.middleware(scope, _receive, _send)
         finally:
-            self.deadlines.end(task)
+            deadline.stop()
 
 
 async def _receive() -> dict[str, object]:

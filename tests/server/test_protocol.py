@@ -253,6 +253,18 @@ def test_a_body_that_arrives_after_its_answer_keeps_the_connection(
     assert [answer[:12] for answer in (first, second, third)] == [b"HTTP/1.1 200"] * 3
 
 
+@pytest.mark.parametrize("announced", [50_000, 100_000], ids=["whole", "begun"])
+def test_a_body_that_nobody_reads_is_not_kept(served: Server, announced: int) -> None:
+    """A connection lives on after a refusal, and somebody may have thousands of them."""
+    with served.connect() as connection:
+        connection.sendall(b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % announced + b"x" * 50_000)
+        answer_of(connection)
+        [protocol] = served.uvicorn.server_state.connections
+        kept = len(protocol.cycle.body)  # type: ignore[union-attr] # an HTTP/1.1 connection
+
+    assert kept == 0
+
+
 def test_a_server_that_ends_answers_what_is_on_the_way(served: Server) -> None:
     """On connections that are new, idle or busy: one answer more, which says that it is the last."""
     with served.connect() as new, served.connect() as idle, served.connect() as busy:

@@ -7,6 +7,8 @@ from backend.app.web.long_body import BYTES_PER_TEXT_BYTE
 
 # What one name of a rate limit and one verified token take, about (bytes).
 NAME, TOKEN = 1000, 1000
+# What the event loop reads of a connection at once, whether somebody asks for it or not (uvloop and asyncio).
+READ_AT_ONCE: Final = 256 * 1024
 MEBIBYTE: Final = 2**20
 
 
@@ -15,6 +17,7 @@ def memory_parts(settings: Settings) -> dict[str, int]:
     import_bytes = settings.max_import_bytes * BYTES_PER_TEXT_BYTE
     return {
         "bodies up to 64 KiB": settings.max_requests * settings.max_body_bytes,
+        "what is read ahead": settings.max_requests * READ_AT_ONCE,
         "larger bodies as they are sent": settings.max_body_memory_bytes,
         "larger bodies that are parsed": settings.max_concurrent_imports * import_bytes,
         "remembered answers": settings.response_cache_bytes,

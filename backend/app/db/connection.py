@@ -62,21 +62,19 @@ class Connection:
         """Send the text as it is and return the rows of its last statement. Raises psycopg2.Error."""
         cursor = self._cursor
         cursor.execute(text, parameters)
-        await self._wait()
+        await self._answered()
         return cursor.fetchall() if cursor.description else []
 
     async def answered(self) -> None:
         """Wait until nothing is under way."""
         if self.is_executing:
-            await self._wait()
+            await self._answered()
 
-    async def _wait(self) -> None:
+    def _answered(self) -> asyncio.Future[None]:
+        """Done when the server has answered what is under way."""
         self._answer = answer = self._loop.create_future()
         self._advance()
-        try:
-            await answer
-        finally:
-            self._answer = None
+        return answer
 
     def close(self) -> None:
         self._unwatch()
@@ -87,8 +85,9 @@ class Connection:
 
         uvloop tells of a socket's error once and never again, and the server's last words may come with it.
         """
+        answer = self._answer
         self._advance()
-        while (self._answer is None or not self._answer.done()) and not self._raw.closed and _has_more(self._fd):
+        while (answer is None or not answer.done()) and not self._raw.closed and _has_more(self._fd):
             self._advance()
 
     def _advance(self) -> None:
@@ -109,12 +108,13 @@ class Connection:
         self._advance()
 
     def _settle(self, error: Exception | None) -> None:
-        if self._answer is None or self._answer.done():
+        answer, self._answer = self._answer, None
+        if answer is None or answer.done():
             return
         if error is None:
-            self._answer.set_result(None)
+            answer.set_result(None)
         else:
-            self._answer.set_exception(error)
+            answer.set_exception(error)
 
     def _unwatch(self) -> None:
         # Once, and before anything else can run: the number of a closed descriptor may be another connection's a

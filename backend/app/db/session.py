@@ -1,7 +1,7 @@
 """What a repository gets: statements that run for one owner, alone or together in a transaction."""
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 import psycopg2
@@ -171,6 +171,6 @@ class OwnerSession:
         """
         return self._database.transaction_with(self.owner, other)
 
-    async def rows(self, statement: Statement, **parameters: Any) -> list[Row]:
+    def rows(self, statement: Statement, **parameters: Any) -> Awaitable[list[Row]]:
         """The rows as the driver hands them out. Raises Unavailable."""
-        return await self._database.run(statement, self.owner, parameters)
+        return self._database.run(statement, self.owner, parameters)

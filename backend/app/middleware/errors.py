@@ -8,6 +8,7 @@ import random
 import re
 import sys
 import traceback
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Final
 
@@ -45,22 +46,19 @@ class ErrorsMiddleware:
         self.observer = observer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        match scope["type"]:
-            case "http":
-                await self.handle(scope, receive, send)
-            case "websocket":
-                await self.refuse_websocket(scope, receive, send)
-            case _:
-                await self.start(scope, receive, send)
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self.refuse_websocket(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await self.start(scope, receive, send)
+            return
         request_id = _request_id(scope)
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
         id_header = (b"x-request-id", request_id.encode())
         has_begun = False
 
-        async def send_with_headers(message: Message) -> None:
+        def send_with_headers(message: Message) -> Awaitable[None]:
             nonlocal has_begun
             if message["type"] == "http.response.start":
                 has_begun = True
@@ -72,7 +70,7 @@ class ErrorsMiddleware:
                     NO_SNIFFING,
                     *state.get(RATE_FIELDS, ()),
                 ]
-            await send(message)
+            return send(message)
 
         try:
             await self.app(scope, receive, send_with_headers)

@@ -2,12 +2,13 @@
 
 import asyncio
 import sys
+from collections.abc import Awaitable
 
 from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backend.app import problems
-from backend.app.web.deadlines import DEADLINES, Deadlines
+from backend.app.web.deadlines import DEADLINE, Deadline, Deadlines
 
 # What a header field counts for besides its name and value, as in HTTP/2 (RFC 9113, section 6.5.2): about what it takes
 # in memory. Otherwise a head of MAX_HEADER_BYTES could have 6,000 fields.
@@ -46,16 +47,15 @@ class LimitsMiddleware:
         self.check_headers(scope["headers"])
         if len(self.deadlines) >= self.max_requests and get_route_path(scope) not in self.always_answered:
             raise problems.TooManyConcurrentRequests
-        task = self.deadlines.start()
-        scope[DEADLINES] = self.deadlines
+        scope[DEADLINE] = deadline = self.deadlines.start()
         try:
             await self.app(scope, receive, send)
         except asyncio.CancelledError:
-            if self.deadlines.passed(task):
+            if deadline.has_passed:
                 raise problems.RequestTimeout from None
             raise
         finally:
-            self.deadlines.end(task)
+            deadline.stop()
 
     def check_headers(self, headers: list[tuple[bytes, bytes]]) -> None:
         size = sum([len(name) + len(value) + FIELD_OVERHEAD_BYTES for name, value in headers])
@@ -77,10 +77,10 @@ class UserPlaces:
         self.app = app
         self.most = most
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         principal = scope.get("state", {}).get("principal")
         if scope["type"] == "http" and principal is not None:
-            deadlines: Deadlines = scope[DEADLINES]
-            if not deadlines.enter(principal.user_id, self.most):
+            deadline: Deadline = scope[DEADLINE]
+            if not deadline.enter(principal.user_id, self.most):
                 raise problems.TooManyRequestsOfUser
-        await self.app(scope, receive, send)
+        return self.app(scope, receive, send)

@@ -4,6 +4,8 @@ A path is public, or it is the caller's own `/api/{user_id}` or below, or it is 
 before.
 """
 
+from collections.abc import Awaitable
+
 from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -23,12 +25,12 @@ class PathGuardMiddleware:
         self.app = app
         self.public_paths = public_paths
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] in ("http", "websocket"):
             path = get_route_path(scope)
             if path not in self.public_paths:
                 require_own(path, scope["state"]["principal"].user_id)
-        await self.app(scope, receive, send)
+        return self.app(scope, receive, send)
 
 
 def require_own(path: str, user_id: str) -> None:

@@ -125,8 +125,11 @@ class Protocol(HttpToolsProtocol):
         super().on_response_complete()
         if waited and not self.pipeline:
             self.loop.call_soon(self._read_on)
-        elif self.cycle.response_complete and self.cycle.more_body:
-            self.loop.call_later(LINGER, self._stop_reading, self.cycle)
+        elif self.cycle.response_complete:
+            # What has come of a body that was not read: the connection may be kept for a while.
+            self.cycle.body = bytearray()
+            if self.cycle.more_body:
+                self.loop.call_later(LINGER, self._stop_reading, self.cycle)
 
     def handle_websocket_upgrade(self) -> None:
         self._responses.stop_watching()

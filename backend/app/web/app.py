@@ -3,6 +3,7 @@
 `FAST_PATH=off` sends every request through the framework, with the same answers.
 """
 
+from collections.abc import Awaitable
 from re import Pattern
 from typing import Any
 
@@ -13,6 +14,7 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from backend.app.observability.observer import NO_TELEMETRY
 from backend.app.web import openapi
 from backend.app.web.route import StrictRoute
 
@@ -28,6 +30,16 @@ class TasksAPI(FastAPI):
         self.fast_path = fast_path
         self.public_paths = public_paths
         super().__init__(**options)
+        self._is_direct = fast_path and not self.root_path and options.get("telemetry") is NO_TELEMETRY
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A request goes to the middleware at once where FastAPI's and Starlette's layers would do no more."""
+        stack = self.middleware_stack
+        if stack is None or scope["type"] != "http" or not self._is_direct:
+            await super().__call__(scope, receive, send)
+            return
+        scope["app"] = self
+        await stack(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document; it is made on first use."""
@@ -63,12 +75,11 @@ class RouteDispatcher:
             for method in answered_methods(route):
                 self.routes.setdefault(method, []).append((route.path_regex, route))
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http":
             path = get_route_path(scope)
             for pattern, route in self.routes.get(scope["method"], ()):
                 if found := pattern.match(path):
                     scope["route"], scope["path_params"] = route, found.groupdict()
-                    await route.answer(scope, receive, send)
-                    return
-        await self.otherwise(scope, receive, send)
+                    return route.answer(scope, receive, send)
+        return self.otherwise(scope, receive, send)

@@ -3,70 +3,53 @@
 import asyncio
 from typing import Any
 
-# Where an answer that is made while it is sent finds its deadline in the scope.
-DEADLINES = "tasks.deadlines"
+# Where a request finds its deadline in the scope.
+DEADLINE = "tasks.deadline"
 
 
 class Deadlines:
-    """Cancels tasks that take longer than `seconds`; one timer looks after all, where asyncio.timeout sets one each.
+    """Cancels requests that take longer than `seconds`; one timer looks after all of them.
 
     All have the same time, so the first to come is the first whose time is over.
     """
 
     def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._ends: dict[asyncio.Task[Any], float] = {}
-        self._owners: dict[asyncio.Task[Any], str] = {}
+        self.seconds = seconds
+        # In the order in which their times are over.
+        self._running: dict[Deadline, None] = {}
         self._per_owner: dict[str, int] = {}
-        self._cancelled: set[asyncio.Task[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
-        """How many tasks have a time that passes; those that pause are not among them."""
-        return len(self._ends)
+        """How many requests have a time that passes; those that are stopped are not among them."""
+        return len(self._running)
 
-    def enter(self, owner: str, most: int) -> bool:
-        """Count the running task as this owner's until it pauses or ends; False if they have `most` already."""
-        if self._per_owner.get(owner, 0) >= most:
+    def start(self) -> "Deadline":
+        """The deadline of the running task, which has `seconds` from now on."""
+        task: asyncio.Task[Any] = asyncio.current_task()  # type: ignore[assignment] # a request always runs in one
+        deadline = Deadline(self, task)
+        self.add(deadline)
+        return deadline
+
+    def add(self, deadline: "Deadline") -> None:
+        loop = deadline.task.get_loop()
+        deadline.ends_at = loop.time() + self.seconds
+        self._running[deadline] = None
+        if self._timer is None:
+            self._timer = loop.call_at(deadline.ends_at, self._look, loop)
+
+    def remove(self, deadline: "Deadline") -> None:
+        self._running.pop(deadline, None)
+
+    def take_place(self, owner: str, most: int) -> bool:
+        """Count one more request of this owner; False if they have `most` already."""
+        taken = self._per_owner.get(owner, 0)
+        if taken >= most:
             return False
-        task: asyncio.Task[Any] = asyncio.current_task()  # type: ignore[assignment] # as below
-        self._owners[task] = owner
-        self._per_owner[owner] = self._per_owner.get(owner, 0) + 1
+        self._per_owner[owner] = taken + 1
         return True
 
-    def start(self) -> asyncio.Task[Any]:
-        """The running task, which has `seconds` from now on."""
-        task: asyncio.Task[Any] = asyncio.current_task()  # type: ignore[assignment] # a request always runs in one
-        loop = task.get_loop()
-        self._ends[task] = loop.time() + self._seconds
-        if self._timer is None:
-            self._timer = loop.call_later(self._seconds, self._look, loop)
-        return task
-
-    def passed(self, task: asyncio.Task[Any]) -> bool:
-        """Whether the task was cancelled because its time is over, and for no other reason."""
-        return task in self._cancelled and task.uncancel() == 0
-
-    def restart(self) -> None:
-        """The running task has all of its time again."""
-        self._ends.pop(asyncio.current_task(), None)  # type: ignore[arg-type] # as below
-        self.start()
-
-    def pause(self) -> None:
-        """No time passes for the running task until it restarts, and it is none of its owner's requests any more."""
-        task: asyncio.Task[Any] = asyncio.current_task()  # type: ignore[assignment] # as above
-        self._ends.pop(task, None)
-        self._leave(task)
-
-    def end(self, task: asyncio.Task[Any]) -> None:
-        self._ends.pop(task, None)
-        self._leave(task)
-        self._cancelled.discard(task)
-
-    def _leave(self, task: asyncio.Task[Any]) -> None:
-        owner = self._owners.pop(task, None)
-        if owner is None:
-            return
+    def give_place(self, owner: str) -> None:
         left = self._per_owner[owner] - 1
         if left:
             self._per_owner[owner] = left
@@ -76,10 +59,52 @@ class Deadlines:
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
         self._timer = None
-        for task, end in self._ends.items():
-            if end > now:
-                self._timer = loop.call_at(end, self._look, loop)
+        for deadline in self._running:
+            if deadline.ends_at > now:
+                self._timer = loop.call_at(deadline.ends_at, self._look, loop)
                 return
-            if task not in self._cancelled:
-                self._cancelled.add(task)
-                task.cancel()
+            deadline.cancel()
+
+
+class Deadline:
+    """The time of one request, and the place that it takes of its owner's."""
+
+    __slots__ = ("_cancelled", "_deadlines", "_owner", "ends_at", "task")
+
+    def __init__(self, deadlines: Deadlines, task: asyncio.Task[Any]) -> None:
+        self._deadlines = deadlines
+        self._owner: str | None = None
+        self._cancelled = False
+        self.task = task
+        # By the event loop's clock.
+        self.ends_at = 0.0
+
+    def enter(self, owner: str, most: int) -> bool:
+        """Count the request as this owner's until it stops; False if they have `most` already."""
+        if not self._deadlines.take_place(owner, most):
+            return False
+        self._owner = owner
+        return True
+
+    def stop(self) -> None:
+        """No time passes until it restarts, and it is none of its owner's requests any more."""
+        self._deadlines.remove(self)
+        if self._owner is not None:
+            owner, self._owner = self._owner, None
+            self._deadlines.give_place(owner)
+
+    def restart(self) -> None:
+        """The request has all of its time again."""
+        self._deadlines.remove(self)
+        self._deadlines.add(self)
+
+    def cancel(self) -> None:
+        """Its time is over."""
+        if not self._cancelled:
+            self._cancelled = True
+            self.task.cancel()
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether the task was cancelled because its time is over, and for no other reason."""
+        return self._cancelled and self.task.uncancel() == 0

@@ -19,7 +19,7 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 Make = Callable[[OwnerSession | None], Awaitable[ApiResponse]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """A request that was read: `document` is the JSON of its body, if there was one, `key` its Idempotency-Key."""
 
@@ -32,13 +32,13 @@ class Call:
 Step = Callable[[Call, Make], Make]
 
 
-async def respond(request: Request, document: Any, make: Make) -> ApiResponse:
+def respond(request: Request, document: Any, make: Make) -> Awaitable[ApiResponse]:
     """The handler's answer, with every step around it. Raises MalformedRequest for a key that cannot be read."""
     safe = request.scope["method"] in SAFE_METHODS
     call = Call(request, services_of(request.scope), document, None if safe else idempotency_key(request))
     for step in READ if safe else WRITE:
         make = step(call, make)
-    return await make(None)
+    return make(None)
 
 
 def retry_lost_connections(call: Call, make: Make) -> Make:

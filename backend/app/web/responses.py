@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from backend.app.web.deadlines import DEADLINES, Deadlines
+from backend.app.web.deadlines import DEADLINE, Deadline
 
 
 class ApiResponse(Response):
@@ -68,27 +68,27 @@ class ApiStream(ApiResponse):
                 await self._pieces.aclose()  # type: ignore[attr-defined] # a generator's
                 await super().__call__(scope, receive, send)
             return
-        deadlines: Deadlines = scope[DEADLINES]
+        deadline: Deadline = scope[DEADLINE]
         gone = asyncio.ensure_future(_disconnected(receive))
         with self._held:
             try:
                 await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-                while (piece := await self._next(gone, deadlines)) is not None:
+                while (piece := await self._next(gone, deadline)) is not None:
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
             finally:
                 gone.cancel()
                 await self._pieces.aclose()  # type: ignore[attr-defined] # a generator's
         await send({"type": "http.response.body", "body": b""})
 
-    async def _next(self, gone: asyncio.Future[None], deadlines: Deadlines) -> bytes | None:
+    async def _next(self, gone: asyncio.Future[None], deadline: Deadline) -> bytes | None:
         """The next piece; None after the last one, and when the client has gone."""
         if self._waits:
-            deadlines.pause()
+            deadline.stop()
         following = asyncio.ensure_future(anext(self._pieces, None))
         try:
             waiting: set[asyncio.Future[Any]] = {following, gone}
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            deadlines.restart()
+            deadline.restart()
             return following.result() if following.done() else None
         finally:
             if not following.done():

@@ -5,7 +5,7 @@ stricter than FastAPI's defaults (bodies that are not JSON are 400, ids are plai
 are 422).
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from fastapi.routing import APIRoute
@@ -77,23 +77,28 @@ class StrictRoute(APIRoute):
             raise UnsupportedForm(self.endpoint, ONE_QUERY)
 
         async def handle(request: Request, place: BodyPlace | None = None) -> ApiResponse:
-            document = None if body is None else await body.read(request, place)
-            solved = {} if solver is None else await solver.solve(request, self.dependency_overrides_provider)
-            if request.scope["query_string"] and not takes_query:
-                _refuse_query(request, known_query)
-            arguments = {name: read(request) for name, read in readers.items()}
-            if body is not None:
-                arguments[body.name] = await body.validate(document)
+            try:
+                document = None if body is None else await body.read(request, place)
+                solved = {} if solver is None else await solver.solve(request, self.dependency_overrides_provider)
+                if request.scope["query_string"] and not takes_query:
+                    _refuse_query(request, known_query)
+                arguments = {name: read(request) for name, read in readers.items()}
+                if body is not None:
+                    arguments[body.name] = await body.validate(document)
 
-            async def make(transaction: OwnerSession | None) -> ApiResponse:
-                session = owner_session(request) if transaction is None and takes_session else transaction
-                provided = {name: provide(request, session) for name, provide in providers.items()}
-                answer: ApiResponse = await self.endpoint(**arguments, **solved, **provided)
-                return answer
+                def make(transaction: OwnerSession | None) -> Awaitable[ApiResponse]:
+                    session = owner_session(request) if transaction is None and takes_session else transaction
+                    provided = {name: provide(request, session) for name, provide in providers.items()}
+                    answer: Awaitable[ApiResponse] = self.endpoint(**arguments, **solved, **provided)
+                    return answer
 
-            return await respond(request, _Body.contents_of(document), make)
+                return await respond(request, _Body.contents_of(document), make)
+            except (InvalidField, OperationFailed) as error:
+                raise as_problem(error) from None
+            except HTTPException as error:
+                raise problems.HTTPError(error.status_code, str(error.detail), error.headers) from error
 
-        return _with_problems(_in_room(body, handle))
+        return _in_room(body, handle)
 
 
 def _in_room(body: _Body | None, handle: Callable[..., Coroutine[Any, Any, ApiResponse]]) -> Handler:
@@ -107,17 +112,3 @@ def _in_room(body: _Body | None, handle: Callable[..., Coroutine[Any, Any, ApiRe
             return await handle(request, place)
 
     return handle_in_room
-
-
-def _with_problems(handle: Handler) -> Handler:
-    """What a repository finds, and an HTTPException, are answered as problem documents."""
-
-    async def handle_with_problems(request: Request) -> ApiResponse:
-        try:
-            return await handle(request)
-        except (InvalidField, OperationFailed) as error:
-            raise as_problem(error) from None
-        except HTTPException as error:
-            raise problems.HTTPError(error.status_code, str(error.detail), error.headers) from error
-
-    return handle_with_problems
