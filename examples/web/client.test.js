@@ -30,7 +30,7 @@ process.env.BETTER_AUTH_URL = await serve(() =>
   refusals-- > 0 ? { status: 401, json: { message: "Unauthorized" } } : { json: { token: `token-${++tokens}` } },
 );
 const api_url = await serve((request, body) => {
-  seen.push({ method: request.method, token: request.headers.authorization, match: request.headers["if-match"], body });
+  seen.push({ method: request.method, url: request.url, token: request.headers.authorization, match: request.headers["if-match"], body });
   return answer(request, body);
 });
 const { createApi } = (await runnerImport("./src/api.ts")).module;
@@ -180,6 +180,45 @@ test("an edit names the revision that the person saw; where that is over, they g
   assert.equal(store.getState().tasks[0].title, "Theirs");
   assert.match(store.getState().alert, /changed elsewhere/);
 });
+
+const OCCURRENCE = { completed_occurrence: { due_date: "2026-11-28", completed_at: "2026-11-28T20:00:00.500000Z", skipped: 0 } };
+for (const [members, id] of [
+  [{ completed_at: "2026-11-28T20:00:00Z" }, "1-1795896000000000"],
+  [{ completed_at: "2026-11-28T20:00:00.00012Z" }, "1-1795896000000120"],
+  [{ completed_at: null, ...OCCURRENCE }, "1-1795896000500000"],
+])
+  test(`a completion is taken back by its id, ${id}, and shown so at once`, async () => {
+    const store = openStore(api_url);
+    const [before, part] = [task(1, { due_date: "2026-11-28" }), task(2, { parent_id: 1 })];
+    answer = () => changes([task(1, members), { ...part, completed: true }]);
+    await store.load();
+    const held = gate();
+    answer = async (request) => (await held.opened, request.method === "GET" ? changes([part]) : { json: before });
+
+    const undone = store.undoCompletion([before, part], task(1, members));
+    const shown = store.getState().tasks.map(({ completed, due_date }) => [completed, due_date]);
+    held.open();
+
+    assert.deepEqual(await undone, before);
+    assert.deepEqual(shown, [[false, undefined], [false, "2026-11-28"]]);
+    assert.deepEqual(seen.filter(({ method }) => method !== "GET").map(({ method, url }) => [method, url]), [
+      ["DELETE", `/api/u1/completions/${id}`],
+    ]);
+    assert.equal(store.getState().tasks[1].due_date, "2026-11-28");
+  });
+
+for (const status of [404, 412])
+  test(`a completion that cannot be taken back (${status}) is said in words, and the task stays as it is now`, async () => {
+    const store = openStore(api_url);
+    const now = task(1, { title: "Theirs", completed_at: "2026-11-28T20:00:00Z" });
+    answer = (request) => (request.method === "GET" ? changes([now]) : problem(status, "x"));
+
+    const undone = await store.undoCompletion([task(1)], task(1, { completed_at: "2026-11-28T20:00:00Z" }));
+
+    assert.equal(undone, undefined);
+    assert.deepEqual(store.getState().tasks, [now]);
+    assert.match(store.getState().alert, /has changed since it was completed/);
+  });
 
 test("a copy is made page by page, and then asks for what it lacks", async () => {
   const store = openStore(api_url);

@@ -1,4 +1,4 @@
-// src/dates.ts, src/recurrence.ts and src/groups.ts: what a person reads, at one moment, in one place.
+// src/dates.ts, src/recurrence.ts, src/reminders.ts and src/groups.ts: what a person reads, at one moment, in one place.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { runnerImport } from "vite";
@@ -6,6 +6,7 @@ import { runnerImport } from "vite";
 process.env.TZ = "America/New_York";
 const { dueDate, isOver, localParts, onDay, shownDue } = (await runnerImport("./src/dates.ts")).module;
 const { RULES, ruleInWords } = (await runnerImport("./src/recurrence.ts")).module;
+const { KEEP, REMINDERS, choiceOf, needDueDate, remindersOf } = (await runnerImport("./src/reminders.ts")).module;
 const { grouped } = (await runnerImport("./src/groups.ts")).module;
 
 const NOW = new Date("2026-11-28T15:00:00-05:00"); // a Saturday
@@ -58,6 +59,24 @@ for (const [rule, words] of [
 
 test("every rule that is offered has its words", () => {
   assert.deepEqual(Object.keys(RULES).map(ruleInWords), Object.values(RULES).map((words) => words.toLowerCase()));
+});
+
+for (const [reminders, choice, needDue] of [
+  [[], "", false],
+  ...Object.keys(REMINDERS).map((reminder) => [[reminder], reminder, true]),
+  [["-PT30M"], KEEP, true],
+  [["PT9H"], KEEP, true],
+  [["-PT10M", "-P1D"], KEEP, true],
+  [["2026-12-24T09:00:00+01:00"], KEEP, false],
+])
+  test(`the reminders ${JSON.stringify(reminders)} stay as they are in a form that nobody touches`, () => {
+    assert.equal(choiceOf(reminders), choice);
+    assert.deepEqual(remindersOf(choice, reminders), reminders);
+    assert.equal(needDueDate(reminders), needDue);
+  });
+
+test("another choice takes the place of all reminders", () => {
+  assert.deepEqual(["", "-PT1H"].map((choice) => remindersOf(choice, ["-PT30M", "-P1D"])), [[], ["-PT1H"]]);
 });
 
 // As the server has it for what was never moved: the newest first.

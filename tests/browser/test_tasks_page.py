@@ -12,6 +12,7 @@ from tests.browser.tasks_page import (
     a_week,
     act,
     add,
+    ask,
     button,
     complete,
     create,
@@ -27,6 +28,7 @@ from tests.browser.tasks_page import (
     task,
     toast,
 )
+from tests.browser.watched import Watched
 
 
 @pytest.fixture
@@ -74,14 +76,15 @@ async def test_dates_are_said_as_people_say_them(week: Page) -> None:
 
 
 async def test_everything_can_be_entered(visit: Visit) -> None:
-    """Date, time, repetition, priority and tags of a new task, in the person's time zone; then changed."""
+    """Date, time, reminder, repetition, priority and tags of a new task, in the person's time zone; then changed."""
     async with visit(timezone_id="Europe/Berlin") as visited:
         page = visited.page
         await sign_up(page)
         await page.get_by_text("Date, repetition, priority, tags").click()
         await new_task(page).fill("Send the report")
         await page.get_by_label("Due", exact=True).fill("2030-07-05")
-        await page.get_by_label("Time").fill("18:30")
+        await page.get_by_label("Time", exact=True).fill("18:30")
+        await page.get_by_label("Reminder").select_option("10 minutes before")
         await page.get_by_label("Not before").fill("2030-07-01")
         await page.get_by_label("Repeats").select_option("Every 2 weeks")
         await page.get_by_label("Counts from").select_option("Completion")
@@ -91,6 +94,7 @@ async def test_everything_can_be_entered(visit: Visit) -> None:
             await button(page, "Add").click()
         sent = await (await created.value).json()
         assert (sent["recurrence_from"], sent["start_date"]) == ("completion", "2030-07-01")
+        assert sent["reminders"] == ["-PT10M"]
         assert {name: sent[name] for name in ("due_date", "time_zone", "recurrence", "priority", "tags")} == {
             "due_date": "2030-07-05T18:30:00+02:00",
             "time_zone": "Europe/Berlin",
@@ -99,10 +103,11 @@ async def test_everything_can_be_entered(visit: Visit) -> None:
             "tags": ["Work", "urgent"],
         }
         await expect(row(page, "Send the report")).to_contain_text("from Jul 1, 2030Due Jul 5, 2030, 6:30 PM")
+        await expect(row(page, "Send the report")).to_contain_text("reminds Jul 5, 2030, 6:20 PM")
 
         await act(page, "Send the report", "Edit")
         form = page.get_by_role("form", name="Edit Send the report")
-        await expect(form.get_by_label("Time")).to_have_value("18:30")
+        await expect(form.get_by_label("Time", exact=True)).to_have_value("18:30")
         await form.get_by_label("Due", exact=True).fill("2030-12-06")
         await form.get_by_label("Repeats").select_option("Every month")
         await button(form, "Save").click()
@@ -129,17 +134,64 @@ async def test_subtasks_are_entered_one_after_the_other(page: Page) -> None:
 
 
 async def test_a_repeating_task_says_when_it_comes_again(page: Page, example: Example) -> None:
-    """It moves on, and Undo brings it back to where it was."""
+    """It moves on; Undo makes it what it was, with its dates, reminders and subtasks, and removes the completion."""
     due = now() + timedelta(2)
-    await create(page, example, {"title": "Swim", "due_date": day(-5), "recurrence": "FREQ=WEEKLY;COUNT=3"})
+    plan = {"due_date": day(-5), "start_date": day(-6), "recurrence": "FREQ=WEEKLY;COUNT=3"}
+    swim = {"ref": "swim", "title": "Swim", **plan, "reminders": ["-P1D", f"{day(1)}T09:00:00Z"]}
+    await create(page, example, swim, {"parent_ref": "swim", "title": "Pack the towel"})
+    await complete(page, "Pack the towel")
+    before = await ask(page, example, "GET", "/tasks/1")
 
     await complete(page, "Swim")
     await expect(toast(page)).to_contain_text(f"Completed “Swim”. Next on {due:%A}.")
-    await expect_tasks(page, Next=["Swim"])
+    await expect_tasks(page, Next=["Swim", "- Pack the towel"])
+    await expect(task(page, "Pack the towel")).not_to_be_checked()
     await button(page, "Undo").click()
-    await expect_tasks(page, Overdue=["Swim"])
+    await expect_tasks(page, Overdue=["Swim", "- Pack the towel"])
     await saved(page)
+    await expect(task(page, "Pack the towel")).to_be_checked()
     await expect(row(page, "Swim")).to_contain_text("every week 3 more times")
+    again = {name: before[name] for name in ("revision", "updated_at")}
+    assert {**await ask(page, example, "GET", "/tasks/1"), **again} == before
+    assert await ask(page, example, "GET", "/completions?task_id=1") == []
+
+
+async def test_what_has_changed_since_is_not_undone(visited: Watched, example: Example) -> None:
+    """The person is told so and sees what it is now, whether it repeats or not."""
+    page = visited.page
+    visited.expected = ("412 (Precondition Failed)",)
+    swim = {"title": "Swim", "due_date": day(2), "recurrence": "FREQ=WEEKLY"}
+    await create(page, example, swim, {"title": "Buy milk"})
+
+    for number, title in ((1, "Swim"), (2, "Buy milk")):
+        await complete(page, title)
+        await ask(page, example, "PATCH", f"/tasks/{number}", {"description": "Changed"})
+        await button(toast(page), "Undo").click()
+        await expect(page.get_by_role("alert")).to_contain_text("has changed since it was completed")
+        assert (await ask(page, example, "GET", f"/tasks/{number}"))["description"] == "Changed"
+    await expect_tasks(page, Next=["Swim"])
+    await expect(button(page, "Done 1")).to_be_visible()
+
+
+async def test_a_reminder_is_chosen_and_others_are_kept(page: Page, example: Example) -> None:
+    """A choice of durations before the due date; what the form does not offer stays until something else is chosen."""
+    other = ["-PT30M", f"{day(1)}T09:00:00Z"]
+    await create(page, example, {"title": "Swim", "due_date": f"{day(2)}T18:00:00Z", "reminders": other})
+    reminder = page.get_by_role("combobox", name="Reminder")
+    await act(page, "Swim", "Edit")
+    await expect(reminder).to_have_value("keep")
+    await page.get_by_role("textbox", name="Title").fill("Swim far")
+    await button(page, "Save").click()
+    await saved(page)
+    assert (await ask(page, example, "GET", "/tasks/1"))["reminders"] == other
+
+    for choice, reminders in (("1 hour before", ["-PT1H"]), ("None", [])):
+        await act(page, "Swim far", "Edit")
+        await reminder.select_option(choice)
+        await button(page, "Save").click()
+        await saved(page)
+        assert (await ask(page, example, "GET", "/tasks/1"))["reminders"] == reminders
+    await expect(row(page, "Swim far")).not_to_contain_text("reminds")
 
 
 async def test_what_was_missed_is_not_done_one_by_one(page: Page, example: Example) -> None:

@@ -14,12 +14,13 @@ const PRIORITIES = { low: "Low", medium: "Medium", high: "High" };
 
 /** What is planned of a task, in a line. */
 export function Facts({ task, subtasks, lists, view, now, onTag, tabIndex }: Props) {
-  const { due_date, priority, recurrence, tags, completed, parent_id } = task;
+  const { due_date, priority, recurrence, remind_at, tags, completed, parent_id } = task;
   const list = view === undefined && !parent_id && lists.find(({ id }) => id === task.list_id);
   const done = subtasks.filter((subtask) => subtask.completed).length;
   const overdue = due_date && !completed && isOver(due_date, now);
   const start = laterStart(task, now);
-  if (!start && !due_date && !priority && !tags.length && !subtasks.length && !list) return null;
+  const reminds = remind_at && !isOver(remind_at, now);
+  if (!start && !due_date && !reminds && !priority && !tags.length && !subtasks.length && !list) return null;
   return (
     <p className="facts">
       {subtasks.length > 0 && <span>{`${done} of ${subtasks.length}`}</span>}
@@ -37,6 +38,7 @@ export function Facts({ task, subtasks, lists, view, now, onTag, tabIndex }: Pro
         </span>
       )}
       {recurrence && <span className="repeats">{ruleInWords(recurrence)}</span>}
+      {reminds && <span>reminds {shownDue(remind_at, now)}</span>}
       {list && (
         <span className="list">
           <span className="hidden">In the list </span>

@@ -1,6 +1,7 @@
 import { type FormEvent, type KeyboardEvent, type ReactNode, type RefObject, useEffect, useRef, useState } from "react";
 import { dayOf, dueDate, localParts } from "./dates";
 import { RULES, ruleInWords } from "./recurrence";
+import { KEEP, REMINDERS, choiceOf, needDueDate, remindersOf } from "./reminders";
 import { sameTag } from "./groups";
 import type { Content, NamedList, Task, TaskStore } from "./tasks";
 
@@ -140,6 +141,8 @@ export function Editor({ content, lists, current, onSave, onCancel }: EditorProp
 function Plan({ content, children }: { content?: Content; children?: ReactNode }) {
   const { day, time } = localParts(content?.due_date ?? "");
   const rule = content?.recurrence ?? "";
+  const reminders = content?.reminders ?? [];
+  const reminder = choiceOf(reminders);
   return (
     <div className="plan">
       <label className="whole">
@@ -149,6 +152,18 @@ function Plan({ content, children }: { content?: Content; children?: ReactNode }
       <label>
         Time
         <input type="time" name="time" defaultValue={time} />
+      </label>
+      <label>
+        Reminder
+        <select name="reminder" defaultValue={reminder}>
+          <option value="">None</option>
+          {Object.entries(REMINDERS).map(([value, words]) => (
+            <option key={value} value={value}>
+              {words}
+            </option>
+          ))}
+          {reminder === KEEP && <option value={KEEP}>{`Unchanged (${reminders.length})`}</option>}
+        </select>
       </label>
       <label className="whole">
         Not before
@@ -192,10 +207,11 @@ function Plan({ content, children }: { content?: Content; children?: ReactNode }
   );
 }
 
-/** What the fields of `Plan` say. What has a time or repeats is due today, unless another day is given. */
+/** What the fields of `Plan` say. What has a time, a repetition or a reminder is due today, unless another day is given. */
 function planOf(form: FormData, was?: Content): Omit<Content, "title" | "description" | "list_id"> {
   const [time, recurrence] = [String(form.get("time")), String(form.get("recurrence")) || null];
-  const day = String(form.get("day")) || (time || recurrence ? dayOf(new Date()) : "");
+  const reminders = remindersOf(String(form.get("reminder")), was?.reminders ?? []);
+  const day = String(form.get("day")) || (time || recurrence || needDueDate(reminders) ? dayOf(new Date()) : "");
   const before = localParts(was?.due_date ?? "");
   const start = String(form.get("start"));
   const tags = String(form.get("tags")).split(",").map((tag) => tag.trim());
@@ -205,6 +221,7 @@ function planOf(form: FormData, was?: Content): Omit<Content, "title" | "descrip
     start_date: start === localParts(was?.start_date ?? "").day ? (was?.start_date ?? null) : start || null,
     recurrence,
     recurrence_from: recurrence ? (form.get("recurrence_from") as Content["recurrence_from"]) : null,
+    reminders,
     priority: (form.get("priority") || null) as Content["priority"],
     tags: tags.filter((tag, n) => tag && tags.findIndex((other) => sameTag(other, tag)) === n),
   };

@@ -102,17 +102,23 @@ export class Copy {
 
   /**
    * Show `change` at once; when the server has answered, `settle` says what takes its place. The answer, `true` if it is
-   * empty, nothing if it was refused.
+   * empty, nothing if it was refused. `outdated`: what to say, by the status, where what was seen is no longer so.
    */
-  protected async write<Data>(change: Change, send: () => Promise<Answer<Data>>, settle: (answer: Answer<Data>) => void) {
+  protected async write<Data>(
+    change: Change,
+    send: () => Promise<Answer<Data>>,
+    settle: (answer: Answer<Data>) => void,
+    outdated: Record<number, string> = { 412: CHANGED },
+  ) {
     this.#changes.push(change);
     this.#show({ alert: "" });
     const answer = await this.#inTurn(async () => {
       const answer = await send();
       const { data, error, response } = answer;
-      if (response.status === 412) await this.#pull();
+      const sentence = outdated[response.status];
+      if (sentence) await this.#pull();
       settle(answer);
-      if (error) this.#show({ alert: sentenceFor(error) });
+      if (error) this.#show({ alert: sentence ?? sentenceFor(error) });
       return error ? undefined : (data ?? true);
     });
     this.#changes = this.#changes.filter((other) => other !== change);
@@ -189,7 +195,6 @@ export function byPosition(a: Placed, b: Placed) {
 }
 
 function sentenceFor(problem: Problem): string {
-  if (problem.status === 412) return CHANGED;
   const faults = problem.errors?.map(({ pointer, detail }) => `${pointer.replace(/^#\//, "")}: ${detail}.`).join(" ");
   return faults ?? problem.detail ?? UNREACHABLE; // something in between may answer without a problem document
 }

@@ -9,16 +9,11 @@ export interface Notice {
   undo: () => Promise<unknown>;
 }
 
-/** What was completed, when it comes again, and the way back for the task and what went with it. */
+/** What was completed, when it comes again, and the way back to the task and its `subtasks` as they were. */
 export function completedNotice(store: TaskStore, task: Task, subtasks: Task[], answer: CompletedTask, now: Date): Notice {
-  const { id, due_date, recurrence } = task;
   const repeats = !answer.completed && answer.due_date;
   const skipped = answer.completed_occurrence?.skipped;
   const next = repeats ? ` Next ${onDay(repeats, now)}${skipped ? `; ${skipped} missed before` : ""}.` : "";
-  async function undo() {
-    const current = store.get(id) ?? answer;
-    await (repeats ? store.edit(current, { due_date, recurrence }) : store.complete(current, false));
-    for (const subtask of subtasks) await store.complete(subtask, subtask.completed);
-  }
-  return { text: `Completed “${task.title}”.${next}`, id, undo };
+  const undo = () => store.undoCompletion([task, ...subtasks], answer);
+  return { text: `Completed “${task.title}”.${next}`, id: task.id, undo };
 }

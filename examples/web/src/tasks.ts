@@ -5,14 +5,15 @@ import type { components } from "./schema";
 
 export type { NamedList, ShownTask, Task } from "./copy";
 export type CompletedTask = components["schemas"]["CompletedTask"];
-type Planned = "priority" | "start_date" | "due_date" | "recurrence" | "recurrence_from" | "tags" | "list_id";
+type Planned = "priority" | "start_date" | "due_date" | "recurrence" | "recurrence_from" | "reminders" | "tags" | "list_id";
 /** What a person writes of a task. */
 export type Content = Pick<Task, "title" | "description" | Planned>;
 
-const NO_PLAN = { priority: null, start_date: null, due_date: null, recurrence: null, recurrence_from: null, tags: [] };
-const EMPTY = { ...NO_PLAN, description: null, reminders: [], list_id: null, parent_id: null, time_zone: null };
+const NO_PLAN = { priority: null, start_date: null, due_date: null, recurrence: null, recurrence_from: null, reminders: [], tags: [] };
+const EMPTY = { ...NO_PLAN, description: null, list_id: null, parent_id: null, time_zone: null };
 const SET_BY_SERVER = { completed: false, completed_at: null, remind_at: null, position: "", revision: 0 };
 const NOTHING_YET: Change = (tasks) => tasks;
+const CANNOT_UNDO = "This task has changed since it was completed, so that cannot be undone. Edit the task instead.";
 
 export class TaskStore extends Copy {
   #drafts = 0;
@@ -73,6 +74,20 @@ export class TaskStore extends Copy {
       change,
       () => this.api.PATCH("/api/{user_id}/tasks/{task_id}/complete", { params, body }),
       task,
+    );
+  }
+
+  /**
+   * Takes back what `complete` has answered: the task and its subtasks are as they were `before`. The server does this in
+   * one step, and only where the task has not changed since (412), nor was opened again (404).
+   */
+  undoCompletion(before: Task[], completed: CompletedTask) {
+    const path = { ...this.user, completion_id: completionId(completed) };
+    return this.write<Task>(
+      (tasks) => tasks.map((task) => withMembers(task, before.find(({ id }) => id === task.id))),
+      () => this.api.DELETE("/api/{user_id}/completions/{completion_id}", { params: { path } }),
+      ({ data }) => data && this.confirm([data]),
+      { 404: CANNOT_UNDO, 412: CANNOT_UNDO },
     );
   }
 
@@ -154,5 +169,16 @@ function zoneOf({ due_date }: Partial<Content>) {
 }
 
 function changing(ids: number[], members: Partial<Task>): Change {
-  return (tasks) => tasks.map((task) => (ids.includes(task.id) ? { ...task, ...members, saving: true } : task));
+  return (tasks) => tasks.map((task) => withMembers(task, ids.includes(task.id) ? members : undefined));
+}
+
+function withMembers(task: ShownTask, members?: Partial<Task>): ShownTask {
+  return members ? { ...task, ...members, saving: true } : task;
+}
+
+/** The task and the moment in microseconds since 1970. A task that repeats and is still open has it in the occurrence. */
+function completionId({ id, completed_at, completed_occurrence }: CompletedTask) {
+  const moment = completed_occurrence?.completed_at ?? completed_at!;
+  const [seconds, fraction = ""] = moment.replace("Z", "").split(".");
+  return `${id}-${Date.parse(`${seconds}Z`) / 1000}${fraction.padEnd(6, "0")}`;
 }
