@@ -7,6 +7,7 @@ import pytest
 
 from tests.conftest import MakeClient
 from tests.support.applications import Client
+from tests.support.completions import last_completion, undo_completion
 from tests.support.postgres import Server
 from tests.support.tokens import new_user
 
@@ -27,6 +28,8 @@ async def fill(client: Client) -> None:
     await client.patch(
         tasks(client, "/3"), json={"due_date": "2026-12-24", "recurrence": "FREQ=DAILY", "completed": True}
     )
+    await client.patch(tasks(client, "/3/complete"))
+    await undo_completion(client, await last_completion(client))
     for n in range(1, 4):
         await client.post(f"/api/{client.user_id}/lists", json={"name": f"list {n}"})
     await client.delete(f"/api/{client.user_id}/lists/1")
@@ -53,7 +56,7 @@ async def test_everything_of_the_caller_is_erased(make_client: MakeClient, serve
 
     assert (answer.status_code, answer.json()) == (200, {"tasks": 2})
     assert set(rows(leaving)) == {0}
-    assert rows(staying) == [1, 1, 1, 3, 2, 1, 1, 2]
+    assert rows(staying) == [1, 1, 1, 1, 3, 2, 1, 1, 2]
     assert (await leaving.get(tasks(leaving))).json() == []
 
 
