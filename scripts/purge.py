@@ -49,6 +49,9 @@ WITH old AS (
 ), undone AS (
   DELETE FROM {SCHEMA}.completions AS done USING gone WHERE done.user_id = gone.user_id AND done.task_id = gone.id
   AND (%(user)s IS NULL OR done.user_id = %(user)s)
+), untold AS (
+  DELETE FROM {SCHEMA}.deleted_completions AS back USING gone WHERE back.user_id = gone.user_id
+  AND back.task_id = gone.id AND (%(user)s IS NULL OR back.user_id = %(user)s)
 ), counted AS (
   SELECT user_id, count(*) AS purged FROM gone GROUP BY user_id
 ), told AS (
@@ -107,6 +110,24 @@ WITH old AS (
 )
 SELECT count(*) FROM forgotten
 """  # noqa: S608 - put together of constants
+FORGET_COMPLETIONS = f"""
+WITH old AS (
+  SELECT user_id, task_id, completed_at FROM {SCHEMA}.deleted_completions WHERE deleted_at < now() - %(age)s
+  AND (%(user)s IS NULL OR user_id = %(user)s) LIMIT %(batch)s
+), lists AS ({LOCK_LISTS}), forgotten AS (
+  DELETE FROM {SCHEMA}.deleted_completions AS gone USING old, lists
+  WHERE gone.user_id = old.user_id AND gone.task_id = old.task_id AND gone.completed_at = old.completed_at
+  AND lists.user_id = old.user_id AND (%(user)s IS NULL OR gone.user_id = %(user)s)
+  RETURNING gone.user_id, gone.revision
+), last AS (
+  SELECT user_id, max(revision) AS revision FROM forgotten GROUP BY user_id
+), told AS (
+  UPDATE {SCHEMA}.task_lists AS list SET horizon = CASE WHEN list.horizon IS NOT NULL THEN
+    greatest(list.horizon, last.revision) END
+  FROM last WHERE list.user_id = last.user_id AND (%(user)s IS NULL OR list.user_id = %(user)s)
+)
+SELECT count(*) FROM forgotten
+"""  # noqa: S608 - put together of constants
 KEYS = f"""
 DELETE FROM {SCHEMA}.idempotency_keys AS known USING (
   SELECT user_id, key FROM {SCHEMA}.idempotency_keys WHERE created_at < now() - %(age)s
@@ -123,6 +144,8 @@ USERS = {
     " WHERE NOT purged AND deleted_at < now() - %(age)s",
     FORGET_LISTS: f"SELECT DISTINCT user_id FROM {SCHEMA}.deleted_lists"  # noqa: S608 - as above
     " WHERE purged AND deleted_at < now() - %(age)s",
+    FORGET_COMPLETIONS: f"SELECT DISTINCT user_id FROM {SCHEMA}.deleted_completions"  # noqa: S608 - as above
+    " WHERE deleted_at < now() - %(age)s",
     KEYS: f"SELECT DISTINCT user_id FROM {SCHEMA}.idempotency_keys"  # noqa: S608 - as above
     " WHERE created_at < now() - %(age)s",
 }
@@ -218,8 +241,10 @@ def main() -> None:
             run = functools.partial(in_batches, connection, role=role, cluster=cluster)
             purged = run(PURGE, options.older_than)
             lists = run(PURGE_LISTS, options.older_than)
-            forgotten = run(FORGET, options.forget_older_than) if options.forget_older_than else 0
-            forgotten += run(FORGET_LISTS, options.forget_older_than) if options.forget_older_than else 0
+            forgotten = 0
+            if options.forget_older_than:
+                traces = (FORGET, FORGET_LISTS, FORGET_COMPLETIONS)
+                forgotten = sum(run(statement, options.forget_older_than) for statement in traces)
             keys = run(KEYS, timedelta(seconds=settings.idempotency_ttl))
     except (StartupError, psycopg2.Error) as error:
         sys.exit(f"Nothing more is purged: {str(error).strip()}")

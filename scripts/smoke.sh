@@ -252,10 +252,13 @@ expect "a batch that fails" 404 POST "/api/$alice/batch" "${as_alice[@]}" "${jso
 contains "a batch that fails: which one" '"operation":1' "$body"
 expect "a full copy" 200 GET "/api/$alice/changes?since=0" "${as_alice[@]}"
 contains "a full copy: there is no more" '"has_more":false' "$body"
+contains "a full copy: what was completed" '"completions":[{"id":"2-' "$body"
+contains "a full copy: nothing is gone from it" '"deleted_completions":[]' "$body"
 since=${body##*'"revision":'}
 since=${since%%,*}
 expect "no change since then" 200 GET "/api/$alice/changes?since=$since" "${as_alice[@]}"
-equal "no change since then" "{\"tasks\":[],\"deleted\":[],\"lists\":[],\"deleted_lists\":[],\"revision\":$since,\"has_more\":false}" "$body"
+none='"tasks":[],"deleted":[],"lists":[],"deleted_lists":[],"completions":[],"deleted_completions":[]'
+equal "no change since then" "{$none,\"revision\":$since,\"has_more\":false}" "$body"
 expect "changes since a revision to come" 410 GET "/api/$alice/changes?since=$((since + 1))" "${as_alice[@]}"
 expect "changes since nothing" 422 GET "/api/$alice/changes" "${as_alice[@]}"
 expect "events from an unknown place" 400 GET "/api/$alice/events" "${as_alice[@]}" -H 'Last-Event-ID: x'
@@ -264,6 +267,7 @@ contains "events: where things are" "id: $since" "$heard"
 passed 200 "events"
 expect "export" 200 GET "/api/$alice/export" "${as_alice[@]}"
 exported=$body
+contains "export: what was completed" '"completions":[{"task_id":2,' "$body"
 for format in text/csv text/calendar; do
   expect "export $format" 200 GET "/api/$alice/export" "${as_alice[@]}" -H "Accept: $format"
   contains "export $format: which one" "$format" "$(header content-type)"
@@ -273,6 +277,10 @@ expect "import what is there" 200 POST "/api/$alice/import" "${as_alice[@]}" "${
 equal "import what is there: nothing changes" '{"created":0,"changed":0,"unchanged":2}' "$body"
 expect "import it once more, under new ids" 200 POST "/api/$carol/import?ids=new" "${as_carol[@]}" "${json[@]}" -d "$exported"
 equal "import under new ids: all of it is added" '{"created":2,"changed":0,"unchanged":0}' "$body"
+expect "what was completed came with it" 200 GET "/api/$carol/completions" "${as_carol[@]}"
+contains "what was completed came with it" '"moved_on":true' "$body"
+imported=${body#*\"id\":\"}
+expect "take back what was imported" 412 DELETE "/api/$carol/completions/${imported%%\"*}" "${as_carol[@]}"
 anonymous=$(signed "$(claims "$carol"),\"isAnonymous\":true")
 expect "claim with a bad token" 422 POST "/api/$alice/claim" "${as_alice[@]}" "${json[@]}" -d '{"token":"x"}'
 expect "claim with one's own token" 422 POST "/api/$carol/claim" "${as_carol[@]}" "${json[@]}" -d "{\"token\":\"$anonymous\"}"

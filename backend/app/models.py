@@ -13,8 +13,6 @@ from sqlalchemy import (
     DateTime,
     ForeignKeyConstraint,
     Index,
-    LargeBinary,
-    MetaData,
     SmallInteger,
     String,
     Text,
@@ -26,9 +24,28 @@ from sqlalchemy.types import TypeEngine
 from sqlmodel import Field, SQLModel
 
 from backend.app.domain.limits import LIST_NAME_MAX_CHARACTERS
+from backend.app.model_base import BYTEWISE, SCHEMA, metadata
+from backend.app.record_models import CompletedOccurrence, DeletedCompletion, IdempotencyKey, Reminder
 
-# Keys compare byte by byte: the same order on every server, whatever its locale.
-BYTEWISE = Text(collation="C")
+__all__ = [
+    "DOMAINS",
+    "NO_COUNTS",
+    "SCHEMA",
+    "TRACE",
+    "CompletedOccurrence",
+    "Content",
+    "DeletedCompletion",
+    "DeletedList",
+    "DeletedTask",
+    "IdempotencyKey",
+    "ListContent",
+    "NamedList",
+    "Reminder",
+    "Task",
+    "TaskList",
+    "metadata",
+    "purged_contents",
+]
 
 # The columns whose bounds are a domain's (migration 0008). Statements take them for what the domain is made of.
 DOMAINS = {
@@ -38,19 +55,8 @@ DOMAINS = {
     ("task_lists", "task_count"): "task_count",
 }
 
-# Where the tables are. Statements name it, for nothing of theirs is looked for where others may put something.
-SCHEMA = "public"
-
 # What a new list counts.
 NO_COUNTS = {"trash_count": 0, "tombstone_count": 0, "key_count": 0, "key_bytes": 0}
-
-metadata: MetaData = SQLModel.metadata
-metadata.naming_convention = {
-    "pk": "pk_%(table_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-}
 
 
 class TaskList(SQLModel, table=True):
@@ -81,72 +87,6 @@ class TaskList(SQLModel, table=True):
     key_count: int | None = Field(default=None, sa_type=BigInteger)
     key_bytes: int | None = Field(default=None, sa_type=BigInteger)
     last_list_id: int | None = Field(default=None, sa_type=BigInteger)
-
-
-class IdempotencyKey(SQLModel, table=True):
-    """A key that a user sent with a write, and the answer to it: written together, so both are there or neither.
-
-    `status` and `headers` (JSON) are null only inside the transaction that makes the row. A short body is in `body`, a
-    long one compressed in `compressed_body` (zlib).
-    """
-
-    __tablename__ = "idempotency_keys"
-    __table_args__ = (
-        CheckConstraint("user_id <> ''", name="user_id"),
-        Index("ix_idempotency_keys_user_id_created_at", "user_id", "created_at"),
-    )
-
-    user_id: str = Field(sa_type=Text, primary_key=True)
-    key: str = Field(sa_type=Text, primary_key=True)
-    fingerprint: str = Field(sa_type=Text, nullable=False)
-    created_at: datetime = Field(sa_type=DateTime(timezone=True), nullable=False)
-    status: int | None = Field(default=None, sa_type=SmallInteger)
-    headers: str | None = Field(default=None, sa_type=Text)
-    body: str | None = Field(default=None, sa_type=Text)
-    compressed_body: bytes | None = Field(default=None, sa_type=LargeBinary)
-
-
-class Reminder(SQLModel, table=True):
-    """A moment at which a task reminds of itself, until it was delivered.
-
-    `try_at` is when delivery is tried next, at first the moment itself; `tries` is how often it was.
-    """
-
-    __tablename__ = "reminders"
-    __table_args__ = (
-        Index("ix_reminders_user_id_try_at", "user_id", "try_at"),
-        Index("ix_reminders_try_at_user_id", "try_at", "user_id"),
-    )
-
-    user_id: str = Field(sa_type=Text, primary_key=True, foreign_key="task_lists.user_id")
-    task_id: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
-    remind_at: datetime = Field(sa_type=DateTime(timezone=True), primary_key=True)
-    try_at: datetime = Field(sa_type=DateTime(timezone=True), nullable=False)
-    tries: int = Field(sa_type=SmallInteger, nullable=False, sa_column_kwargs={"server_default": "0"})
-
-
-class CompletedOccurrence(SQLModel, table=True):
-    """An occurrence of a repeating task that was completed: what the task was before, to go back to.
-
-    `revision` is what the task got with it: the task has changed since where it has another. `revision_before` is what
-    it had before, where nothing else was written of it; null where nobody knows. `reopened` are the subtasks that were
-    opened again for the next time.
-    """
-
-    __tablename__ = "completions"
-    __table_args__ = (Index("ix_completions_user_id_completed_at_task_id", "user_id", "completed_at", "task_id"),)
-
-    user_id: str = Field(sa_type=Text, primary_key=True, foreign_key="task_lists.user_id")
-    task_id: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
-    completed_at: datetime = Field(sa_type=DateTime(timezone=True), primary_key=True)
-    title: str = Field(sa_type=Text, nullable=False)
-    due_date: str | None = Field(default=None, sa_type=Text)
-    start_date: str | None = Field(default=None, sa_type=Text)
-    recurrence: str | None = Field(default=None, sa_type=Text)
-    reminders: list[str] | None = Field(default=None, sa_type=ARRAY(Text))
-    reopened: list[int] | None = Field(default=None, sa_type=ARRAY(BigInteger))
-    revision: int = Field(sa_type=BigInteger, nullable=False)
-    revision_before: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class Content(SQLModel):

@@ -308,7 +308,7 @@ def test_new_tables_join_those_that_are_distributed_already(stand_in: StandIn) -
     command.upgrade(stand_in.alembic, "head")
 
     made = [call for call in stand_in.calls() if "truncate" not in call]
-    new = ("lists", "deleted_lists", "reminders", "completions")
+    new = ("lists", "deleted_lists", "deleted_completions", "reminders", "completions")
     assert made == [f"{table} by user_id with task_lists" for table in new]
     assert stand_in.unforced() == []
 

@@ -9,6 +9,7 @@ from backend.app import problems
 from backend.app.db import embedded
 from backend.app.db.row_security import Expectations
 from backend.app.main import create_app
+from backend.app.models import metadata
 from backend.app.problems import StartupError
 from tests.support.applications import client_for, database_for, running, settings_for
 from tests.support.postgres import Server
@@ -200,7 +201,7 @@ async def test_the_role_is_the_one_that_the_setting_names(own_server: Server, na
         "ALTER TABLE tasks DROP COLUMN revision",
         "REVOKE SELECT ON tasks FROM the_role",
         "ALTER POLICY own_rows ON task_lists TO tasks_api",
-        "DROP TABLE tasks, deleted_tasks, lists, deleted_lists, reminders, completions, task_lists",
+        f"DROP TABLE {', '.join(metadata.tables)}",
     ],
 )
 async def test_a_database_that_is_not_migrated_is_waited_for(own_server: Server, change: str) -> None:
@@ -274,8 +275,8 @@ def test_the_catalog_holds_what_alembic_does_not_see(server: Server) -> None:
     # And one that delivers reminders: it changes those, and reads of tasks what it tells.
     deliver = ("deliver", "PERMISSIVE", f"{{{server.role('deliver')}}}")
     tables = [
-        *("completions", "deleted_lists", "deleted_tasks", "idempotency_keys", "lists", "reminders"),
-        *("task_lists", "tasks"),
+        *("completions", "deleted_completions", "deleted_lists", "deleted_tasks", "idempotency_keys", "lists"),
+        *("reminders", "task_lists", "tasks"),
     ]
     assert policies == sorted(
         [

@@ -81,8 +81,8 @@ CONTRACTIONS = {
 CONTRACTING = {"0006": ("REVOKE", "ALTER POLICY")}
 
 # What only looks like it: a domain over the same type has the bound that the column's CHECK had, and what a program
-# before 0009 writes has none of the columns that its foreign keys are about.
-HARMLESS = {"0008": ("TYPE task_",), "0009": ("ADD CONSTRAINT fk_",)}
+# before 0009 or 0015 writes has none of the columns that their foreign keys are about.
+HARMLESS = {"0008": ("TYPE task_",), "0009": ("ADD CONSTRAINT fk_",), "0015": ("ADD CONSTRAINT fk_",)}
 
 
 def contractions(sql: str) -> list[str]:

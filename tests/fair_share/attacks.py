@@ -9,6 +9,7 @@ attacked besides, without being listed here (documented.py).
 import asyncio
 import base64
 import contextlib
+import datetime
 import itertools
 import json
 import zoneinfo
@@ -92,6 +93,18 @@ async def spaced_empty_objects(attacker: Attacker) -> None:
     """The same with blanks between them, so that they are not too many for their size."""
     body = b'{"format":"tasks-backend","version":1,"tasks":[' + b",".join([b"{}".ljust(20)] * 100_000) + b"]}"
     await attacker.flood(Request("POST", f"/api/{attacker.user_id}/import", body, (JSON,)), at_once=10)
+
+
+async def long_history(attacker: Attacker) -> None:
+    """Imports of 100,000 completions of one task, of which a tenth is kept."""
+    begun = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    completions = [
+        {"task_id": 1, "completed_at": f"{begun + datetime.timedelta(seconds=number):%Y-%m-%dT%H:%M:%SZ}", "title": "x"}
+        for number in range(100_000)
+    ]
+    file = {**json.loads(archive(1)), "completions": completions}
+    body = json.dumps(file, separators=(",", ":")).encode()
+    await attacker.flood(Request("POST", f"/api/{attacker.user_id}/import?ids=new", body, (JSON,)), at_once=10)
 
 
 async def numbers_as_tags(attacker: Attacker) -> None:
@@ -221,6 +234,7 @@ ATTACKS: Final[dict[str, Attack]] = {
     "60 reads at a time, of 40,000 tasks": slow_reads,
     "imports of 100,000 empty objects": empty_objects,
     "imports of 100,000 empty objects with blanks": spaced_empty_objects,
+    "imports of 100,000 completions": long_history,
     "tags that are 32,000 numbers": numbers_as_tags,
     "batches of 100 impossible rules": impossible_rules,
     "calendars of 500 zones": calendar_of_many_zones,

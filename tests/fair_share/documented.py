@@ -25,6 +25,7 @@ COUNTED: Final[dict[str, Callable[[int], Any]]] = {
     "id": lambda number: number,
     "ref": lambda number: f"ref{number}",
     "position": lambda number: f"a0{number}V",
+    "completed_at": lambda number: f"2027-12-24T10:{number // 60:02}:{number % 60:02}+01:00",
 }
 FORMATS: Final = {"date": "2027-12-24", "date-time": "2027-12-24T10:00:00+01:00"}
 

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from backend.app.domain import positions
 from backend.app.main import create_app
 from tests.support.applications import client_for, running, settings_for
+from tests.support.sync_client import told_count
 from tests.support.ways import examples
 
 BOUNDED = settings(
@@ -284,7 +285,7 @@ class Ordering(RuleBasedStateMachine):
                 self.since, self.copy = 0, {"tasks": {}, "lists": {}}
                 continue
             told = answer.json()
-            assert sum(len(told[name]) for name in ("tasks", "deleted", "lists", "deleted_lists")) <= 2
+            assert told_count(told) <= 2
             for name, gone in (("tasks", "deleted"), ("lists", "deleted_lists")):
                 self.copy[name].update({one["id"]: one for one in told[name]})
                 for number in told[gone]:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from backend.app.main import create_app
+from backend.app.models import metadata
 from tests.support.applications import Client, client_for, running, settings_for
 from tests.support.postgres import Server
 from tests.support.wire import wire_to
@@ -24,6 +25,7 @@ BODIES: dict[str, Any] = {
         "format": "tasks-backend",
         "version": 1,
         "tasks": [{**TITLE, "id": 1, "created_at": MOMENT, "updated_at": MOMENT}],
+        "completions": [{"task_id": 1, "completed_at": MOMENT, "title": "Bob was here"}],
     },
     "POST apply": {"where": {}, "op": "update", "changes": {"title": "Bob was here"}},
     "POST claim": {"token": "not a token"},
@@ -57,7 +59,7 @@ def address(path: str, user_id: str) -> str:
 async def rows_of(server: Server, name: str, user_id: str) -> list[Any]:
     return [
         server.execute(f"SELECT * FROM {table} WHERE user_id = '{user_id}' ORDER BY 1, 2", database=name)
-        for table in ("task_lists", "tasks", "deleted_tasks", "lists", "deleted_lists", "completions")
+        for table in metadata.tables
     ]
 
 
@@ -66,6 +68,9 @@ async def with_a_task(client: Client) -> None:
     assert made.status_code == 201
     path = f"/api/{client.user_id}/tasks/1"
     await client.patch(path, json={"due_date": "2026-12-24", "recurrence": "FREQ=DAILY", "completed": True})
+    await client.patch(f"{path}/complete")
+    [newest, _] = (await client.get(f"/api/{client.user_id}/completions")).json()
+    await client.delete(f"/api/{client.user_id}/completions/{newest['id']}")
     made = await client.post(f"/api/{client.user_id}/lists", json={"name": f"of {client.user_id}"})
     assert made.status_code == 201
 

@@ -11,6 +11,8 @@ from backend.app.db.statement import OWNER, Statement
 from backend.app.domain.enums import Sort, Status
 from backend.app.repositories import (
     changes,
+    completion_export,
+    completion_import,
     completion_records,
     completion_undo,
     completions,
@@ -55,9 +57,11 @@ ROWS = f"""
     INSERT INTO deleted_tasks (user_id, id, title, revision, {_PLANNED}, deleted_at, purged)
         SELECT user_id, id + {TASKS_OF_HEAVY}, title, revision, {_PLANNED}, now(), id < 15000 FROM tasks
         WHERE user_id = '{HEAVY}' OR id <= 10;
-    INSERT INTO completions (user_id, task_id, completed_at, title, revision, revision_before)
-        SELECT user_id, id % 100 + 1, completed_at, title, revision, revision - 1 FROM tasks
+    INSERT INTO completions (user_id, task_id, completed_at, title, revision, revision_before, sync_revision)
+        SELECT user_id, id % 100 + 1, completed_at, title, revision, revision - 1, revision FROM tasks
         WHERE (user_id = '{HEAVY}' OR id <= 10) AND completed_at IS NOT NULL;
+    INSERT INTO deleted_completions (user_id, task_id, completed_at, revision, deleted_at)
+        SELECT user_id, task_id, completed_at - interval '1 second', sync_revision, now() FROM completions;
 """
 # A user's first import, where all that PostgreSQL has counted are users with a single task.
 TASKS_OF_IMPORT = 2500
@@ -125,6 +129,10 @@ VALUES: dict[str, Any] = {
     "at_task": 500,
     "only_task": 500,
     "kept_before": 9_999,
+    "kept": 10_000,
+    "after_task": 500,
+    "of_task_id": [500],
+    "of_completed_at": "{2026-01-01 08:20:00+00}",
 }
 WRITES = (task_writes.UPDATE, *task_writes.UPDATE_TEXT.values(), task_writes.REPLACE_BY_TEXT)
 WRITES += (task_writes.COMPLETE, task_writes.DELETE)
@@ -165,6 +173,9 @@ STATEMENTS += [
     completion_undo.PASS_ON,
     completion_undo.REOPEN,
     completion_undo.COMPLETE_PARTS,
+    completion_undo.LEAVE_TRACE,
+    completion_export.PAGE,
+    completion_import.TAKE_OVER,
 ]
 # With filters that a request leaves out: a place in the middle, as a second page has it.
 NO_FILTERS: dict[str, Any] = dict.fromkeys(
@@ -297,7 +308,14 @@ def test_completions_are_read_along_their_moments(plans: Plans, of_task: bool, m
 
 
 @pytest.mark.parametrize(
-    "statement", [*completions.COUNT.values(), completion_records.TRIM], ids=lambda statement: statement.name
+    "statement",
+    [
+        *completions.COUNT.values(),
+        completion_records.TRIM,
+        completion_import.OLDEST_KEPT,
+        completion_undo.FORGET_TRACES,
+    ],
+    ids=lambda statement: statement.name,
 )
 def test_completions_are_counted_along_their_index(plans: Plans, statement: Statement) -> None:
     """Counting them, and finding the oldest that is kept, reads the user's own."""

@@ -1,14 +1,17 @@
 """Staying in sync: what is told since a revision, and when to start again."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from tests.conftest import MakeClient
 from tests.support.applications import Client
 from tests.support.postgres import Server
-from tests.support.sync_client import Copy, ask
+from tests.support.sync_client import TOLD, Copy, ask
 from tests.support.tasks import PLAN, create, path
+
+NOTHING: dict[str, Any] = {**{name: [] for names in TOLD.items() for name in names}, "has_more": False}
 
 
 async def test_everything_is_told_from_the_beginning_on(client: Client) -> None:
@@ -23,25 +26,11 @@ async def test_everything_is_told_from_the_beginning_on(client: Client) -> None:
     since = (await ask(client, copy["revision"])).json()
     again = (await ask(client, since["revision"])).json()
 
-    assert nothing == {"tasks": [], "deleted": [], "lists": [], "deleted_lists": [], "revision": 0, "has_more": False}
-    assert copy == {
-        "tasks": [first, second, third],
-        "deleted": [],
-        "lists": [],
-        "deleted_lists": [],
-        "revision": third["revision"],
-        "has_more": False,
-    }
+    assert nothing == {**NOTHING, "revision": 0}
+    assert copy == {**NOTHING, "tasks": [first, second, third], "revision": third["revision"]}
     assert [task["title"] for task in since["tasks"]] == ["y"]
     assert (since["deleted"], since["revision"]) == ([second["id"]], third["revision"] + 3)
-    assert again == {
-        "tasks": [],
-        "deleted": [],
-        "lists": [],
-        "deleted_lists": [],
-        "revision": since["revision"],
-        "has_more": False,
-    }
+    assert again == {**NOTHING, "revision": since["revision"]}
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5])

@@ -11,6 +11,7 @@ from backend.app.config import PROJECT_ROOT
 from backend.app.main import create_app
 from scripts import purge as script
 from tests.support.applications import Client, client_for, running, settings_for
+from tests.support.completions import last_completion, undo_completion
 from tests.support.lists import create_list, list_path, lists_of
 from tests.support.postgres import Server
 from tests.support.programs import environment
@@ -96,6 +97,34 @@ async def test_lists_are_purged_and_forgotten_like_tasks(client: Client, server:
     assert (await client.post(list_path(client, 1, "/restore"))).status_code == 404
     assert "forgot 1" in forgotten.stdout
     assert (await ask(client, behind)).status_code == 410
+
+
+async def test_completions_that_were_taken_back_are_forgotten(client: Client, server: Server, name: str) -> None:
+    """Who has not heard of them starts again; those of a purged task go with it."""
+    for _ in range(2):
+        await create(client, due_date="2026-12-24", recurrence="FREQ=DAILY")
+    behind, undone = (await ask(client, 0)).json()["revision"], []
+    for number in (1, 2, 2):
+        await client.patch(path(client, number, "/complete"))
+        undone.append(await last_completion(client))
+        assert (await undo_completion(client, undone[-1]))[0] == 200
+    server.execute(
+        "UPDATE deleted_completions SET deleted_at = now() - interval '500 days' "
+        "WHERE revision = (SELECT min(revision) FROM deleted_completions WHERE task_id = 2)",
+        database=name,
+    )
+    await delete_in_the_past(client, server, name, {1: "31 days"})
+
+    purged = purge(server.database_url(name), "--older-than", "30d")
+    told = (await ask(client, behind)).json()
+    forgotten = purge(server.database_url(name), "--older-than", "30d", "--forget-older-than", "400d")
+
+    assert purged.stdout.startswith("Purged 1 deleted tasks")
+    assert told["deleted_completions"] == undone[1:]
+    assert "forgot 1" in forgotten.stdout
+    assert (await ask(client, behind)).status_code == 410
+    assert (await ask(client, told["revision"])).status_code == 200
+    assert server.execute("SELECT task_id FROM deleted_completions", database=name) == [(2,)]
 
 
 async def test_who_is_in_sync_hears_of_deletions_after_a_purge(client: Client, server: Server, name: str) -> None:
@@ -217,6 +246,7 @@ def test_the_purging_role_reaches_no_task(server: Server, name: str) -> None:
         "SELECT * FROM tasks", "DELETE FROM tasks", "SELECT body FROM idempotency_keys",
         "INSERT INTO deleted_tasks VALUES ('a')",
         "SELECT title FROM completions", "UPDATE completions SET title = ''", "INSERT INTO completions VALUES ('a')",
+        "UPDATE deleted_completions SET revision = 0", "INSERT INTO deleted_completions VALUES ('a')",
         "SELECT revision FROM task_lists", "UPDATE task_lists SET revision = 0", "DELETE FROM task_lists",
     ):  # fmt: skip
         with pytest.raises(Exception, match="permission denied"):

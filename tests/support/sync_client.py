@@ -12,6 +12,15 @@ async def ask(client: Client, since: Any, limit: int = 100) -> httpx.Response:
     return await client.get(f"/api/{client.user_id}/changes?since={since}&limit={limit}")
 
 
+# What an answer tells of, and where it says which of those are gone.
+TOLD = {"tasks": "deleted", "lists": "deleted_lists", "completions": "deleted_completions"}
+
+
+def told_count(answer: dict[str, Any]) -> int:
+    """How many changes an answer holds."""
+    return sum(len(answer[name]) for names in TOLD.items() for name in names)
+
+
 class Copy:
     """What a client does: apply an answer, and ask again with its revision."""
 
@@ -19,19 +28,21 @@ class Copy:
         self.client = client
         self.since = 0
         self.tasks: dict[int, Any] = {}
+        self.completions: dict[str, Any] = {}
 
     async def follow(self, limit: int = 100, at_most: int = 1000) -> None:
         """Until nothing is left, or for so many answers."""
         for _ in range(at_most):
             answer = await ask(self.client, self.since, limit)
             if answer.status_code == 410:
-                self.since, self.tasks = 0, {}
+                self.since, self.tasks, self.completions = 0, {}, {}
                 continue
             told = answer.json()
-            assert len(told["tasks"]) + len(told["deleted"]) <= limit
-            self.tasks.update({task["id"]: task for task in told["tasks"]})
-            for task_id in told["deleted"]:
-                self.tasks.pop(task_id, None)
+            assert told_count(told) <= limit
+            for name, kept in (("tasks", self.tasks), ("completions", self.completions)):
+                kept.update({one["id"]: one for one in told[name]})
+                for gone in told[TOLD[name]]:
+                    kept.pop(gone, None)
             self.since = told["revision"]
             if not told["has_more"]:
                 return

@@ -31,6 +31,11 @@ def archived(number: int, **members: Any) -> dict[str, Any]:
     return {"id": number, "title": f"t{number}", "created_at": MOMENT, "updated_at": MOMENT, **members}
 
 
+def completed(second: int, **members: Any) -> dict[str, Any]:
+    moment = f"2026-01-{1 + second // 86400:02}T{second // 3600 % 24:02}:{second // 60 % 60:02}:{second % 60:02}Z"
+    return {"task_id": 1, "completed_at": moment, "title": "x", **members}
+
+
 async def parsed(body: LongBody, text: bytes) -> LongDocument:
     return await body.parse(bytearray(text), Turns().of("a"))
 
@@ -74,14 +79,31 @@ SIZES = pytest.mark.parametrize("size", [0, SMALL_BODY_BYTES + 1], ids=["small",
 async def test_a_valid_body_is_the_model(size: int) -> None:
     """All items in their order, however many steps it takes; also what was left out is known of each."""
     tasks = [archived(number, **{"tags": ["a"]} if number % 2 else {}) for number in range(1, 150)]
+    document = {**archive(tasks), "completions": [completed(second) for second in range(150)]}
 
-    body = await judged(ARCHIVES, archive(tasks), size=size)
+    body = await judged(ARCHIVES, document, size=size)
 
     assert isinstance(body, Archive)
-    assert body == Archive.model_validate(archive(tasks))
+    assert body == Archive.model_validate(document)
     assert [task.model_fields_set for task in body.tasks] == [set(task) for task in tasks]
+    assert len(body.completions) == 150
 
 
+@SIZES
+async def test_a_list_that_is_left_out_is_empty(size: int) -> None:
+    """Where it may be left out."""
+    body = await judged(ARCHIVES, archive([archived(1)]), size=size)
+
+    assert isinstance(body, Archive)
+    assert body.completions == []
+
+
+def both(tasks: Any, completions: Any) -> dict[str, Any]:
+    return {**archive(tasks), "completions": completions}
+
+
+COMPLETION_WITHOUT_MEMBERS = [f"#/completions/1/{name}" for name in ("task_id", "completed_at", "title")]
+TITLE = "#/completions/0/title"
 REFUSED: list[tuple[str, LongBody, Any, list[str]]] = [
     ("no object", ARCHIVES, [], ["#"]),
     ("no list", ARCHIVES, archive({}), ["#/tasks"]),
@@ -92,6 +114,17 @@ REFUSED: list[tuple[str, LongBody, Any, list[str]]] = [
     ("an id twice", ARCHIVES, archive([archived(1), archived(1)]), ["#"]),
     ("too many", ARCHIVES, archive([{"title": "xxxxxxxxx"}] * 100_001), ["#/tasks"]),
     ("faults of another list", ARCHIVES, {"x": [{}] * 9, **archive([archived(1)])}, ["#/x"]),
+    ("one bad item of another list", ARCHIVES, both([archived(1)], [completed(1), {}]), COMPLETION_WITHOUT_MEMBERS),
+    ("bad items of both", ARCHIVES, both([archived(0)], [completed(1, title=1)]), ["#/tasks/0/id", TITLE]),
+    ("the same twice", ARCHIVES, both([archived(1)], [completed(1), completed(2), completed(1)]), ["#"]),
+    ("too many of another list", ARCHIVES, both([archived(1)], [{"title": "xxxxxxxxx"}] * 100_001), ["#/completions"]),
+    (
+        "a bad item, and too many of another list",
+        ARCHIVES,
+        both([archived(0)], [{"title": "xxxxxxxxx"}] * 100_001),
+        ["#/tasks/0/id"],
+    ),
+    ("no list of another name", ARCHIVES, both([archived(1)], 5), ["#/completions"]),
     ("none", BATCHES, {"operations": []}, ["#/operations"]),
     ("too many operations", BATCHES, {"operations": [{}] * 101}, ["#/operations"]),
     ("an unknown operation", BATCHES, {"operations": [{"op": "x"}]}, ["#/operations/0"]),
@@ -115,6 +148,7 @@ async def test_faults_are_where_they_were_sent(body: LongBody, document: Any, ex
 
 HOSTILE: list[tuple[str, LongBody, Any]] = [
     ("empty objects", ARCHIVES, archive([{}] * 100_000)),
+    ("empty objects in both lists", ARCHIVES, both([{}] * 50_000, [{}] * 50_000)),
     ("unknown members", ARCHIVES, archive([{f"m{n}": 0 for n in range(200)}] * 2_000)),
     ("one object of unknown members", ARCHIVES, {**archive([]), **{f"m{n}": 0 for n in range(100_000)}}),
     ("numbers as tags", ARCHIVES, archive([archived(1, tags=list(range(100_000)))])),
@@ -144,6 +178,8 @@ def never(positions: int) -> dict[str, str]:
 STEPS: list[tuple[str, LongBody, Any]] = [
     ("many tasks", ARCHIVES, archive([archived(number) for number in range(1, 20_001)])),
     ("a fault at their end", ARCHIVES, archive([archived(number) for number in range(20_000, -1, -1)])),
+    ("many completions", ARCHIVES, both([archived(1)], [completed(second) for second in range(20_000)])),
+    ("one completion twice", ARCHIVES, both([archived(1)], [completed(second // 2) for second in range(20_000)])),
     ("one of them twice", ARCHIVES, archive([archived(number // 2 + 1) for number in range(20_000)])),
     ("rules", BATCHES, {"operations": [{"op": "create", "task": never(n % 31 + 1)} for n in range(19)] * 5}),
 ]
@@ -165,12 +201,13 @@ async def test_others_have_their_turn_every_few_milliseconds(body: LongBody, doc
 
     # The last item takes some more than a step has, and a collection may fall into it.
     assert longest < STEP_SECONDS + 0.03
-    assert found[0].judge.items == []
+    assert all(judge.items == [] for judge in found[0].judges.values())
 
 
 async def test_of_two_lists_the_last_one_counts() -> None:
     """As of any name that is twice in a JSON object; what was found in the first one is forgotten."""
-    first, second = archive([archived(1), {}]), archive([archived(number) for number in range(2, 1_000)])
+    first = both([archived(1), {}], [{}, completed(1)])
+    second = both([archived(number) for number in range(2, 1_000)], [completed(2)])
     text = orjson.dumps(first)[:-1] + b"," + orjson.dumps(second)[1:]
 
     for sent in (text, text.ljust(2 * SMALL_BODY_BYTES)):
@@ -200,6 +237,17 @@ async def test_a_document_is_the_same_however_it_is_written(size: int) -> None:
     )
     changed = {**document, "tasks": [*document["tasks"][:-1], archived(0)]}
     assert (await parsed(ARCHIVES, orjson.dumps(changed))).contents != contents
+
+
+async def test_an_item_in_another_list_makes_another_document() -> None:
+    """However large they are; the order of the lists does not."""
+    items = [completed(second) for second in range(1_000)]
+    documents = [both(items[:place], items[place:]) for place in (999, 1_000)]
+    turned = {name: documents[0][name] for name in reversed(documents[0])}
+
+    contents = [(await parsed(ARCHIVES, orjson.dumps(one))).contents for one in (*documents, turned)]
+
+    assert contents[0] == contents[2] != contents[1]
 
 
 async def test_items_of_many_kinds_keep_the_names_of_their_members(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,5 +285,23 @@ async def test_items_take_a_known_multiple_of_their_text(members: dict[str, Any]
     finally:
         tracemalloc.stop()
 
-    assert len(document.judge.items) == 2_998
+    assert len(document.judges["tasks"].items) == 2_998
+    assert most < BYTES_PER_TEXT_BYTE * len(text)
+
+
+@pytest.mark.parametrize("members", [{}, {"due_date": "2027-01-01", "reminders": ["-P1D"]}], ids=str)
+async def test_completions_take_no_more(members: dict[str, Any]) -> None:
+    """Of many, beside which what is parsed at once is little; they are compared with each other, too."""
+    text = orjson.dumps(both([archived(1)], [completed(second, **members) for second in range(60_000)]))
+    body = bytearray(text)
+
+    tracemalloc.start()
+    try:
+        document = await ARCHIVES.parse(body, Turns().of("a"))
+        await ARCHIVES.validate(document)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert len(document.judges["completions"].items) == 60_000
     assert most < BYTES_PER_TEXT_BYTE * len(text)

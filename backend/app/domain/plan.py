@@ -1,9 +1,12 @@
 """What a task's due date, time zone, recurrence and reminders must be together."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from backend.app.domain import due_dates, recurrence
 from backend.app.domain import reminders as reminding
+
+_NO_DUE_DATE: Final = "a task that repeats needs a due_date"
 
 
 def check_plan(
@@ -27,11 +30,21 @@ def check_plan(
             raise ValueError("the start_date must not be after the due_date")
     if rule is not None:
         if due_date is None:
-            raise ValueError("a task that repeats needs a due_date")
+            raise ValueError(_NO_DUE_DATE)
         if comes_again:
             recurrence.check(due_date, rule, time_zone)
     if reminders:
         reminding.check(reminders, due_date, time_zone)
+
+
+def check_past_plan(due_date: str | None, rule: str | None, reminders: Sequence[str]) -> None:
+    """What a plan must be that a task once had, in whatever time zone that was. Raises ValueError."""
+    if due_date is not None:
+        return
+    if rule is not None:
+        raise ValueError(_NO_DUE_DATE)
+    if any(reminding.needs_due_date(text) for text in reminders):
+        raise ValueError(reminding.NO_DUE_DATE)
 
 
 def check_skip(completed: bool, skip_missed: bool) -> None:

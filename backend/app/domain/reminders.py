@@ -29,7 +29,7 @@ _UNREADABLE: Final = (
     "writes it (-PT30M, -P1D)"
 )
 _OUT_OF_RANGE: Final = "must be a moment in the years 1 to 9999, in UTC and in the task's time_zone"
-_NO_DUE_DATE: Final = "a reminder that is a duration needs a due_date"
+NO_DUE_DATE: Final = "a reminder that is a duration needs a due_date"
 _TOO_LATE: Final = "a reminder that is a duration must not come after the due_date"
 
 
@@ -72,7 +72,7 @@ def moment(text: str, due_date: str | None, time_zone: str | None) -> datetime:
     if isinstance(reminder, datetime):
         return reminder
     if due_date is None:
-        raise ValueError(_NO_DUE_DATE)
+        raise ValueError(NO_DUE_DATE)
     due = due_dates.read(due_date)
     try:
         if due.offset is not None and not reminder.days:
@@ -89,6 +89,11 @@ def check(reminders: Sequence[str], due_date: str | None, time_zone: str | None)
         comes = moment(text, due_date, time_zone)
         if due_date is not None and isinstance(read(text), Lead) and comes > due_dates.instant(due_date, time_zone):
             raise ValueError(_TOO_LATE)
+
+
+def needs_due_date(text: str) -> bool:
+    """Whether a reminder counts from the due date. Raises ValueError for what is no reminder."""
+    return isinstance(read(text), Lead)
 
 
 def moments(reminders: Sequence[str], due_date: str | None, time_zone: str | None) -> list[datetime]:

@@ -1,7 +1,8 @@
-"""What has changed since a revision: tasks and lists that were written, and the ids of those that were deleted."""
+"""What has changed since a revision: tasks, lists and completions that were written, and the ids of what is gone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import IntEnum
 from typing import Any
 
@@ -24,6 +25,9 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from backend.app import problems
 from backend.app.db.session import OwnerSession
+from backend.app.domain.completion_ids import completion_id
+from backend.app.repositories.completion_records import COMPLETIONS, DELETED_COMPLETIONS, PLAN
+from backend.app.repositories.completions import completion_of
 from backend.app.repositories.lists import SHOWN, NamedList, row_to_list
 from backend.app.repositories.mapping import (
     DELETED,
@@ -34,6 +38,7 @@ from backend.app.repositories.mapping import (
     Task,
     in_utc,
     owner,
+    rfc3339,
     row_to_task,
     shown,
 )
@@ -47,6 +52,8 @@ class _Kind(IntEnum):
     DELETED_TASK = 1
     LIST = 2
     DELETED_LIST = 3
+    COMPLETION = 4
+    DELETED_COMPLETION = 5
 
 
 # The columns of a task in which a row tells what it is about, by the table's own.
@@ -55,6 +62,12 @@ _OF_LIST = {name: name for name in SHOWN if name not in ("name", "archived")} | 
     "title": "name",
     "completed": "archived",
 }
+# An id of a completion is made of the task's and the moment.
+_OF_COMPLETION = {name: name for name in ("user_id", "completed_at", "title", *PLAN, "reminders")} | {
+    "id": "task_id",
+    "revision": "sync_revision",
+}
+_OF_DELETED_COMPLETION = {name: name for name in ("user_id", "completed_at", "revision")} | {"id": "task_id"}
 
 _since = bindparam("since", type_=BigInteger)
 _limit = bindparam("limit", type_=Integer)
@@ -82,11 +95,14 @@ def _changes() -> Select[Any]:
         _Kind.DELETED_TASK: (DELETED, _as_task(DELETED, _NAMED)),
         _Kind.LIST: (NAMED_LISTS, _as_task(NAMED_LISTS, _OF_LIST)),
         _Kind.DELETED_LIST: (DELETED_LISTS, _as_task(DELETED_LISTS, _NAMED)),
+        _Kind.COMPLETION: (COMPLETIONS, _as_task(COMPLETIONS, _OF_COMPLETION)),
+        _Kind.DELETED_COMPLETION: (DELETED_COMPLETIONS, _as_task(DELETED_COMPLETIONS, _OF_DELETED_COMPLETION)),
     }
     pages = []
     for kind, (table, columns) in told.items():
-        changed = select(*columns, _kind(kind)).where(table.c.user_id == owner, table.c.revision > _since)
-        pages.append(changed.order_by(table.c.revision).limit(_limit).subquery(kind.name.lower()))
+        revision = table.c.sync_revision if table is COMPLETIONS else table.c.revision
+        changed = select(*columns, _kind(kind)).where(table.c.user_id == owner, revision > _since)
+        pages.append(changed.order_by(revision).limit(_limit).subquery(kind.name.lower()))
     changes = union_all(*(select(*page.c) for page in pages)).subquery("changes")
     horizon = func.coalesce(LISTS.c.horizon, LISTS.c.revision).label("horizon")
     listed = select(LISTS.c.revision.label("list_revision"), horizon, *changes.c)
@@ -104,6 +120,8 @@ class Changes:
     deleted: list[int]
     lists: list[NamedList]
     deleted_lists: list[int]
+    completions: list[dict[str, Any]]
+    deleted_completions: list[str]
     revision: int
     has_more: bool
 
@@ -138,14 +156,29 @@ class ChangeQueries:
             deleted=[row[_ID] for row in told[_Kind.DELETED_TASK] if since != 0],
             lists=[row_to_list(tuple(row[place] for place in _PLACES_OF_LIST)) for row in told[_Kind.LIST]],
             deleted_lists=[row[_ID] for row in told[_Kind.DELETED_LIST] if since != 0],
+            completions=[_completion(row) for row in told[_Kind.COMPLETION]],
+            deleted_completions=[_completion_id(row) for row in told[_Kind.DELETED_COMPLETION] if since != 0],
             revision=revision,
             has_more=has_more,
         )
 
 
 _NAMES = [column.key for column in shown(TASKS)]
-_ID, _REVISION = (_NAMES.index(name) for name in ("id", "revision"))
+_ID, _REVISION, _COMPLETED_AT = (_NAMES.index(name) for name in ("id", "revision", "completed_at"))
 _PLACES_OF_LIST = [_NAMES.index(name) for own in SHOWN for name, of in _OF_LIST.items() if of == own]
+_PLACES_OF_COMPLETION = [_NAMES.index(name) for name in ("id", "completed_at", "title", *PLAN, "reminders")]
+
+
+def _moment(row: tuple[Any, ...]) -> datetime:
+    return datetime.fromisoformat(rfc3339(row[_COMPLETED_AT]))
+
+
+def _completion(row: tuple[Any, ...]) -> dict[str, Any]:
+    return completion_of((*(row[place] for place in _PLACES_OF_COMPLETION), True), _moment(row))
+
+
+def _completion_id(row: tuple[Any, ...]) -> str:
+    return completion_id(row[_ID], _moment(row))
 
 
 def _revision(row: tuple[Any, ...]) -> int:

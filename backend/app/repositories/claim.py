@@ -113,7 +113,9 @@ class _Move:
                     planned = zip(arrays["of_id"], arrays["of_reminders"], strict=True)
                     await renew_reminders(self._mine, [task_id for task_id, reminders in planned if reminders])
                 self._revision += len(rows)
-        await move_completions(self._mine, self._theirs, self._moved, self._new_revisions)
+        self._revision = await move_completions(
+            self._mine, self._theirs, self._moved, self._new_revisions, self._revision
+        )
         last = self._last_id + len(self._in_order)
         created = len(self._ids[TASKS])
         await self._mine.run(FINISH, revision=self._revision, created=created, last_task_id=last)

@@ -4,20 +4,41 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, BigInteger, DateTime, Delete, Text, bindparam, delete, insert, select, true
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    DateTime,
+    Delete,
+    Select,
+    Text,
+    bindparam,
+    delete,
+    insert,
+    select,
+    true,
+    tuple_,
+)
+from sqlalchemy.sql.dml import ReturningInsert
+from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.selectable import CTE
 
 from backend.app.db.session import OwnerSession
 from backend.app.models import metadata
-from backend.app.repositories.mapping import TASKS, Task, owner, task_id
+from backend.app.repositories.mapping import LISTS, TASKS, Task, bump_revision, owner, task_id
 from backend.app.repositories.scoping import compile_scoped
 
 COMPLETIONS = metadata.tables["completions"]
+# Those that were taken back: what clients that keep a copy have to hear of.
+DELETED_COMPLETIONS = metadata.tables["deleted_completions"]
 
 # What a completion changes of a task that repeats.
 PLAN: Final = ("due_date", "start_date", "recurrence")
 
+# The order in which they go; an index has it.
+AGE: Final = (COMPLETIONS.c.completed_at, COMPLETIONS.c.task_id)
+
 of_mine = COMPLETIONS.c.user_id == owner
+deleted_of_mine = DELETED_COMPLETIONS.c.user_id == owner
 _values: Final[dict[str, Any]] = {
     "task_id": task_id,
     "completed_at": bindparam("completed_at", type_=DateTime(timezone=True)),
@@ -29,13 +50,25 @@ _values: Final[dict[str, Any]] = {
 }
 
 
+def _remember() -> ReturningInsert[Any]:
+    counted = bump_revision().returning(LISTS.c.revision).cte("counted")
+    values = {"user_id": owner, **_values, "sync_revision": counted.c.revision}
+    made = insert(COMPLETIONS).from_select(list(values), select(*values.values()).select_from(counted))
+    return made.returning(COMPLETIONS.c.sync_revision)
+
+
+def oldest_kept(*columns: ColumnElement[Any]) -> Select[Any]:
+    """These columns of the oldest row that is kept; none where there are not more than are kept."""
+    newest = select(*columns).where(of_mine).order_by(*(column.desc() for column in AGE))
+    return newest.offset(bindparam("kept_before", type_=BigInteger)).limit(1)
+
+
 def _trim() -> Delete:
-    newest = select(COMPLETIONS.c.completed_at).where(of_mine).order_by(COMPLETIONS.c.completed_at.desc())
-    oldest_kept = newest.offset(bindparam("kept_before", type_=BigInteger)).limit(1).scalar_subquery()
-    return delete(COMPLETIONS).where(of_mine, COMPLETIONS.c.completed_at < oldest_kept)
+    oldest = oldest_kept(*AGE).cte("oldest")
+    return delete(COMPLETIONS).where(of_mine, tuple_(*AGE) < tuple_(*oldest.c))
 
 
-REMEMBER = compile_scoped("record a completion", insert(COMPLETIONS).values(user_id=owner, **_values))
+REMEMBER = compile_scoped("record a completion", _remember(), bumps_revision=True)
 TRIM = compile_scoped("forget the oldest completions", _trim())
 DONE_PARTS = compile_scoped(
     "find the subtasks that a repetition opens again",
@@ -74,6 +107,11 @@ async def trim_completions(session: OwnerSession, *, most: int) -> None:
     await session.run(TRIM, kept_before=most - 1)
 
 
-def gone_with(purged: CTE) -> CTE:
-    """For a statement that purges tasks, whose ids these are: the completions of a task go with its contents."""
-    return delete(COMPLETIONS).where(of_mine, COMPLETIONS.c.task_id.in_(select(purged.c.id))).cte("forgotten")
+def gone_with(purged: CTE) -> tuple[CTE, CTE]:
+    """For a statement that purges tasks, whose ids these are: what was completed of a task goes with its contents.
+
+    So does what was taken back. No client is told of either: that the task is gone tells it.
+    """
+    done = delete(COMPLETIONS).where(of_mine, COMPLETIONS.c.task_id.in_(select(purged.c.id)))
+    undone = delete(DELETED_COMPLETIONS).where(deleted_of_mine, DELETED_COMPLETIONS.c.task_id.in_(select(purged.c.id)))
+    return done.cte("gone_completions"), undone.cte("gone_deleted_completions")

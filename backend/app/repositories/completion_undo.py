@@ -8,24 +8,34 @@ from sqlalchemy import (
     BigInteger,
     DateTime,
     Select,
+    Update,
     and_,
     any_,
     bindparam,
     delete,
     false,
+    func,
+    insert,
     literal,
     or_,
     select,
     update,
 )
+from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.sql.elements import ColumnElement
 
 from backend.app import problems
 from backend.app.db.session import OwnerSession
 from backend.app.domain.completion_ids import named_completion
-from backend.app.repositories.completion_records import COMPLETIONS, PLAN, of_mine
+from backend.app.repositories.completion_records import (
+    COMPLETIONS,
+    DELETED_COMPLETIONS,
+    PLAN,
+    deleted_of_mine,
+    of_mine,
+)
 from backend.app.repositories.deletion import TRASHED
-from backend.app.repositories.mapping import TASKS, Task, task_id
+from backend.app.repositories.mapping import LISTS, TASKS, Task, bump_revision, owner, task_id
 from backend.app.repositories.query_statements import GET
 from backend.app.repositories.scoping import compile_scoped
 from backend.app.repositories.subtasks import Expected, TaskTree, as_expected, update_together
@@ -43,8 +53,29 @@ def _written_again(*conditions: ColumnElement[bool], completed: bool) -> Select[
     return select(written.c.id)
 
 
+def _leave_trace() -> ReturningInsert[Any]:
+    counted = bump_revision().returning(LISTS.c.revision).cte("counted")
+    values: dict[str, Any] = {"user_id": owner, "task_id": task_id, "completed_at": _at}
+    values |= {"revision": counted.c.revision, "deleted_at": func.now()}
+    made = insert(DELETED_COMPLETIONS).from_select(list(values), select(*values.values()).select_from(counted))
+    return made.returning(DELETED_COMPLETIONS.c.revision)
+
+
+def _forget_traces() -> Update:
+    """Who has not heard of what is forgotten starts again, as with purged tasks (trash.py)."""
+    revision = DELETED_COMPLETIONS.c.revision
+    newest = select(revision).where(deleted_of_mine).order_by(revision.desc())
+    surplus = newest.offset(bindparam("kept", type_=BigInteger)).limit(1).scalar_subquery()
+    gone = delete(DELETED_COMPLETIONS).where(deleted_of_mine, revision <= surplus).returning(revision).cte("gone")
+    last = select(func.max(gone.c.revision)).scalar_subquery()
+    horizon = func.greatest(func.coalesce(LISTS.c.horizon, LISTS.c.revision), last)
+    return update(LISTS).values(horizon=horizon).where(LISTS.c.user_id == owner, last.is_not(None))
+
+
 RECORD = compile_scoped("get the record of a completion", select(*(COMPLETIONS.c[n] for n in _RECORDED)).where(*_this))
 FORGET = compile_scoped("forget a completion", delete(COMPLETIONS).where(*_this))
+LEAVE_TRACE = compile_scoped("remember that a completion was taken back", _leave_trace(), bumps_revision=True)
+FORGET_TRACES = compile_scoped("forget which completions were taken back first", _forget_traces())
 # The completion before this one can be undone next.
 PASS_ON = compile_scoped(
     "give the completion before the revision that its task has now",
@@ -78,7 +109,10 @@ COMPLETE_PARTS = compile_scoped(
 
 
 class CompletionUndo:
-    """Takes completions back. May raise Unavailable."""
+    """Takes completions back. May raise Unavailable.
+
+    As many that were taken back stay known as are kept, so that clients hear of them.
+    """
 
     __slots__ = ("_max_completions", "_max_subtasks", "_session")
 
@@ -101,7 +135,10 @@ class CompletionUndo:
         async with TaskTree.locked(self._session, **limits) as tree:
             records = await tree.session.run(RECORD, **this)
             if records:
-                return await _undo_occurrence(tree, records[0], this, expected)
+                undone = await _undo_occurrence(tree, records[0], this, expected)
+                await tree.session.run(LEAVE_TRACE, **this)
+                await tree.session.run(FORGET_TRACES, kept=self._max_completions)
+                return undone
             return await _reopen(tree.session, this, expected)
 
 

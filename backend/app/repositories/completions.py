@@ -146,10 +146,14 @@ def _read(place: tuple[Any, ...]) -> tuple[int, datetime]:
 def _newest_first(rows: Iterable[Row]) -> list[dict[str, Any]]:
     moments = [(datetime.fromisoformat(rfc3339(row[1])), row) for row in rows]
     moments.sort(key=lambda one: (one[0], one[1][0]), reverse=True)
-    return [_completion(row, moment) for moment, row in moments]
+    return [completion_of(row, moment) for moment, row in moments]
 
 
-def _completion(row: Row, moment: datetime) -> dict[str, Any]:
+def completion_of(row: Row, moment: datetime) -> dict[str, Any]:
+    """A completion as it is answered: of its task, `completed_at`, title, plan and reminders, and whether it moved on.
+
+    `moment` is `completed_at` once more.
+    """
     task, when, title, due_date, start_date, recurrence, reminders, moved_on = row
     return {
         "id": completion_id(task, moment),

@@ -23,7 +23,7 @@ _limit = bindparam("limit", type_=BigInteger)
 def _purge(name: str, *these: ColumnElement[bool]) -> Statement:
     these_gone = update(DELETED).values(emptied_contents()).where(_mine, _kept, *these)
     purged = these_gone.returning(DELETED.c.id).cte("purged")
-    return compile_scoped(name, select(purged.c.id).add_cte(gone_with(purged)))
+    return compile_scoped(name, select(purged.c.id).add_cte(*gone_with(purged)))
 
 
 PURGE_SOME = _purge(

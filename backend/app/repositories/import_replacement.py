@@ -28,8 +28,9 @@ class Replacement:
         """`revision` and `last_id` are the last ones that are given; `check`: refuse to replace another task."""
         self.created: set[int] = set()
         self.changed: set[int] = set()
+        # The last one that was given.
+        self.revision = revision
         self._session = session
-        self._revision = revision
         self._last_id = last_id
         self._check = check
         self._taken: list[int] = []
@@ -54,9 +55,9 @@ class Replacement:
             await self._session.run(statements.UNTRASH, ids=new)
         if new or living:
             writing = only(batch, {*new, *living})
-            await self._session.run(statements.WRITE, **revised(writing, self._revision))
+            await self._session.run(statements.WRITE, **revised(writing, self.revision))
             await renew_reminders(self._session, writing["of_id"])
-            self._revision += len(writing["of_id"])
+            self.revision += len(writing["of_id"])
         self.created.update(new)
         self.changed.update(living)
 
@@ -64,14 +65,14 @@ class Replacement:
         """Count what was written, and purge what the trash has too much."""
         last = self._last_id if self._replaced else max(self.created, default=0)
         counts = {"created": len(self.created), "last_task_id": last}
-        await self._session.run(statements.FINISH, revision=self._revision, **counts)
+        await self._session.run(statements.FINISH, revision=self.revision, **counts)
         for _ in range(0, self._replaced, TRIMMED_AT_ONCE):
             await trim_trash(self._session, None, max_trash=max_trash)
 
     async def follow_parents(self, ids: list[int]) -> None:
         """Put the subtasks of these tasks into their lists, also those that are not in the file."""
-        followed = await self._session.run(FOLLOW_PARENTS, ids=ids, revision=self._revision)
-        self._revision += len(followed)
+        followed = await self._session.run(FOLLOW_PARENTS, ids=ids, revision=self.revision)
+        self.revision += len(followed)
 
     def refuse_taken(self) -> None:
         """Raises IdsTaken where a task of the caller's is not the file's of the same id."""
@@ -106,7 +107,7 @@ class Replacement:
         if not ids:
             return
         places = range(1, len(ids) + 1)
-        new_ids, revisions = ([last + place for place in places] for last in (self._last_id, self._revision))
+        new_ids, revisions = ([last + place for place in places] for last in (self._last_id, self.revision))
         await self._session.run(statement, ids=ids, new_ids=new_ids, revisions=revisions)
-        self._last_id, self._revision = new_ids[-1], revisions[-1]
+        self._last_id, self.revision = new_ids[-1], revisions[-1]
         self._replaced += len(ids)

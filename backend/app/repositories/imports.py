@@ -12,11 +12,12 @@ from backend.app.domain.enums import ImportIds
 from backend.app.domain.errors import InvalidField
 from backend.app.domain.first_revision import first_revision
 from backend.app.repositories import import_statements as statements
+from backend.app.repositories.completion_import import CompletionImport
 from backend.app.repositories.import_replacement import Replacement
 from backend.app.repositories.import_rows import NewIds, arrays_in_steps, revised
 from backend.app.repositories.list_imports import ListImport, Places, new_positions
 from backend.app.repositories.reminders import renew_reminders
-from backend.app.schemas.transfer import ArchivedList, ArchivedTask
+from backend.app.schemas.transfer import ArchivedCompletion, ArchivedList, ArchivedTask
 
 # How many tasks a statement writes: to write those with the longest texts into it takes some ten milliseconds.
 BATCH: Final = 250
@@ -41,10 +42,13 @@ class Count:
 class ImportRepository:
     """Brings tasks in. May raise Unavailable."""
 
-    __slots__ = ("_max_lists", "_max_subtasks", "_max_tasks", "_session")
+    __slots__ = ("_max_completions", "_max_lists", "_max_subtasks", "_max_tasks", "_session")
 
-    def __init__(self, session: OwnerSession, *, max_tasks: int, max_subtasks: int, max_lists: int) -> None:
+    def __init__(
+        self, session: OwnerSession, *, max_tasks: int, max_subtasks: int, max_lists: int, max_completions: int
+    ) -> None:
         self._session = session
+        self._max_completions = max_completions
         self._max_lists = max_lists
         self._max_tasks = max_tasks
         self._max_subtasks = max_subtasks
@@ -54,16 +58,19 @@ class ImportRepository:
         tasks: list[ArchivedTask],
         ids: ImportIds | None = None,
         lists: Sequence[ArchivedList] = (),
+        completions: Sequence[ArchivedCompletion] = (),
         *,
         dry_run: bool = False,
     ) -> Count:
         """Add tasks and lists under the caller's next ids (NEW), or put them in place of those with their ids (KEEP).
 
         Without `ids`, a file whose tasks name the caller is put in place, and any other one is added. Of the tasks what
-        is replaced goes to the trash under a new id. With `dry_run` all of this is undone again.
+        is replaced goes to the trash under a new id. Completions come with their tasks, and those that are there stay.
+        With `dry_run` all of this is undone again.
 
-        Raises TaskLimitReached, ListLimitReached, InvalidField for a parent that cannot be one or a list that is not
-        there, or IdsTaken where `ids` is not given and a task of the caller's with an id of the file is another one.
+        Raises TaskLimitReached, ListLimitReached, InvalidField for a parent that cannot be one, or a list or a task
+        that is not there, or IdsTaken where `ids` is not given and a task of the caller's with an id of the file is
+        another one.
         """
         owners = {task.user_id for task in tasks} | {one.user_id for one in lists}
         is_own = owners <= {self._session.owner}
@@ -74,16 +81,18 @@ class ImportRepository:
             listed = ListImport(session, lists, max_lists=self._max_lists)
             await listed.write(begun, new=chosen is ImportIds.NEW)
             await listed.check_tasks(tasks, new=chosen is ImportIds.NEW)
+            completed = CompletionImport(session, completions, most=self._max_completions)
+            await completed.check_tasks(tasks)
             if chosen is ImportIds.NEW:
-                created = await self._add(session, tasks, listed, **begun)
+                created = await self._add(session, tasks, listed, completed, **begun)
                 return Count(chosen, created, 0, 0)
-            made = await self._replace(session, tasks, listed, check=ids is None, **begun)
+            made = await self._replace(session, tasks, listed, completed, check=ids is None, **begun)
         created, changed = len(made.created), len(made.changed)
         return Count(chosen, created, changed, len(tasks) - created - changed)
 
     async def _add(
-        self, session: OwnerSession, tasks: list[ArchivedTask], listed: ListImport, *, revision: int, task_count: int,
-        last_task_id: int, **_: int,
+        self, session: OwnerSession, tasks: list[ArchivedTask], listed: ListImport, completed: CompletionImport, *,
+        revision: int, task_count: int, last_task_id: int, **_: int,
     ) -> int:  # fmt: skip
         """Write the tasks under the ids after the caller's last one, in the order of their ids in the file."""
         if task_count + len(tasks) > self._max_tasks:
@@ -104,6 +113,7 @@ class ImportRepository:
             await session.run(statements.WRITE, **revised(await arrays_in_steps(batch, parents, new), revision))
             await renew_reminders(session, [ids[task.id] for task in batch if task.reminders])
             revision += len(batch)
+        revision = await completed.write(revision, ids)
         await session.run(
             statements.FINISH, revision=revision, created=len(tasks), last_task_id=last_task_id + len(tasks)
         )
@@ -127,6 +137,7 @@ class ImportRepository:
         session: OwnerSession,
         tasks: list[ArchivedTask],
         listed: ListImport,
+        completed: CompletionImport,
         *,
         check: bool,
         task_count: int,
@@ -142,15 +153,17 @@ class ImportRepository:
         for number, batch in enumerate(_slices(tasks, BATCH)):
             await replacement.write(await places.freed(await arrays_in_steps(batch, parents)), number * BATCH)
         replacement.refuse_taken()
-        if replacement.created or replacement.changed:
-            if task_count + len(replacement.created) > self._max_tasks:
-                raise problems.TaskLimitReached(self._max_tasks)
-            await self._check_families(session, tasks)
-            for some in _slices(tasks, IDS_AT_ONCE):
-                await replacement.follow_parents([task.id for task in some])
-            await replacement.finish(max_trash=self._max_tasks)
-        else:
+        if not replacement.created and not replacement.changed:
+            listed.revision = await completed.write(listed.revision)
             await listed.finish()
+            return replacement
+        if task_count + len(replacement.created) > self._max_tasks:
+            raise problems.TaskLimitReached(self._max_tasks)
+        await self._check_families(session, tasks)
+        for some in _slices(tasks, IDS_AT_ONCE):
+            await replacement.follow_parents([task.id for task in some])
+        replacement.revision = await completed.write(replacement.revision)
+        await replacement.finish(max_trash=self._max_tasks)
         return replacement
 
     async def _check_families(self, session: OwnerSession, tasks: list[ArchivedTask]) -> None:

@@ -59,7 +59,7 @@ def _purge() -> Update:
     gone = select(func.count()).select_from(purged).scalar_subquery()
     # No new revision: those that purged tasks were deleted with are what clients hear of.
     counts = {"trash_count": LISTS.c.trash_count - gone, "tombstone_count": LISTS.c.tombstone_count + gone}
-    return update(LISTS).values(**counts).where(LISTS.c.user_id == owner).add_cte(gone_with(purged))
+    return update(LISTS).values(**counts).where(LISTS.c.user_id == owner).add_cte(*gone_with(purged))
 
 
 def _forget() -> Update:

@@ -20,8 +20,8 @@ router = APIRouter(prefix="/api/{user_id}/changes", tags=["tasks"], route_class=
     "",
     operation_id="list_changes",
     summary="List what has changed since a revision",
-    description="For a client that keeps a copy: what was created, changed and deleted. Ask with 0 for a full copy, "
-    "and then with `revision` of each answer.",
+    description="For a client that keeps a copy: what was created, changed, completed and deleted. Ask with 0 for a "
+    "full copy, and then with `revision` of each answer.",
     response_model=ChangeList,
     responses={**INVALID, **documented(problems.SyncTokenExpired)},
 )

@@ -11,6 +11,7 @@ from backend.app.repositories.apply import ApplyRepository
 from backend.app.repositories.batch import BatchRepository
 from backend.app.repositories.changes import ChangeQueries
 from backend.app.repositories.claim import ClaimRepository
+from backend.app.repositories.completion_export import CompletionExport
 from backend.app.repositories.completion_undo import CompletionUndo
 from backend.app.repositories.completions import CompletionQueries
 from backend.app.repositories.emptying import EmptyingRepository
@@ -57,6 +58,10 @@ def completion_queries(session: Session) -> CompletionQueries:
     return CompletionQueries(session)
 
 
+def completion_export(session: Session) -> CompletionExport:
+    return CompletionExport(session)
+
+
 def completion_undo(request: Request, session: Session) -> CompletionUndo:
     settings = services_of(request.scope).settings
     return CompletionUndo(session, max_subtasks=settings.max_subtasks, max_completions=settings.max_completions)
@@ -68,7 +73,8 @@ def emptying_repository(request: Request, session: Session) -> EmptyingRepositor
 
 
 def import_repository(request: Request, session: Session) -> ImportRepository:
-    return ImportRepository(session, **_limits(request), max_lists=services_of(request.scope).settings.max_lists)
+    max_lists = services_of(request.scope).settings.max_lists
+    return ImportRepository(session, **_limits(request), **_completion_limit(request), max_lists=max_lists)
 
 
 def task_queries(session: Session) -> TaskQueries:
@@ -171,6 +177,7 @@ Lists = Annotated[ListQueries, Depends(list_queries)]
 ListWrites = Annotated[ListRepository, Depends(list_repository)]
 TrashOfLists = Annotated[ListTrash, Depends(list_trash)]
 Completions = Annotated[CompletionQueries, Depends(completion_queries)]
+ExportedCompletions = Annotated[CompletionExport, Depends(completion_export)]
 Undo = Annotated[CompletionUndo, Depends(completion_undo)]
 Claims = Annotated[ClaimRepository, Depends(claim_repository)]
 Account = Annotated[AccountRepository, Depends(account_repository)]

@@ -10,8 +10,9 @@ from fastapi import APIRouter, Header, Query
 from backend.app import problems
 from backend.app.domain.enums import ImportIds, Sort
 from backend.app.problems import documented
+from backend.app.repositories.completion_export import FIRST, CompletionExport, Place
 from backend.app.repositories.queries import Page, TaskQueries
-from backend.app.routes.dependencies import Imports, Lists, Queries
+from backend.app.routes.dependencies import ExportedCompletions, Imports, Lists, Queries
 from backend.app.schemas.lists import ListStatus
 from backend.app.schemas.queries import ExportQuery, ImportQuery, TaskPageQuery
 from backend.app.schemas.transfer import Archive, ForeignArchive, Imported
@@ -43,7 +44,8 @@ Accept = Annotated[
     "/export",
     operation_id="export",
     summary="Download your tasks",
-    description="All that are not in the trash, oldest first. JSON can be imported again. CSV begins with a byte order "
+    description="All that are not in the trash, oldest first. JSON can be imported again, and also has the lists and "
+    "what was completed of tasks that repeat. CSV begins with a byte order "
     "mark, as Excel needs it, unless `bom=false`; a text that begins like a formula has an apostrophe before it. "
     "iCalendar has each task as a VTODO (RFC 5545); one that repeats has its due date as DTSTART.",
     response_model=None,
@@ -57,7 +59,11 @@ Accept = Annotated[
     },
 )
 async def export(
-    tasks: Queries, lists: Lists, query: Annotated[ExportQuery, Query()], accept: Accept = None
+    tasks: Queries,
+    lists: Lists,
+    completions: ExportedCompletions,
+    query: Annotated[ExportQuery, Query()],
+    accept: Accept = None,
 ) -> ApiStream:
     media_type = best_media_type(accept, FORMATS)
     if media_type is None:
@@ -69,7 +75,7 @@ async def export(
     charset = "" if media_type == "application/json" else "; charset=utf-8"
     return ApiStream(
         200,
-        _pieces(tasks, file, await tasks.page(_OLDEST_FIRST, None)),
+        _pieces(tasks, file, await tasks.page(_OLDEST_FIRST, None), completions),
         content_type=media_type + charset,
         content_disposition=f'attachment; filename="{name}"',
         vary="Accept",
@@ -99,7 +105,8 @@ async def import_tasks(
         if ids is ImportIds.KEEP:
             raise problems.ValidationFailed([{"pointer": "?ids", "detail": NO_IDS}])
         ids = ImportIds.NEW
-    count = await archives.import_tasks(body.tasks, ids, lists=body.lists, dry_run=dry_run)
+    completions = body.completions
+    count = await archives.import_tasks(body.tasks, ids, body.lists, completions, dry_run=dry_run)
     counts = asdict(count)
     chosen = counts.pop("ids")
     told = {"ids": chosen} if dry_run else {}
@@ -117,7 +124,7 @@ def _told(body: Archive, *, dry_run: bool) -> dict[str, Any]:
     return told
 
 
-async def _pieces(tasks: TaskQueries, file: Format, page: Page) -> AsyncIterator[bytes]:
+async def _pieces(tasks: TaskQueries, file: Format, page: Page, completions: CompletionExport) -> AsyncIterator[bytes]:
     """A page is read when the one before is on its way: nobody who reads slowly holds a connection.
 
     Between two pieces, which take some milliseconds to write, the event loop serves others. A page that cannot be read
@@ -130,4 +137,11 @@ async def _pieces(tasks: TaskQueries, file: Format, page: Page) -> AsyncIterator
         if page.following is None:
             break
         page = await tasks.page(_OLDEST_FIRST, page.following)
+    if isinstance(file, JSONExport):
+        yield file.begin_completions()
+        place: Place | None = FIRST
+        while place is not None:
+            found, place = await completions.page(place)
+            if piece := file.completions(found):
+                yield piece
     yield file.foot()

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from backend.app.domain.limits import ID_MAX
+from backend.app.schemas.completions import RecordedCompletion
 from backend.app.schemas.lists import NamedList
 from backend.app.schemas.queries import PAGE_DEFAULT, Limit
 from backend.app.schemas.task import Task
@@ -35,6 +36,10 @@ class ChangeList(BaseModel):
     deleted: list[int] = Field(description="Ids of tasks that are gone. Remove those that you have.")
     lists: list[NamedList] = Field(description="The user's lists likewise.")
     deleted_lists: list[int] = Field(description="Ids of lists that are gone.")
+    completions: list[RecordedCompletion] = Field(
+        description="What was completed of tasks that repeat; any other completion is the task itself."
+    )
+    deleted_completions: list[str] = Field(description="Ids of completions that were taken back.")
     revision: int = Field(
         description="What to ask with next. Negative in the middle of a full copy whose beginning is long ago."
     )

@@ -1,14 +1,15 @@
-"""What an export holds and an import takes: lists and tasks with their ids and times."""
+"""What an export holds and an import takes: lists and tasks with their ids and times, and what was completed."""
 
 from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from backend.app.domain.enums import ImportIds
+from backend.app.domain.plan import check_past_plan
 from backend.app.domain.positions import POSITION_CHARACTERS_MAX, is_position, unmoved
 from backend.app.schemas.body import Body, Moment, at_most
 from backend.app.schemas.lists import Archived, ListName
-from backend.app.schemas.members import Completed
+from backend.app.schemas.members import Completed, DueDate, Reminders, Rule, StartDate, Title
 from backend.app.schemas.task import Planned
 
 FORMAT: Final = "tasks-backend"
@@ -18,6 +19,8 @@ VERSION: Final = 2
 ID_MAX = 2**53 - 1
 ARCHIVE_MAX = 100_000
 ARCHIVED_LISTS_MAX = 1000
+# As many as tasks; of them a user keeps MAX_COMPLETIONS.
+ARCHIVED_COMPLETIONS_MAX = 100_000
 
 
 def _position(text: str) -> str:
@@ -80,11 +83,29 @@ class ArchivedTask(Planned):
         return self
 
 
+class ArchivedCompletion(Body):
+    """One time that a repeating task was completed: what it was before, as it was exported."""
+
+    task_id: Annotated[int, Field(ge=1, le=ID_MAX, description="A task of the file.", examples=[1])]
+    completed_at: Moment
+    title: Title
+    due_date: DueDate | None = None
+    start_date: StartDate | None = None
+    recurrence: Rule | None = None
+    reminders: Reminders = Field(default=[])
+
+    @model_validator(mode="after")
+    def _plan(self) -> Self:
+        check_past_plan(self.due_date, self.recurrence, self.reminders)
+        return self
+
+
 class Archive(Body):
     """An export."""
 
-    # No two tasks have the same; it is looked at where the list is judged, in steps (web/long_body.py).
-    distinct: ClassVar[str] = "id"
+    # Of each long list, the members of which no two items have the same. They are compared where the list is judged,
+    # in steps (web/long_body.py).
+    distinct: ClassVar[dict[str, tuple[str, ...]]] = {"tasks": ("id",), "completions": ("task_id", "completed_at")}
 
     format: Literal["tasks-backend"]
     version: Literal[1, 2]
@@ -92,6 +113,11 @@ class Archive(Body):
         default=(), max_length=ARCHIVED_LISTS_MAX, strict=False
     )
     tasks: Annotated[list[ArchivedTask], at_most(ARCHIVE_MAX)] = Field(max_length=ARCHIVE_MAX)
+    completions: Annotated[list[ArchivedCompletion], at_most(ARCHIVED_COMPLETIONS_MAX)] = Field(
+        default=[],
+        max_length=ARCHIVED_COMPLETIONS_MAX,
+        description="What was completed of tasks that repeat, the oldest first. Of a user's, the newest are kept.",
+    )
 
     @model_validator(mode="after")
     def _each_list_once(self) -> Self:

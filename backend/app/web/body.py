@@ -36,7 +36,7 @@ class MediaTypes:
 class BodyLimit:
     """Annotates a body with a size limit of its own: the name of the setting.
 
-    Such a body has one list of many items. It needs room (body_room.py) and is judged in steps (long_body.py).
+    Such a body has lists of many items. It needs room (body_room.py) and is judged in steps (long_body.py).
     """
 
     setting: str

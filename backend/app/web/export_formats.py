@@ -6,6 +6,8 @@ Each is written in pieces, so that an export of any size needs the memory of a p
 import csv
 import io
 import unicodedata
+from array import array
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, Protocol
 
@@ -15,6 +17,7 @@ from backend.app.schemas.transfer import FORMAT, VERSION
 from backend.app.web import calendar_format
 
 Task = Mapping[str, Any]
+Completion = Mapping[str, Any]
 
 CSV_COLUMNS: Final = (
     *("id", "title", "description", "completed", "completed_at", "priority", "due_date", "time_zone", "recurrence"),
@@ -42,13 +45,15 @@ class Format(Protocol):
 
 
 class JSONExport:
-    """What an import takes."""
+    """What an import takes. Tasks come in the order of their ids, and completions after them."""
 
     tasks_at_once: ClassVar[int] = 50
 
     def __init__(self) -> None:
         self.lists: Sequence[Mapping[str, Any]] = ()
         self._known: set[int] = set()
+        # The tasks of the file: eight bytes for each.
+        self._ids = array("q")
         self._first = True
 
     def head(self) -> bytes:
@@ -62,12 +67,28 @@ class JSONExport:
             task if task["list_id"] is None or task["list_id"] in self._known else {**task, "list_id": None}
             for task in tasks
         ]
-        comma = b"" if self._first or not tasks else b","
-        self._first = self._first and not tasks
-        return comma + orjson.dumps(tasks)[1:-1]
+        self._ids.extend([task["id"] for task in tasks])
+        return self._items(tasks)
+
+    def begin_completions(self) -> bytes:
+        self._first = True
+        return b'],"completions":['
+
+    def completions(self, completions: Sequence[Completion]) -> bytes:
+        # Only of tasks that were written: one that was made since, or deleted before, would be missing in the file.
+        return self._items([one for one in completions if self._has(one["task_id"])])
 
     def foot(self) -> bytes:
         return b"]}\n"
+
+    def _has(self, task_id: int) -> bool:
+        place = bisect_left(self._ids, task_id)
+        return place < len(self._ids) and self._ids[place] == task_id
+
+    def _items(self, items: Sequence[Mapping[str, Any]]) -> bytes:
+        comma = b"" if self._first or not items else b","
+        self._first = self._first and not items
+        return comma + orjson.dumps(items)[1:-1]
 
 
 class CSVExport:

@@ -5,10 +5,13 @@ pydantic holds the interpreter's lock for as long as it judges, so a thread woul
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Final, get_args, get_origin
 
 import orjson
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 from backend.app import problems
 from backend.app.web.body_room import SMALL_BODY_BYTES
@@ -24,19 +27,44 @@ QUICK_ITEMS: Final = 500
 NAMES_SHARED: Final = 100
 
 
+@dataclass(frozen=True, slots=True)
+class _LongList:
+    """A list of many items: how one is judged, how many there may be, and the members that no two have the same."""
+
+    name: str
+    item: TypeAdapter[Any]
+    item_models: tuple[type[BaseModel], ...]
+    most: int
+    distinct: tuple[str, ...]
+
+    @classmethod
+    def of(cls, name: str, field: FieldInfo, distinct: tuple[str, ...]) -> "_LongList":
+        item = TypeAdapter(get_args(field.annotation)[0])
+        return cls(name, item, models_of(field.annotation), _max_length(field), distinct)
+
+
 class _Judge:
     """One list of a document: its items as they are judged, and the faults of the first ones that have some."""
 
-    def __init__(self, body: "LongBody") -> None:
-        self._body = body
+    def __init__(self, listed: _LongList) -> None:
+        self._list = listed
         self.count = 0
         self.items: list[Any] = []
         self.errors: list[dict[str, str]] = []
         self._names: dict[frozenset[str], set[str]] = {}
 
+    @property
+    def has_too_many(self) -> bool:
+        return self.count > self._list.most
+
+    @property
+    def stand_ins(self) -> list[Any]:
+        """What a document is judged with in their place: one item for all of them; too many by their number alone."""
+        return [None] * (self._list.most + 1) if self.has_too_many else self.items[:1]
+
     async def judge(self, values: list[Any], steps: Steps) -> None:
         for value in values:
-            if self.count < self._body.most and len(self.errors) < ERRORS_MAX:
+            if self.count < self._list.most and len(self.errors) < ERRORS_MAX:
                 self._judge_one(value)
             self.count += 1
             if steps.is_over:
@@ -44,14 +72,35 @@ class _Judge:
 
     def _judge_one(self, value: Any) -> None:
         try:
-            item = self._body.item.validate_python(value)
+            item = self._list.item.validate_python(value)
         except ValidationError as error:
-            prefix = f"#/{self._body.name}/{self.count}/"
-            self.errors += _described(_findings(error), prefix, value, self._body.item_models)
+            prefix = f"#/{self._list.name}/{self.count}/"
+            self.errors += _described(_findings(error), prefix, value, self._list.item_models)
         else:
             if not self.errors:
                 self._share_names(item)
                 self.items.append(item)
+
+    async def check_distinct(self, steps: Steps) -> None:
+        """Raises ValidationFailed."""
+        if not self._list.distinct:
+            return
+        key, values = attrgetter(*self._list.distinct), set[Any]()
+        for some in _slices(self.items):
+            values.update(map(key, some))
+            if steps.is_over:
+                await steps.next_step()
+        if len(values) < len(self.items):
+            same = " and ".join(self._list.distinct)
+            detail = f"{self._list.name} must not have the same {same} twice"
+            raise problems.ValidationFailed([{"pointer": "#", "detail": detail}])
+
+    async def forget(self, steps: Steps) -> None:
+        """Empty the list in steps: to free 100,000 tasks takes a while, too."""
+        while self.items:
+            del self.items[-QUICK_ITEMS:]
+            if steps.is_over:
+                await steps.next_step()
 
     def _share_names(self, item: BaseModel) -> None:
         """Let items that were sent with the same members share the set of their names: a third of their memory."""
@@ -64,41 +113,64 @@ class _Judge:
 
 
 class LongDocument:
-    """A document that was parsed, and its list's items, which were judged."""
+    """A document that was parsed, and the items of its long lists, which were judged."""
 
-    def __init__(self, document: Any, judge: _Judge, contents: Any, steps: Steps) -> None:
-        """`contents` is what makes two documents the same, for a write with an Idempotency-Key."""
+    def __init__(self, document: Any, judges: dict[str, _Judge], contents: Any, steps: Steps) -> None:
+        """`document` has empty lists in place of the long ones.
+
+        `contents` is what makes two documents the same, for a write with an Idempotency-Key.
+        """
         self.document = document
-        self.judge = judge
+        self.judges = judges
         self.contents = contents
         self.steps = steps
 
     async def forget(self) -> None:
-        """Empty the list in steps: to free 100,000 tasks takes a while, too."""
-        await _forget(self.judge.items, self.steps)
+        """Empty the lists in steps."""
+        for judge in self.judges.values():
+            await judge.forget(self.steps)
+
+
+class _Contents:
+    """What makes two large documents the same, wherever their text was cut: a hash of each list, and of the rest."""
+
+    def __init__(self, names: set[str]) -> None:
+        """Lists with other names share a hash: there may be very many of them."""
+        self._lists = {name: hashlib.sha256() for name in names}
+        self._rest = hashlib.sha256()
+
+    def add(self, items: Items) -> None:
+        digest = self._lists.get(items.name or "", self._rest)
+        digest.update(orjson.dumps(items.values, option=orjson.OPT_SORT_KEYS)[1:-1] + b",")
+
+    def of(self, document: Any) -> list[str]:
+        """After all lists: those, and the document without their items."""
+        self._rest.update(orjson.dumps(document, option=orjson.OPT_SORT_KEYS))
+        digests = [self._rest, *(digest for _, digest in sorted(self._lists.items()))]
+        return [digest.hexdigest() for digest in digests]
 
 
 class LongBody:
-    """Reads a body that has one list of many items."""
+    """Reads a body that has lists of many items."""
 
     def __init__(self, model: type[BaseModel]) -> None:
-        """`model` has one field that is a list, and tuples for short ones.
+        """`model` has lists for long ones, and tuples for short ones.
 
-        Its `distinct`, if any, is the member that no two items share.
+        Its `distinct`, if any, has the members of which no two items of a long list have the same.
         """
         self._model = model
-        self._distinct: str | None = getattr(model, "distinct", None)
-        [self.name] = [name for name, field in model.model_fields.items() if get_origin(field.annotation) is list]
+        distinct: dict[str, tuple[str, ...]] = getattr(model, "distinct", {})
+        self._long = {
+            name: _LongList.of(name, field, distinct.get(name, ()))
+            for name, field in model.model_fields.items()
+            if get_origin(field.annotation) is list
+        }
         # The lists that are judged at once, by the number of items that they may have.
         self._short = {
-            name: next(mark.max_length for mark in field.metadata if hasattr(mark, "max_length"))
+            name: _max_length(field)
             for name, field in model.model_fields.items()
             if get_origin(field.annotation) is tuple
         }
-        field = model.model_fields[self.name]
-        self.item: TypeAdapter[Any] = TypeAdapter(get_args(field.annotation)[0])
-        self.item_models = models_of(field.annotation)
-        self.most: int = next(mark.max_length for mark in field.metadata if hasattr(mark, "max_length"))
 
     async def parse(self, text: bytearray, steps: Steps) -> LongDocument:
         """Parse the document and judge its items, in steps. A large text is emptied meanwhile.
@@ -108,37 +180,49 @@ class LongBody:
         await steps.next_step()
         if len(text) > SMALL_BODY_BYTES:
             return await self._parse_in_pieces(text, steps)
-        document, judge = parsed(bytes(text)), _Judge(self)
-        items = document.get(self.name) if isinstance(document, dict) else None
-        if isinstance(items, list):
-            await judge.judge(items, steps)
-            return LongDocument({**document, self.name: []}, judge, document, steps)
-        return LongDocument(document, judge, document, steps)
+        contents = parsed(bytes(text))
+        document, judges = contents, self._judges()
+        if isinstance(contents, dict):
+            for name, judge in judges.items():
+                if isinstance(contents.get(name), list):
+                    await judge.judge(contents[name], steps)
+                    document = {**document, name: []}
+        return LongDocument(document, judges, contents, steps)
 
     async def _parse_in_pieces(self, text: bytearray, steps: Steps) -> LongDocument:
-        pieces, number, judge, contents = JSONPieces(text), 0, _Judge(self), hashlib.sha256()
+        pieces, contents = JSONPieces(text), _Contents({*self._long, *self._short})
+        found = LongDocument(None, self._judges(), None, steps)
+        numbers: dict[str, int] = {}
         short: dict[str, tuple[int, list[Any]]] = {}
         try:
             for items in pieces:
                 if items is not None:
-                    contents.update(_canonical(items))
+                    contents.add(items)
                 if items is not None and items.name in self._short:
                     self._keep_short(short, items)
-                elif items is not None and items.name == self.name:
-                    if items.number != number:  # of two lists of this name the last one counts, as in any JSON object
-                        await _forget(judge.items, steps)
-                        number, judge = items.number, _Judge(self)
-                    await judge.judge(items.values, steps)
+                elif items is not None and items.name in self._long:
+                    if numbers.get(items.name) != items.number:
+                        await self._begin_list(found, items.name)
+                        numbers[items.name] = items.number
+                    await found.judges[items.name].judge(items.values, steps)
                 if steps.is_over:
                     await steps.next_step()
         except problems.Problem:
-            await _forget(judge.items, steps)
+            await found.forget()
             raise
-        contents.update(orjson.dumps(pieces.document, option=orjson.OPT_SORT_KEYS))
-        document = pieces.document
-        if isinstance(document, dict):
-            document |= {name: values for name, (_, values) in short.items() if document.get(name) == []}
-        return LongDocument(document, judge, [contents.hexdigest()], steps)
+        found.document, found.contents = pieces.document, contents.of(pieces.document)
+        if isinstance(found.document, dict):
+            kept = {name: values for name, (_, values) in short.items() if found.document.get(name) == []}
+            found.document |= kept
+        return found
+
+    def _judges(self) -> dict[str, _Judge]:
+        return {name: _Judge(listed) for name, listed in self._long.items()}
+
+    async def _begin_list(self, found: LongDocument, name: str) -> None:
+        """Of two lists of a name the last one counts, as in any JSON object."""
+        await found.judges[name].forget(found.steps)
+        found.judges[name] = _Judge(self._long[name])
 
     def _keep_short(self, short: dict[str, tuple[int, list[Any]]], items: Items) -> None:
         """Keep the items of a list that is judged at once, and of one that is too long only as many as tell that."""
@@ -151,46 +235,29 @@ class LongBody:
 
     async def validate(self, parsed: LongDocument) -> BaseModel:
         """Raises ValidationFailed with the first 20 faults."""
-        document, judge = parsed.document, parsed.judge
-        if isinstance(document, dict) and document.get(self.name) == []:
-            if judge.errors and judge.count <= self.most:
-                raise problems.ValidationFailed(judge.errors[:ERRORS_MAX])
-            # One judged item stands for all of them; too many are told by their number alone.
-            stand_ins = judge.items[:1] if judge.count <= self.most else [None] * (self.most + 1)
-            document = {**document, self.name: stand_ins}
+        document = parsed.document
+        there = isinstance(document, dict)
+        judges = {name: judge for name, judge in parsed.judges.items() if there and document.get(name) == []}
+        errors = [error for judge in judges.values() if not judge.has_too_many for error in judge.errors]
+        if errors:
+            raise problems.ValidationFailed(errors[:ERRORS_MAX])
+        if judges:
+            document = {**document, **{name: judge.stand_ins for name, judge in judges.items()}}
         try:
             body = self._model.model_validate(document)
         except ValidationError as error:
             raise problems.ValidationFailed(_errors(error, "#/", document, [self._model])) from None
-        await self._check_distinct(judge.items, parsed.steps)
-        setattr(body, self.name, judge.items)
+        for name, judge in judges.items():
+            await judge.check_distinct(parsed.steps)
+            setattr(body, name, judge.items)
         return body
 
-    async def _check_distinct(self, items: list[Any], steps: Steps) -> None:
-        if self._distinct is None:
-            return
-        values: set[Any] = set()
-        for some in _slices(items):
-            values.update([getattr(item, self._distinct) for item in some])
-            if steps.is_over:
-                await steps.next_step()
-        if len(values) < len(items):
-            detail = f"{self.name} must not have an {self._distinct} twice"
-            raise problems.ValidationFailed([{"pointer": "#", "detail": detail}])
 
-
-async def _forget(items: list[Any], steps: Steps) -> None:
-    while items:
-        del items[-QUICK_ITEMS:]
-        if steps.is_over:
-            await steps.next_step()
+def _max_length(field: FieldInfo) -> int:
+    most: int = next(mark.max_length for mark in field.metadata if hasattr(mark, "max_length"))
+    return most
 
 
 def _slices(items: list[Any]) -> Iterator[list[Any]]:
     for start in range(0, len(items), QUICK_ITEMS):
         yield items[start : start + QUICK_ITEMS]
-
-
-def _canonical(items: Items) -> bytes:
-    """The items of a list, as they are the same wherever the text was cut."""
-    return orjson.dumps(items.values, option=orjson.OPT_SORT_KEYS)[1:-1] + b","

@@ -465,7 +465,7 @@ export interface paths {
         };
         /**
          * List what has changed since a revision
-         * @description For a client that keeps a copy: what was created, changed and deleted. Ask with 0 for a full copy, and then with `revision` of each answer.
+         * @description For a client that keeps a copy: what was created, changed, completed and deleted. Ask with 0 for a full copy, and then with `revision` of each answer.
          */
         get: operations["list_changes"];
         put?: never;
@@ -517,7 +517,7 @@ export interface paths {
         };
         /**
          * Download your tasks
-         * @description All that are not in the trash, oldest first. JSON can be imported again. CSV begins with a byte order mark, as Excel needs it, unless `bom=false`; a text that begins like a formula has an apostrophe before it. iCalendar has each task as a VTODO (RFC 5545); one that repeats has its due date as DTSTART.
+         * @description All that are not in the trash, oldest first. JSON can be imported again, and also has the lists and what was completed of tasks that repeat. CSV begins with a byte order mark, as Excel needs it, unless `bom=false`; a text that begins like a formula has an apostrophe before it. iCalendar has each task as a VTODO (RFC 5545); one that repeats has its due date as DTSTART.
          */
         get: operations["export"];
         put?: never;
@@ -792,6 +792,51 @@ export interface components {
             lists?: components["schemas"]["ArchivedList"][];
             /** Tasks */
             tasks: components["schemas"]["ArchivedTask"][];
+            /**
+             * Completions
+             * @description What was completed of tasks that repeat, the oldest first. Of a user's, the newest are kept.
+             * @default []
+             */
+            completions?: components["schemas"]["ArchivedCompletion"][];
+        };
+        /**
+         * ArchivedCompletion
+         * @description One time that a repeating task was completed: what it was before, as it was exported.
+         */
+        ArchivedCompletion: {
+            /**
+             * Task Id
+             * Format: int64
+             * @description A task of the file.
+             * @example 1
+             */
+            task_id: number;
+            /**
+             * Completed At
+             * Format: date-time
+             */
+            completed_at: string;
+            /**
+             * Title
+             * @description What is to be done. Blanks around it are removed.
+             * @example Buy milk
+             */
+            title: string;
+            /** Due Date */
+            due_date?: string | null;
+            /** Start Date */
+            start_date?: string | null;
+            /** Recurrence */
+            recurrence?: string | null;
+            /**
+             * Reminders
+             * @description When it reminds: a date-time with its offset, or a duration before the due date in the form of RFC 5545's TRIGGER. Before a day, it counts from that day's midnight.
+             * @default []
+             * @example [
+             *       "-PT30M"
+             *     ]
+             */
+            reminders?: (string)[];
         };
         /**
          * ArchivedList
@@ -965,6 +1010,16 @@ export interface components {
              * @description Ids of lists that are gone.
              */
             deleted_lists: number[];
+            /**
+             * Completions
+             * @description What was completed of tasks that repeat; any other completion is the task itself.
+             */
+            completions: components["schemas"]["RecordedCompletion"][];
+            /**
+             * Deleted Completions
+             * @description Ids of completions that were taken back.
+             */
+            deleted_completions: string[];
             /**
              * Revision
              * Format: int64
