@@ -271,6 +271,10 @@ HEAVY = {
     "comments": ("todoist", "TYPE,CONTENT\ntask,x\n" + "note,y\n" * 15_000),
     "sections": ("todoist", "TYPE,CONTENT\n" + "section,\n" * 20_000),
     "labels": ("todoist", "TYPE,CONTENT\n" + ("task," + "@a " * 20_000 + "x\n") * 5),
+    "numbers in a list": (
+        "google",
+        '{"kind": "tasks#taskLists", "items": [{"title": "x", "items": [' + "0," * 240_000 + "0]}]}",
+    ),
     "numbers": ("google", '{"kind": "tasks#taskLists", "items": [' + "0," * 120_000 + "0]}"),
     "lists": ("google", '{"kind": "tasks#taskLists", "items": [' + f'{{"x": "{"x" * 12}"}},' * 40_000 + "0]}"),
     "members": ("google", '{"kind": "tasks#taskLists", ' + ",".join(f'"{n}":1' for n in range(20_000)) + "}"),

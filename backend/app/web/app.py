@@ -30,12 +30,12 @@ class TasksAPI(FastAPI):
         self.fast_path = fast_path
         self.public_paths = public_paths
         super().__init__(**options)
-        self._is_direct = fast_path and not self.root_path and options.get("telemetry") is NO_TELEMETRY
+        self._is_direct = fast_path and options.get("telemetry") is NO_TELEMETRY
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A request goes to the middleware at once where FastAPI's and Starlette's layers would do no more."""
         stack = self.middleware_stack
-        if stack is None or scope["type"] != "http" or not self._is_direct:
+        if stack is None or scope["type"] != "http" or self.root_path or not self._is_direct:
             await super().__call__(scope, receive, send)
             return
         scope["app"] = self
