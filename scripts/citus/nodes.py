@@ -26,6 +26,8 @@ SETTINGS: Final = {
     "shared_buffers": "64MB",
     "fsync": "off",
     "citus.enable_statistics_collection": "off",
+    # On loopback; older servers look for a certificate of who started them.
+    "citus.node_conninfo": "sslmode=disable",
 }
 
 

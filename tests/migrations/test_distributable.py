@@ -359,6 +359,37 @@ def test_no_cte_inserts(plans: Plans, statement: Statement) -> None:
     assert plans.inserts_in_ctes(statement) == []
 
 
+# What an INSERT ... SELECT ends with that Citus does not turn into a COPY, which row-level security refuses.
+RETURNED = re.compile(r"\b(RETURNING|ON CONFLICT)\b")
+
+
+@pytest.mark.parametrize("statement", on_cluster(), ids=named)
+def test_no_insert_becomes_a_copy(statement: Statement) -> None:
+    """Rows that are selected come back, or may be there already."""
+    assert copies(statement.text) is False
+
+
+def copies(text: str) -> bool:
+    inserted = re.search(r"\bINSERT INTO [\w.]+ \([^)]*\) (WITH|SELECT)\b", text)
+    return inserted is not None and RETURNED.search(text, inserted.end()) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("INSERT INTO public.tasks (user_id, id) SELECT %(owner)s, a.id FROM unnest(%(ids)s) AS a(id)", True),
+        ("WITH a AS (SELECT 1 AS id) INSERT INTO tasks (user_id, id) SELECT %(owner)s, id FROM a", True),
+        ("INSERT INTO tasks (user_id, id) WITH a AS (SELECT 1 AS id) SELECT %(owner)s, id FROM a", True),
+        ("INSERT INTO tasks (user_id, id) SELECT %(owner)s, 1 RETURNING id", False),
+        ("INSERT INTO tasks (user_id, id) SELECT %(owner)s, 1 ON CONFLICT DO NOTHING", False),
+        ("INSERT INTO tasks (user_id, id) VALUES (%(owner)s, 1)", False),
+    ],
+)
+def test_an_insert_that_becomes_a_copy_is_noticed(text: str, found: bool) -> None:
+    """The samples."""
+    assert copies(text) is found
+
+
 WITH = "WITH list AS (UPDATE task_lists SET revision = revision + 1 WHERE user_id = %(owner)s RETURNING revision)"
 ROW = "(user_id, id, title, revision) SELECT %(owner)s, 1, 'x', revision FROM list"
 

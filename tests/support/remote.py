@@ -9,6 +9,8 @@ import psycopg2
 from backend.app.db.statement import OWNER, Statement
 from tests.support.statements import sample
 
+# The role that the policies confine, and which every statement runs as.
+ROLE = "SELECT DISTINCT polroles[1]::regrole::text FROM pg_policy WHERE polname = 'own_rows'"
 SERVER = re.compile(r"on server .*@(\S+) connectionId")
 # One row in each table, for the values that `sample` has.
 ROWS = (
@@ -33,6 +35,10 @@ class RemoteLog:
         self._connection.notices = self._notices
         with self._connection, self._connection.cursor() as cursor:
             cursor.execute("SET citus.log_remote_commands = on")
+            # Passed on to the nodes, as the API does it.
+            cursor.execute("SET citus.propagate_set_commands = 'local'")
+            cursor.execute(ROLE)
+            [(self._role,)] = cursor.fetchall()
 
     def close(self) -> None:
         self._connection.close()
@@ -48,6 +54,7 @@ class RemoteLog:
         """The nodes that were sent anything."""
         with self._connection.cursor() as cursor:  # psycopg2 begins, in a message of its own
             cursor.execute("SET LOCAL app.user_id = %s", [owner])
+            cursor.execute(f"SET LOCAL ROLE {self._role}")
             self._notices.clear()
             with contextlib.suppress(
                 psycopg2.IntegrityError

@@ -21,9 +21,9 @@ SAMPLES: Mapping[str, Any] = {
     "SMALLINT": 1,
     "SMALLINT[]": [1],
     "TEXT": "a",
-    "TEXT[]": ["a"],
+    "TEXT[]": ["1"],
     "TIMESTAMP WITH TIME ZONE": "2026-01-01T00:00:00Z",
-    "TIMESTAMP WITH TIME ZONE[]": "{2026-01-01T00:00:00Z}",
+    "TIMESTAMP WITH TIME ZONE[]": "{2096-01-01T00:00:00Z}",
 }
 
 

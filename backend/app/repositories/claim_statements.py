@@ -6,7 +6,6 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     DateTime,
-    Insert,
     Select,
     Table,
     Text,
@@ -19,6 +18,7 @@ from sqlalchemy import (
     not_,
     select,
 )
+from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.sql.elements import ColumnElement
 
 from backend.app.repositories.arrays import rows_of_arrays
@@ -59,9 +59,10 @@ def _as_kept(column: ColumnElement[Any]) -> ColumnElement[Any]:
     return cast(column, Text).label(column.key) if isinstance(column.type, DateTime) else column
 
 
-def _write(table: Table) -> Insert:
+def _write(table: Table) -> ReturningInsert[Any]:
     rows, columns = rows_of_arrays(table, names_of(table))
-    return insert(table).from_select(["user_id", *columns], select(owner, *columns.values()).select_from(rows))
+    written = insert(table).from_select(["user_id", *columns], select(owner, *columns.values()).select_from(rows))
+    return written.returning(table.c.id)
 
 
 COUNTS = compile_scoped(

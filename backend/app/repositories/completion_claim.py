@@ -8,7 +8,6 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     DateTime,
-    Insert,
     Integer,
     Select,
     Text,
@@ -18,6 +17,7 @@ from sqlalchemy import (
     select,
     tuple_,
 )
+from sqlalchemy.sql.dml import ReturningInsert
 
 from backend.app.db.session import OwnerSession
 from backend.app.repositories.arrays import SEPARATOR, is_list, rows_of_arrays
@@ -39,10 +39,11 @@ def _some() -> Select[Any]:
     return select(*columns).where(of_mine, tuple_(*_place) > here).order_by(*_place).limit(limit)
 
 
-def _write() -> Insert:
+def _write() -> ReturningInsert[Any]:
     rows, columns = rows_of_arrays(COMPLETIONS, _NAMES)
     columns["reopened"] = cast(columns["reopened"], ARRAY(BigInteger))
-    return insert(COMPLETIONS).from_select(["user_id", *columns], select(owner, *columns.values()).select_from(rows))
+    chosen = select(owner, *columns.values()).select_from(rows)
+    return insert(COMPLETIONS).from_select(["user_id", *columns], chosen).returning(COMPLETIONS.c.task_id)
 
 
 SOME = compile_scoped("read rows of completions", _some())

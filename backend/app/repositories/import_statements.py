@@ -73,7 +73,7 @@ def _keep() -> Any:
     values["position"] = literal("")  # no two tasks have the same one
     rows = select(*values.values()).select_from(TASKS.join(moves, TASKS.c.id == moves.c.id))
     rows = rows.where(_mine, TASKS.c.id == any_(_ids))
-    return insert(DELETED).from_select(list(values), rows)
+    return insert(DELETED).from_select(list(values), rows).returning(DELETED.c.id)
 
 
 def _keep_trashed() -> Any:

@@ -44,13 +44,13 @@ def _each(source: Any, **values: Any) -> dict[str, Any]:
 def _to_trash() -> Any:
     going = numbered(select(*TASKS.c).where(*_living).cte("going"))
     values = _each(going, deleted_at=func.now(), deleted_with=going.c.parent_id, deleted_with_list=going.c.list_id)
-    return insert(DELETED).from_select(list(values), select(*values.values()))
+    return insert(DELETED).from_select(list(values), select(*values.values())).returning(DELETED.c.id)
 
 
 def _to_tasks() -> Any:
     coming = numbered(select(*(DELETED.c[name] for name in _CONTENT)).where(*_trashed).cte("coming"))
     values = _each(coming, list_id=_list_id, updated_at=func.now())
-    return insert(TASKS).from_select(list(values), select(*values.values()))
+    return insert(TASKS).from_select(list(values), select(*values.values())).returning(TASKS.c.id)
 
 
 def _to_inbox() -> Any:

@@ -47,7 +47,9 @@ _list_values: dict[str, Any] = {
 }
 TRASH_LIST = compile_scoped(
     "write a list to the trash",
-    insert(DELETED_LISTS).from_select(list(_trash_values), select(*_trash_values.values()).where(*this_list)),
+    insert(DELETED_LISTS)
+    .from_select(list(_trash_values), select(*_trash_values.values()).where(*this_list))
+    .returning(DELETED_LISTS.c.id),
 )
 REMOVE_LIST = compile_scoped("remove a list", delete(NAMED_LISTS).where(*this_list))
 TRASHED_LIST = compile_scoped("get a deleted list", select(*shown_list(DELETED_LISTS)).where(*_this_kept), row_to_list)
