@@ -712,7 +712,7 @@ PLANTED = {
 
 @pytest.mark.no_cover
 @pytest.mark.skipif(
-    bool(cluster.URL), reason="the examples are chosen for one PostgreSQL, where a moment is a revision"
+    bool(cluster.URL), reason="the examples are those of one PostgreSQL"
 )
 @pytest.mark.parametrize(("name", "instead"), PLANTED.values(), ids=PLANTED.keys())
 def test_what_is_wrong_with_completions_is_noticed(
