@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, BigInteger, Delete, any_, bindparam, delete, literal, select, tuple_
+from sqlalchemy import ARRAY, BigInteger, Delete, any_, bindparam, delete, literal, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql.dml import ReturningInsert
 
@@ -49,11 +49,12 @@ def _write() -> ReturningInsert[Any]:
 
 
 def _take_over() -> Delete:
-    rows, columns = rows_of_arrays(DELETED_COMPLETIONS, _KEY)
-    these = tuple_(*(DELETED_COMPLETIONS.c[name] for name in _KEY)).in_(select(*columns.values()).select_from(rows))
+    _, columns = rows_of_arrays(DELETED_COMPLETIONS, _KEY)
+    # Not as a pair within a list of pairs, which Citus writes down wrongly for its nodes.
+    these = [DELETED_COMPLETIONS.c[name] == columns[name] for name in _KEY]
     # Said once more, so that PostgreSQL looks for them along the key, and not among all of the user's.
     of_these = DELETED_COMPLETIONS.c.task_id == any_(bindparam("of_task_id", type_=ARRAY(BigInteger)))
-    return delete(DELETED_COMPLETIONS).where(deleted_of_mine, of_these, these)
+    return delete(DELETED_COMPLETIONS).where(deleted_of_mine, of_these, *these)
 
 
 OLDEST_KEPT = compile_scoped(
