@@ -711,9 +711,7 @@ PLANTED = {
 
 
 @pytest.mark.no_cover
-@pytest.mark.skipif(
-    bool(cluster.URL), reason="the examples are those of one PostgreSQL"
-)
+@pytest.mark.skipif(bool(cluster.URL), reason="the examples are those of one PostgreSQL")
 @pytest.mark.parametrize(("name", "instead"), PLANTED.values(), ids=PLANTED.keys())
 def test_what_is_wrong_with_completions_is_noticed(
     database_url: str, monkeypatch: pytest.MonkeyPatch, name: str, instead: Any
