@@ -21,7 +21,6 @@ from backend.app.domain.due_dates import instant, start
 from backend.app.main import create_app
 from backend.app.middleware.path_guard import PathGuardMiddleware
 from backend.app.repositories import completion_undo
-from tests.support import cluster
 from tests.support.applications import Client, client_for, running, settings_for
 from tests.support.tokens import token
 from tests.support.ways import examples
@@ -706,17 +705,15 @@ def test_a_wall_that_is_missing_is_noticed(database_url: str) -> None:
 PLANTED = {
     "one that is taken back stays": ("completion_undo.FORGET", completion_undo.RECORD),
     "a copy does not hear what was taken back": ("changes._completion_id", lambda row: f"{row[0]}-1"),
-    "a file's are lost": ("completion_import._slices", lambda completions: []),  # noqa: ARG005 - as it is called
 }
 
 
 @pytest.mark.no_cover
-@pytest.mark.skipif(bool(cluster.URL), reason="the examples are those of one PostgreSQL")
 @pytest.mark.parametrize(("name", "instead"), PLANTED.values(), ids=PLANTED.keys())
 def test_what_is_wrong_with_completions_is_noticed(
     database_url: str, monkeypatch: pytest.MonkeyPatch, name: str, instead: Any
 ) -> None:
-    """Failing samples: on the server, in a copy, and from one account to another."""
+    """Failing samples: on the server, and in a copy."""
     monkeypatch.setattr(f"backend.app.repositories.{name}", instead)
 
     with pytest.raises(AssertionError):
