@@ -61,25 +61,6 @@ WITH old AS (
 )
 SELECT count(*) FROM gone
 """  # noqa: S608 - put together of constants
-# A client that has not heard of these has to start again: its list says so from the same moment on.
-FORGET = f"""
-WITH old AS (
-  SELECT user_id, id FROM {SCHEMA}.deleted_tasks WHERE purged AND deleted_at < now() - %(age)s
-  AND (%(user)s IS NULL OR user_id = %(user)s) LIMIT %(batch)s
-), lists AS ({LOCK_LISTS}), forgotten AS (
-  DELETE FROM {SCHEMA}.deleted_tasks AS gone USING old, lists
-  WHERE gone.user_id = old.user_id AND gone.id = old.id AND lists.user_id = old.user_id
-  AND (%(user)s IS NULL OR gone.user_id = %(user)s)
-  RETURNING gone.user_id, gone.revision
-), last AS (
-  SELECT user_id, max(revision) AS revision, count(*) AS forgotten FROM forgotten GROUP BY user_id
-), told AS (
-  UPDATE {SCHEMA}.task_lists AS list SET horizon = CASE WHEN list.horizon IS NOT NULL THEN
-    greatest(list.horizon, last.revision) END, tombstone_count = list.tombstone_count - last.forgotten
-  FROM last WHERE list.user_id = last.user_id AND (%(user)s IS NULL OR list.user_id = %(user)s)
-)
-SELECT count(*) FROM forgotten
-"""  # noqa: S608 - put together of constants
 PURGE_LISTS = f"""
 WITH old AS (
   SELECT user_id, id FROM {SCHEMA}.deleted_lists WHERE NOT purged AND deleted_at < now() - %(age)s
@@ -92,42 +73,36 @@ WITH old AS (
 )
 SELECT count(*) FROM gone
 """  # noqa: S608 - put together of constants
-FORGET_LISTS = f"""
+
+
+def _forget(table: str, *key: str, where: str = "", counts: str = "") -> str:
+    """A client that has not heard of these has to start again: its list says so from the same moment on."""
+    names = ", ".join(("user_id", *key))
+    same = " AND ".join(f"gone.{name} = old.{name}" for name in ("user_id", *key))
+    return f"""
 WITH old AS (
-  SELECT user_id, id FROM {SCHEMA}.deleted_lists WHERE purged AND deleted_at < now() - %(age)s
+  SELECT {names} FROM {SCHEMA}.{table} WHERE {where}deleted_at < now() - %(age)s
   AND (%(user)s IS NULL OR user_id = %(user)s) LIMIT %(batch)s
 ), lists AS ({LOCK_LISTS}), forgotten AS (
-  DELETE FROM {SCHEMA}.deleted_lists AS gone USING old, lists
-  WHERE gone.user_id = old.user_id AND gone.id = old.id AND lists.user_id = old.user_id
-  AND (%(user)s IS NULL OR gone.user_id = %(user)s)
+  DELETE FROM {SCHEMA}.{table} AS gone USING old, lists
+  WHERE {same} AND lists.user_id = old.user_id AND (%(user)s IS NULL OR gone.user_id = %(user)s)
   RETURNING gone.user_id, gone.revision
 ), last AS (
-  SELECT user_id, max(revision) AS revision FROM forgotten GROUP BY user_id
+  SELECT user_id, max(revision) AS revision, count(*) AS forgotten FROM forgotten GROUP BY user_id
 ), told AS (
   UPDATE {SCHEMA}.task_lists AS list SET horizon = CASE WHEN list.horizon IS NOT NULL THEN
-    greatest(list.horizon, last.revision) END
+    greatest(list.horizon, last.revision) END{counts}
   FROM last WHERE list.user_id = last.user_id AND (%(user)s IS NULL OR list.user_id = %(user)s)
 )
 SELECT count(*) FROM forgotten
 """  # noqa: S608 - put together of constants
-FORGET_COMPLETIONS = f"""
-WITH old AS (
-  SELECT user_id, task_id, completed_at FROM {SCHEMA}.deleted_completions WHERE deleted_at < now() - %(age)s
-  AND (%(user)s IS NULL OR user_id = %(user)s) LIMIT %(batch)s
-), lists AS ({LOCK_LISTS}), forgotten AS (
-  DELETE FROM {SCHEMA}.deleted_completions AS gone USING old, lists
-  WHERE gone.user_id = old.user_id AND gone.task_id = old.task_id AND gone.completed_at = old.completed_at
-  AND lists.user_id = old.user_id AND (%(user)s IS NULL OR gone.user_id = %(user)s)
-  RETURNING gone.user_id, gone.revision
-), last AS (
-  SELECT user_id, max(revision) AS revision FROM forgotten GROUP BY user_id
-), told AS (
-  UPDATE {SCHEMA}.task_lists AS list SET horizon = CASE WHEN list.horizon IS NOT NULL THEN
-    greatest(list.horizon, last.revision) END
-  FROM last WHERE list.user_id = last.user_id AND (%(user)s IS NULL OR list.user_id = %(user)s)
+
+
+FORGET = _forget(
+    "deleted_tasks", "id", where="purged AND ", counts=", tombstone_count = list.tombstone_count - last.forgotten"
 )
-SELECT count(*) FROM forgotten
-"""  # noqa: S608 - put together of constants
+FORGET_LISTS = _forget("deleted_lists", "id", where="purged AND ")
+FORGET_COMPLETIONS = _forget("deleted_completions", "task_id", "completed_at")
 KEYS = f"""
 DELETE FROM {SCHEMA}.idempotency_keys AS known USING (
   SELECT user_id, key FROM {SCHEMA}.idempotency_keys WHERE created_at < now() - %(age)s
