@@ -129,6 +129,9 @@ class Api:
             "LOG_LEVEL": "warning",
             # Writers ask as fast as they are answered.
             "RATE_LIMIT_PER_USER": "1000000/second",
+            # Eight writers make more keyed writes in minutes than a user may have in a day.
+            "MAX_IDEMPOTENCY_KEYS_PER_USER": "1000000",
+            "MAX_IDEMPOTENCY_BYTES_PER_USER": str(2**30),
             **settings,
         }
         self._project = project
