@@ -1,4 +1,4 @@
-"""`alembic check` against a database made for it: models.py and the migrations must agree."""
+"""`alembic check` against a database made for it: models/ and the migrations must agree."""
 
 import tempfile
 from pathlib import Path

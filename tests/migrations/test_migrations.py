@@ -32,7 +32,7 @@ def debian_server() -> Iterator[Server]:
 
 @pytest.mark.parametrize("fixture", ["server", "debian_server"], ids=["embedded", "debian"])
 def test_up_down_up_and_check_are_clean(fixture: str, request: pytest.FixtureRequest) -> None:
-    """Nothing is left after the way down, and models.py agrees after the way up."""
+    """Nothing is left after the way down, and models/ agrees after the way up."""
     server: Server = request.getfixturevalue(fixture)
     server.execute("CREATE DATABASE up_and_down")
     alembic = embedded.alembic_for(server.database_url("up_and_down"))

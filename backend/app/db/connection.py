@@ -62,15 +62,15 @@ class Connection:
         """Send the text as it is and return the rows of its last statement. Raises psycopg2.Error."""
         cursor = self._cursor
         cursor.execute(text, parameters)
-        await self._answered()
+        await self._next_answer()
         return cursor.fetchall() if cursor.description else []
 
     async def answered(self) -> None:
         """Wait until nothing is under way."""
         if self.is_executing:
-            await self._answered()
+            await self._next_answer()
 
-    def _answered(self) -> asyncio.Future[None]:
+    def _next_answer(self) -> asyncio.Future[None]:
         """Done when the server has answered what is under way."""
         self._answer = answer = self._loop.create_future()
         self._advance()

@@ -231,7 +231,7 @@ def _name(named: Any) -> str:
 
 def _require_ours(table: FromClause) -> None:
     if not isinstance(table, Table) or table.metadata is not metadata:
-        _refuse(f"{_name(table)} is not one of the tables in models.py")
+        _refuse(f"{_name(table)} is not one of the tables in models/")
     if OWNER_COLUMN not in table.c:
         _refuse(f"{_name(table)} has no {OWNER_COLUMN}")
 

@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, CheckConstraint, DateTime, Index, LargeBinary
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
-from backend.app import model_base  # noqa: F401 - the names of constraints are settled before a table is made
+from backend.app.models import base  # noqa: F401 - the names of constraints are settled before a table is made
 
 
 class IdempotencyKey(SQLModel, table=True):

@@ -24,8 +24,8 @@ from sqlalchemy.types import TypeEngine
 from sqlmodel import Field, SQLModel
 
 from backend.app.domain.limits import LIST_NAME_MAX_CHARACTERS
-from backend.app.model_base import BYTEWISE, SCHEMA, metadata
-from backend.app.record_models import CompletedOccurrence, DeletedCompletion, IdempotencyKey, Reminder
+from backend.app.models.base import BYTEWISE, SCHEMA, metadata
+from backend.app.models.records import CompletedOccurrence, DeletedCompletion, IdempotencyKey, Reminder
 
 __all__ = [
     "DOMAINS",
