@@ -22,8 +22,8 @@ import orjson
 import psycopg2
 
 from backend.app import config
+from backend.app.config.delivery import DeliverySettings
 from backend.app.db.row_security import SEARCH_PATH, quoted
-from backend.app.delivery_settings import DeliverySettings
 from backend.app.models import SCHEMA
 from backend.app.observability.logging import configure_logging
 from backend.app.observability.reminder_metrics import DELIVERED, FAILED, GIVEN_UP, ReminderMetrics

@@ -225,7 +225,7 @@ RULES = [
     Rule(
         "reads the environment",
         reads_the_environment,
-        ("config.py",),
+        ("config/",),
         ('os.environ["DATABASE_URL"]', "from os import getenv", "from dotenv import load_dotenv"),
     ),
     Rule(
