@@ -16,7 +16,7 @@ from backend.app.web.headers import is_media_type
 from backend.app.web.long_body import LongBody, LongDocument
 from backend.app.web.services import services_of
 from backend.app.web.turns import Steps
-from backend.app.web.validation import _errors, models_of
+from backend.app.web.validation import errors_of, models_of
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -42,7 +42,7 @@ class BodyLimit:
     setting: str
 
 
-class _Body:
+class BodyReader:
     def __init__(
         self,
         name: str,
@@ -116,7 +116,7 @@ class _Body:
         try:
             return self.model.model_validate(document)
         except ValidationError as error:
-            raise problems.ValidationFailed(_errors(error, "#/", document, self._models)) from None
+            raise problems.ValidationFailed(errors_of(error, "#/", document, self._models)) from None
 
     @staticmethod
     def contents_of(document: Any) -> Any:

@@ -13,11 +13,11 @@ from backend.app.web.suggestions import suggest
 ERRORS_MAX: Final = 20
 
 
-def _errors(
+def errors_of(
     error: ValidationError, prefix: str, document: Any, models: Sequence[type[BaseModel]]
 ) -> list[dict[str, str]]:
-    """pydantic's findings without what was sent; an unknown name may have meant one that the models have there."""
-    return _described(_findings(error), prefix, document, models)
+    """The errors of a problem; an unknown name may have meant one that the models have there."""
+    return described_errors(findings_of(error), prefix, document, models)
 
 
 def models_of(annotation: Any) -> tuple[type[BaseModel], ...]:
@@ -50,13 +50,15 @@ def _has_tag(model: type[BaseModel], tag: int | str) -> bool:
     return any(tag in get_args(field.annotation) for field in model.model_fields.values())
 
 
-def _findings(error: ValidationError) -> list[ErrorDetails]:
+def findings_of(error: ValidationError) -> list[ErrorDetails]:
+    """What pydantic found, without what was sent."""
     return error.errors(include_url=False, include_context=False, include_input=False)
 
 
-def _described(
+def described_errors(
     findings: list[ErrorDetails], prefix: str, document: Any, models: Sequence[type[BaseModel]]
 ) -> list[dict[str, str]]:
+    """The first ERRORS_MAX findings as a problem's errors; `prefix` is put before each JSON pointer."""
     errors = []
     for e in findings[:ERRORS_MAX]:
         location = _within(document, e["loc"], absent=e["type"] == "missing")

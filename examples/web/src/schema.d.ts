@@ -2601,9 +2601,9 @@ export interface operations {
             /** @description Successful Response */
             201: {
                 headers: {
-                    /** @description Where the new task is. */
+                    /** @description Where the new one is. */
                     Location?: string;
-                    /** @description The task's revision, quoted. */
+                    /** @description Its revision, quoted. */
                     ETag?: string;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     RateLimit: components["headers"]["RateLimit"];
@@ -2758,7 +2758,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The task's revision, quoted. */
+                    /** @description Its revision, quoted. */
                     ETag?: string;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     RateLimit: components["headers"]["RateLimit"];
@@ -2772,7 +2772,7 @@ export interface operations {
             /** @description You have it already */
             304: {
                 headers: {
-                    /** @description The task's revision, quoted. */
+                    /** @description Its revision, quoted. */
                     ETag?: string;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     RateLimit: components["headers"]["RateLimit"];
@@ -2922,7 +2922,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The task's revision, quoted. */
+                    /** @description Its revision, quoted. */
                     ETag?: string;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     RateLimit: components["headers"]["RateLimit"];
@@ -3263,7 +3263,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The task's revision, quoted. */
+                    /** @description Its revision, quoted. */
                     ETag?: string;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     RateLimit: components["headers"]["RateLimit"];
@@ -3447,7 +3447,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The task's revision, quoted. */
+                    /** @description Its revision, quoted. */
                     ETag?: string;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     RateLimit: components["headers"]["RateLimit"];
@@ -3631,7 +3631,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The task's revision, quoted. */
+                    /** @description Its revision, quoted. */
                     ETag?: string;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     RateLimit: components["headers"]["RateLimit"];
@@ -3811,7 +3811,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The task's revision, quoted. */
+                    /** @description Its revision, quoted. */
                     ETag?: string;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     RateLimit: components["headers"]["RateLimit"];
@@ -4115,9 +4115,9 @@ export interface operations {
             /** @description Successful Response */
             201: {
                 headers: {
-                    /** @description Where the new task is. */
+                    /** @description Where the new one is. */
                     Location?: string;
-                    /** @description The task's revision, quoted. */
+                    /** @description Its revision, quoted. */
                     ETag?: string;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     RateLimit: components["headers"]["RateLimit"];
@@ -4272,7 +4272,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The task's revision, quoted. */
+                    /** @description Its revision, quoted. */
                     ETag?: string;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     RateLimit: components["headers"]["RateLimit"];
@@ -4286,7 +4286,7 @@ export interface operations {
             /** @description You have it already */
             304: {
                 headers: {
-                    /** @description The task's revision, quoted. */
+                    /** @description Its revision, quoted. */
                     ETag?: string;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     RateLimit: components["headers"]["RateLimit"];
@@ -4596,7 +4596,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The task's revision, quoted. */
+                    /** @description Its revision, quoted. */
                     ETag?: string;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     RateLimit: components["headers"]["RateLimit"];
@@ -4780,7 +4780,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The task's revision, quoted. */
+                    /** @description Its revision, quoted. */
                     ETag?: string;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     RateLimit: components["headers"]["RateLimit"];
@@ -4960,7 +4960,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The task's revision, quoted. */
+                    /** @description Its revision, quoted. */
                     ETag?: string;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     RateLimit: components["headers"]["RateLimit"];
@@ -5254,7 +5254,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The task's revision, quoted. */
+                    /** @description Its revision, quoted. */
                     ETag?: string;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     RateLimit: components["headers"]["RateLimit"];
