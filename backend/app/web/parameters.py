@@ -30,6 +30,8 @@ CompletionId = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class IdReader:
+    """The id of a task or a list in the path; `name` is the parameter's."""
+
     name: str
 
     def __call__(self, request: Request) -> int:
@@ -43,6 +45,8 @@ class IdReader:
 
 @dataclass(frozen=True, slots=True)
 class CompletionIdReader:
+    """The id of a completion in the path; `name` is the parameter's."""
+
     name: str
 
     def __call__(self, request: Request) -> str:
@@ -55,6 +59,8 @@ class CompletionIdReader:
 
 @dataclass(frozen=True, slots=True)
 class HeaderReader:
+    """A header's value, or None; `name` is in lower case, as ASGI has it."""
+
     name: bytes
 
     def __call__(self, request: Request) -> str | None:
@@ -64,6 +70,8 @@ class HeaderReader:
 
 
 class QueryReader:
+    """The query string as a model."""
+
     def __init__(self, model: type[BaseModel]) -> None:
         self.model = model
         # Parameters that may be repeated.
@@ -100,6 +108,7 @@ def _query_pairs(text: bytes) -> list[tuple[str, str]]:
 
 
 def refuse_query(request: Request, known: frozenset[str] = frozenset()) -> None:
+    """Raises ValidationFailed for query parameters that are not among the known ones."""
     names = [name for name, _ in _query_pairs(request.scope["query_string"]) if name not in known]
     if names:
         errors = [{"pointer": f"?{name}", "detail": describe_unknown(name, known)} for name in names[:ERRORS_MAX]]
