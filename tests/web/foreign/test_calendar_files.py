@@ -22,18 +22,18 @@ FILES: dict[str, tuple[list[str], list[str], list[tuple[int, str]]]] = {
     "no END:VTODO": (
         [BEGIN, *unended("a"), *todo("b"), *unended("c"), END],
         ["a", "b", "c"],
-        [(4, "END:VTODO is missing"), (9, "END:VTODO is missing")],
+        [(4, "the END of VTODO is missing"), (9, "the END of VTODO is missing")],
     ),
-    "no END:VALARM": ([BEGIN, *todo("a", *ALARM), *todo("b"), END], ["a", "b"], [(7, "END:VALARM is missing")]),
+    "no END:VALARM": ([BEGIN, *todo("a", *ALARM), *todo("b"), END], ["a", "b"], [(7, "the END of VALARM is missing")]),
     "no end of either": (
         [BEGIN, *todo("a", *ALARM)[:-1], *todo("b"), END],
         ["a", "b"],
-        [(7, "END:VALARM is missing"), (7, "END:VTODO is missing")],
+        [(7, "the END of VALARM is missing"), (7, "the END of VTODO is missing")],
     ),
     "no END:VEVENT": (
         [BEGIN, "BEGIN:VEVENT", *todo("a"), END],
         ["a"],
-        [(2, "VEVENT is not"), (3, "END:VEVENT is missing")],
+        [(2, "VEVENT is not"), (3, "the END of VEVENT is missing")],
     ),
     "no end of what is not known": (
         [BEGIN, "BEGIN:X-ANY", *todo("a"), END],
@@ -43,7 +43,7 @@ FILES: dict[str, tuple[list[str], list[str], list[tuple[int, str]]]] = {
     "no END:VTIMEZONE": (
         [BEGIN, "BEGIN:VTIMEZONE", "BEGIN:STANDARD", *todo("a"), END],
         ["a"],
-        [(4, "the END of a component is missing"), (4, "END:VTIMEZONE is missing")],
+        [(4, "the END of a component is missing"), (4, "the END of VTIMEZONE is missing")],
     ),
     "cut off between tasks": ([BEGIN, *todo("a")], ["a"], [(4, "the file ends before END:VCALENDAR")]),
     "cut off in a task": ([BEGIN, *todo("a"), *unended("b")], ["a"], [(5, "a VTODO without an end")]),
@@ -52,12 +52,12 @@ FILES: dict[str, tuple[list[str], list[str], list[tuple[int, str]]]] = {
     "one calendar in the other": (
         [BEGIN, *todo("a"), BEGIN, *todo("b"), END],
         ["a", "b"],
-        [(5, "END:VCALENDAR is missing")],
+        [(5, "the END of VCALENDAR is missing")],
     ),
     "a task after the end": (
         [BEGIN, END, *todo("a"), "X:y"],
         ["a"],
-        [(3, "BEGIN:VCALENDAR is missing"), (6, "X is not"), (6, "the file ends before")],
+        [(3, "this component stands outside"), (6, "X is not"), (6, "the file ends before")],
     ),
     "a line after the end": ([BEGIN, END, "SUMMARY:a"], [], [(3, "a line outside")]),
     "a place of an alarm": (

@@ -85,7 +85,7 @@ class _Reader:
             self._close(line, 0)
             self._zones = Zones()
         elif not self._inside:
-            self._drafts.notes.add(line.number, "BEGIN:VCALENDAR is missing before this component")
+            self._drafts.notes.add(line.number, "this component stands outside of a calendar, and is read as if it were inside")
             self._inside = [CALENDAR]
         elif name == TODO:
             self._close(line, 1)
@@ -114,8 +114,8 @@ class _Reader:
         """End what is inside more than so many components, though nothing in the file says so."""
         while len(self._inside) > depth:
             name = self._inside[-1]
-            end = f"END:{name}" if name in _KNOWN else "the END of a component"
-            self._drafts.notes.add(line.number, f"{end} is missing before this line")
+            what = name if name in _KNOWN else "a component"
+            self._drafts.notes.add(line.number, f"the END of {what} is missing before this line")
             self._end_innermost()
 
     def _end_innermost(self) -> None:
