@@ -57,7 +57,7 @@ FILES: dict[str, tuple[list[str], list[str], list[tuple[int, str]]]] = {
     "a task after the end": (
         [BEGIN, END, *todo("a"), "X:y"],
         ["a"],
-        [(3, "this component stands outside"), (6, "X is not"), (6, "the file ends before")],
+        [(3, "this component is outside"), (6, "X is not"), (6, "the file ends before")],
     ),
     "a line after the end": ([BEGIN, END, "SUMMARY:a"], [], [(3, "a line outside")]),
     "a place of an alarm": (

@@ -85,7 +85,9 @@ class _Reader:
             self._close(line, 0)
             self._zones = Zones()
         elif not self._inside:
-            self._drafts.notes.add(line.number, "this component stands outside of a calendar, and is read as if it were inside")
+            self._drafts.notes.add(
+                line.number, "this component is outside of a calendar: it is read as if it were inside"
+            )
             self._inside = [CALENDAR]
         elif name == TODO:
             self._close(line, 1)
@@ -99,7 +101,7 @@ class _Reader:
             case ["VTODO", "VALARM"]:
                 self._alarm = Alarm(line.number, self._drafts.notes)
             case ["VTIMEZONE"] | ["VTIMEZONE", _]:
-                self._zones.begin(name)
+                self._zones.enter(name)
             case [_] | ["VTODO", _] | ["VTODO", "VALARM", _]:
                 self._drafts.notes.add(line.number, f"{name if name in _KNOWN else 'a component'} is not taken over")
 
@@ -126,7 +128,7 @@ class _Reader:
             case ["VTODO", "VALARM"] if self._alarm is not None and self._todo is not None:
                 self._todo.remind(self._alarm)
             case ["VTIMEZONE"]:
-                self._zones.end()
+                self._zones.leave()
         self._inside.pop()
 
     def _add(self, line: ContentLine) -> None:

@@ -81,7 +81,7 @@ class Zones:
         self._defined: dict[str, _Definition] = {}
         self._open = _Definition()
 
-    def begin(self, component: str) -> None:
+    def enter(self, component: str) -> None:
         """A VTIMEZONE begins, or a part of one."""
         if component not in _OBSERVANCES:
             self._open = _Definition()
@@ -97,7 +97,7 @@ class Zones:
         elif line.name == "TZID":
             self._open.name = line.value[:NAME_MAX_CHARACTERS].strip()
 
-    def end(self) -> None:
+    def leave(self) -> None:
         """A VTIMEZONE ends; one that changes its clocks too often in its own way is not kept."""
         for observance in self._open.observances:
             observance.settle()
