@@ -7,8 +7,9 @@ import pytest
 
 from backend.app import config
 from backend.app.config import PROJECT_ROOT, DatabaseSettings, Settings
+from backend.app.config.delivery import DeliverySettings
+from backend.app.config.values import BETTER_AUTH_PUBLIC_SECRET
 from backend.app.db import dsn
-from backend.app.delivery_settings import DeliverySettings
 from backend.app.problems import StartupError
 from tests.support.memory import memory_parts
 
@@ -42,14 +43,14 @@ PRODUCTION = {"ENVIRONMENT": "production", "DATABASE_URL": URL, "BETTER_AUTH_SEC
         ({}, "BETTER_AUTH_SECRET or BETTER_AUTH_URL is required"),
         ({"BETTER_AUTH_SECRET": ""}, "BETTER_AUTH_SECRET or BETTER_AUTH_URL is required"),
         ({"BETTER_AUTH_SECRET": "x" * 31}, "fewer than 32 characters"),
-        ({"BETTER_AUTH_SECRET": config.BETTER_AUTH_PUBLIC_SECRET}, "the public default"),
+        ({"BETTER_AUTH_SECRET": BETTER_AUTH_PUBLIC_SECRET}, "the public default"),
         ({"BETTER_AUTH_SECRETS": "new,old"}, "versions with their secrets"),
         ({"BETTER_AUTH_SECRETS": f"{SECRET}"}, "versions with their secrets"),
         ({"BETTER_AUTH_SECRETS": f"x:{SECRET}"}, "versions with their secrets"),
         ({"BETTER_AUTH_SECRETS": f"-1:{SECRET}"}, "versions with their secrets"),
         ({"BETTER_AUTH_SECRETS": f"1:{SECRET},1:{SECRET}x"}, "a version twice"),
         ({"BETTER_AUTH_SECRETS": f"2:{SECRET},1:{'x' * 31}"}, "fewer than 32 characters"),
-        ({"BETTER_AUTH_SECRETS": f"2:{SECRET},1:{config.BETTER_AUTH_PUBLIC_SECRET}"}, "the public default"),
+        ({"BETTER_AUTH_SECRETS": f"2:{SECRET},1:{BETTER_AUTH_PUBLIC_SECRET}"}, "the public default"),
         ({"BETTER_AUTH_URL": "app.example.com"}, "must be an http or https URL"),
         ({"BETTER_AUTH_URL": "https://user:pa55word@app.example.com"}, "must be an http or https URL"),
         ({"BETTER_AUTH_URL": "https://app.example.com:99999"}, "must be an http or https URL"),

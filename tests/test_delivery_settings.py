@@ -6,7 +6,7 @@ import pytest
 
 from backend.app import config
 from backend.app.config import DatabaseSettings
-from backend.app.delivery_settings import DeliverySettings
+from backend.app.config.delivery import DeliverySettings
 from backend.app.problems import StartupError
 
 URL = "https://app.example.com/api/reminders"

@@ -223,9 +223,15 @@ RULES = [
         ),
     ),
     Rule(
+        "imports a private name of another module",
+        lambda node: any(name.startswith("backend.") and "._" in name for name in imported(node)),
+        owners=(),
+        samples=("from backend.app.web.validation import _within", "from backend.app.db._wire import Wire"),
+    ),
+    Rule(
         "reads the environment",
         reads_the_environment,
-        ("config.py",),
+        ("config/",),
         ('os.environ["DATABASE_URL"]', "from os import getenv", "from dotenv import load_dotenv"),
     ),
     Rule(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from backend.app.config import PROJECT_ROOT, Settings
-from backend.app.delivery_settings import DeliverySettings
+from backend.app.config.delivery import DeliverySettings
 
 README_LINES_MAX = 150
 DOCS = PROJECT_ROOT / "docs"

@@ -146,13 +146,13 @@ async def established(raw: Any) -> None:
         add, remove = watch[state]
         ready: asyncio.Future[None] = loop.create_future()
         fd = raw.fileno()
-        add(fd, _wake, ready)
+        add(fd, wake, ready)
         try:
             await ready
         finally:
             remove(fd)
 
 
-def _wake(ready: asyncio.Future[None]) -> None:
+def wake(ready: asyncio.Future[None]) -> None:
     if not ready.done():
         ready.set_result(None)

@@ -69,8 +69,8 @@ class ImportRepository:
         With `dry_run` all of this is undone again.
 
         Raises TaskLimitReached, ListLimitReached, InvalidField for a parent that cannot be one, or a list or a task
-        that is not there, or IdsTaken where `ids` is not given and a task of the caller's with an id of the file is
-        another one.
+        that is not there, or IdsTaken where `ids` is not given and a task or list of the caller's with an id of the
+        file is another one.
         """
         owners = {task.user_id for task in tasks} | {one.user_id for one in lists}
         is_own = owners <= {self._session.owner}
@@ -79,7 +79,7 @@ class ImportRepository:
         async with opened() as session:
             [begun] = await session.run(statements.START, first_revision=first_revision())
             listed = ListImport(session, lists, max_lists=self._max_lists)
-            await listed.write(begun, new=chosen is ImportIds.NEW)
+            await listed.write(begun, new=chosen is ImportIds.NEW, check=ids is None)
             await listed.check_tasks(tasks, new=chosen is ImportIds.NEW)
             completed = CompletionImport(session, completions, most=self._max_completions)
             await completed.check_tasks(tasks)

@@ -12,7 +12,7 @@ from backend.app.schemas.completions import CompletionQuery, RecordedCompletion
 from backend.app.schemas.task import Task
 from backend.app.web import pagination
 from backend.app.web.conditional import IfMatch, IfNoneMatchOfWrite, etag, precondition
-from backend.app.web.openapi_responses import _ETAG, COMPLETION_FOUND, INVALID, LINK, count_of
+from backend.app.web.openapi_responses import COMPLETION_FOUND, ETAG, INVALID, LINK, count_of
 from backend.app.web.parameters import CompletionId
 from backend.app.web.prefer import COUNT, Prefer, prefers
 from backend.app.web.responses import ApiResponse
@@ -50,7 +50,7 @@ async def list_completions(
     description="The task is open again; one that repeats has the dates, the rule and the reminders that it had "
     "before. Subtasks that were completed with it are open again, too. 412 where the task has changed since.",
     response_model=Task,
-    responses={200: {"headers": _ETAG}, **COMPLETION_FOUND},
+    responses={200: {"headers": ETAG}, **COMPLETION_FOUND},
 )
 async def undo_completion(
     completion_id: CompletionId, undo: Undo, if_match: IfMatch = None, if_none_match: IfNoneMatchOfWrite = None

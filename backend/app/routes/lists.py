@@ -21,7 +21,7 @@ from backend.app.schemas.lists import (
 )
 from backend.app.web.body import JSON, MERGE_PATCH, MediaTypes
 from backend.app.web.conditional import IfMatch, IfNoneMatch, IfNoneMatchOfWrite, etag, precondition, require_match
-from backend.app.web.openapi_responses import _ETAG, _LOCATION, BODY, INVALID, LIST_ETAG, LIST_FOUND, LIST_RESTORED
+from backend.app.web.openapi_responses import BODY, ETAG, INVALID, LIST_ETAG, LIST_FOUND, LIST_RESTORED, LOCATION
 from backend.app.web.parameters import ListId
 from backend.app.web.responses import ApiResponse
 from backend.app.web.route import StrictRoute
@@ -71,7 +71,7 @@ async def list_lists(
     status_code=201,
     response_model=NamedList,
     responses={
-        201: {"headers": _LOCATION | _ETAG},
+        201: {"headers": LOCATION | ETAG},
         **BODY,
         **documented(problems.ValidationFailed, problems.ListLimitReached),
     },
@@ -88,8 +88,8 @@ async def create_list(body: ListCreate, lists: ListWrites, links: CallerLinks) -
     description="Its tasks are `GET /tasks?list_id=` of it. A list in the trash is not found here.",
     response_model=NamedList,
     responses={
-        200: {"headers": _ETAG},
-        304: {"description": "You have it already", "headers": _ETAG},
+        200: {"headers": ETAG},
+        304: {"description": "You have it already", "headers": ETAG},
         **LIST_FOUND,
     },
 )
@@ -108,7 +108,7 @@ async def get_list(
     summary="Rename a list, or archive it",
     description="A JSON merge patch (RFC 7396): what is left out stays. Archiving changes nothing of the tasks.",
     response_model=NamedList,
-    responses={200: {"headers": _ETAG}, **BODY, **LIST_FOUND},
+    responses={200: {"headers": ETAG}, **BODY, **LIST_FOUND},
 )
 async def update_list(
     list_id: ListId,
@@ -126,7 +126,7 @@ async def update_list(
     summary="Move a list to another place",
     description="Right after another list, or to the front. A list that stands there already stays as it is.",
     response_model=NamedList,
-    responses={200: {"headers": _ETAG}, **BODY, **LIST_FOUND},
+    responses={200: {"headers": ETAG}, **BODY, **LIST_FOUND},
 )
 async def move_list(
     list_id: ListId,
@@ -164,7 +164,7 @@ async def delete_list(
     summary="Take a list back from the trash",
     description="With the tasks that were deleted with it, and are still in the trash.",
     response_model=NamedList,
-    responses={200: {"headers": _ETAG}, **LIST_RESTORED},
+    responses={200: {"headers": ETAG}, **LIST_RESTORED},
 )
 async def restore_list(
     list_id: ListId, lists: TrashOfLists, if_match: IfMatch = None, if_none_match: IfNoneMatchOfWrite = None

@@ -22,18 +22,18 @@ from backend.app.web import pagination
 from backend.app.web.body import JSON, MERGE_PATCH, MediaTypes
 from backend.app.web.conditional import IfMatch, IfNoneMatch, IfNoneMatchOfWrite, etag, precondition, require_match
 from backend.app.web.openapi_responses import (
-    _COUNT,
-    _ETAG,
-    _LOCATION,
     BODY,
     CAPPED,
     CONDITIONAL,
     CURSOR,
+    ETAG,
     FOUND,
     INVALID,
     LINK,
     LIST_ETAG,
+    LOCATION,
     RESTORED,
+    TASK_COUNT,
 )
 from backend.app.web.parameters import TaskId
 from backend.app.web.prefer import COUNT, Prefer, prefers
@@ -59,7 +59,7 @@ router = APIRouter(prefix="/api/{user_id}/tasks", tags=["tasks"], route_class=St
     response_model=list[ListedTask],
     response_model_exclude_unset=True,
     responses={
-        200: {"headers": LINK | LIST_ETAG | _COUNT},
+        200: {"headers": LINK | LIST_ETAG | TASK_COUNT},
         304: {"description": "You have it already", "headers": LIST_ETAG},
         **CURSOR,
         **INVALID,
@@ -101,7 +101,7 @@ async def list_tasks(
     description="It gets the next id of the caller, and `Location` names it.",
     status_code=201,
     response_model=Task,
-    responses={201: {"headers": _LOCATION | _ETAG}, **BODY, **CAPPED},
+    responses={201: {"headers": LOCATION | ETAG}, **BODY, **CAPPED},
 )
 async def create_task(body: TaskCreate, tasks: Tasks, links: CallerLinks) -> ApiResponse:
     task = await tasks.create(body)
@@ -115,8 +115,8 @@ async def create_task(body: TaskCreate, tasks: Tasks, links: CallerLinks) -> Api
     description="A task in the trash is not found here; the list with `status=deleted` has it.",
     response_model=Task,
     responses={
-        200: {"headers": _ETAG},
-        304: {"description": "You have it already", "headers": _ETAG},
+        200: {"headers": ETAG},
+        304: {"description": "You have it already", "headers": ETAG},
         **FOUND,
         **INVALID,
     },
@@ -137,7 +137,7 @@ async def get_task(
     description="What is left out is cleared, except `completed` and `list_id`, which stay. A task can be sent as it "
     "was answered: what only the server sets is ignored, and `id` and `user_id` must be those of the path.",
     response_model=Task,
-    responses={200: {"headers": _ETAG}, **BODY, **CONDITIONAL, **INVALID},
+    responses={200: {"headers": ETAG}, **BODY, **CONDITIONAL, **INVALID},
 )
 async def replace_task(
     *,
@@ -158,7 +158,7 @@ async def replace_task(
     summary="Change some of a task",
     description="A JSON merge patch (RFC 7396): what is left out stays, and null clears.",
     response_model=Task,
-    responses={200: {"headers": _ETAG}, **BODY, **CONDITIONAL, **INVALID},
+    responses={200: {"headers": ETAG}, **BODY, **CONDITIONAL, **INVALID},
 )
 async def update_task(
     task_id: TaskId,
@@ -195,7 +195,7 @@ async def delete_task(
     "`schedule`, it moves on to the next one that is not past. Subtasks are completed with their parent.",
     response_model=CompletedTask,
     response_model_exclude_unset=True,
-    responses={200: {"headers": _ETAG}, **BODY, **CONDITIONAL, **INVALID},
+    responses={200: {"headers": ETAG}, **BODY, **CONDITIONAL, **INVALID},
 )
 async def complete_task(
     task_id: TaskId,
@@ -217,7 +217,7 @@ async def complete_task(
     description="Right after another task, or to the front. Only this task changes; where its position would be long, "
     "at most 200 neighbours are given new ones, too. A task that stands there already stays as it is.",
     response_model=Task,
-    responses={200: {"headers": _ETAG}, **BODY, **CONDITIONAL, **INVALID},
+    responses={200: {"headers": ETAG}, **BODY, **CONDITIONAL, **INVALID},
 )
 async def move_task(
     task_id: TaskId,
@@ -235,7 +235,7 @@ async def move_task(
     summary="Take a task back from the trash",
     description="With the subtasks that were deleted with it.",
     response_model=Task,
-    responses={200: {"headers": _ETAG}, **RESTORED},
+    responses={200: {"headers": ETAG}, **RESTORED},
 )
 async def restore_task(
     task_id: TaskId, tasks: Tasks, if_match: IfMatch = None, if_none_match: IfNoneMatchOfWrite = None

@@ -16,7 +16,7 @@ from backend.app.web.headers import is_media_type
 from backend.app.web.long_body import LongBody, LongDocument
 from backend.app.web.services import services_of
 from backend.app.web.turns import Steps
-from backend.app.web.validation import _errors, models_of
+from backend.app.web.validation import errors_of, models_of
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -42,7 +42,9 @@ class BodyLimit:
     setting: str
 
 
-class _Body:
+class BodyReader:
+    """The body that a handler takes: how it is read, and as which model it is validated."""
+
     def __init__(
         self,
         name: str,
@@ -73,7 +75,7 @@ class _Body:
         announced = _announced_length(headers)
         if (announced or 0) > limit:
             raise problems.BodyTooLarge(limit)
-        if not self.optional and not _is_json(headers, self.accepted):
+        if not self.optional and not _is_accepted(headers, self.accepted):
             raise problems.UnsupportedMediaType(self.accepted)
         return limit if announced is None else announced
 
@@ -86,15 +88,13 @@ class _Body:
         body = await _read(request.receive, self._limit_of(request))
         if not body and self.optional:
             return NO_BODY
-        if self.optional and not _is_json(request.scope["headers"], self.accepted):
+        if self.optional and not _is_accepted(request.scope["headers"], self.accepted):
             raise problems.UnsupportedMediaType(self.accepted)
         if place is not None:
             await place.start()
-        if self._others is not None and (read := self._others.reader(_content_type(request), body)):
-            settings = services_of(request.scope).settings
-            if len(body) > (most := getattr(settings, self._others.setting)):
-                raise problems.BodyTooLarge(most)
-            return await ForeignDocument.read(read, body, _steps_of(request), max_subtasks=settings.max_subtasks)
+        foreign = None if self._others is None else await _read_foreign(self._others, request, body)
+        if foreign is not None:
+            return foreign
         if self._long is not None:
             document = await self._long.parse(body, _steps_of(request))
             if place is not None:
@@ -116,7 +116,7 @@ class _Body:
         try:
             return self.model.model_validate(document)
         except ValidationError as error:
-            raise problems.ValidationFailed(_errors(error, "#/", document, self._models)) from None
+            raise problems.ValidationFailed(errors_of(error, "#/", document, self._models)) from None
 
     @staticmethod
     def contents_of(document: Any) -> Any:
@@ -126,6 +126,18 @@ class _Body:
     def _limit_of(self, request: Request) -> int:
         limit: int = getattr(services_of(request.scope).settings, self.limit)
         return limit
+
+
+async def _read_foreign(others: OtherApps, request: Request, body: bytearray) -> ForeignDocument | None:
+    """The body as a file of another app; None for one of our own. Raises BodyTooLarge, and as a file's reader does."""
+    read = others.reader(_content_type(dict(request.scope["headers"])), body)
+    if read is None:
+        return None
+    settings = services_of(request.scope).settings
+    limit: int = getattr(settings, others.setting)
+    if len(body) > limit:
+        raise problems.BodyTooLarge(limit)
+    return await ForeignDocument.read(read, body, _steps_of(request), max_subtasks=settings.max_subtasks)
 
 
 def _steps_of(request: Request) -> Steps:
@@ -154,14 +166,12 @@ async def _read(receive: Receive, limit: int) -> bytearray:
     return body
 
 
-def _content_type(request: Request) -> str:
-    fields: Mapping[bytes, bytes] = dict(request.scope["headers"])
+def _is_accepted(headers: list[tuple[bytes, bytes]], media_types: tuple[str, ...]) -> bool:
+    """Whether the body has one of these media types, in UTF-8, and is not compressed."""
+    fields = dict(headers)
+    is_plain = fields.get(b"content-encoding", b"identity").strip().lower() == b"identity"
+    return is_plain and is_media_type(_content_type(fields), media_types)
+
+
+def _content_type(fields: Mapping[bytes, bytes]) -> str:
     return fields.get(b"content-type", b"").decode("latin-1")
-
-
-def _is_json(headers: list[tuple[bytes, bytes]], accepted: tuple[str, ...]) -> bool:
-    fields: Mapping[bytes, bytes] = dict(headers)
-    content_type = fields.get(b"content-type", b"").decode("latin-1")
-    return is_media_type(content_type, accepted) and (
-        fields.get(b"content-encoding", b"identity").strip().lower() == b"identity"
-    )

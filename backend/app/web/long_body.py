@@ -17,7 +17,7 @@ from backend.app import problems
 from backend.app.web.body_room import SMALL_BODY_BYTES
 from backend.app.web.json_pieces import Items, JSONPieces, parsed
 from backend.app.web.turns import Steps
-from backend.app.web.validation import ERRORS_MAX, _described, _errors, _findings, models_of
+from backend.app.web.validation import ERRORS_MAX, errors_of, models_of
 
 # What the items of a body take at most, for each byte of its text: docs/configuration.md reckons with it.
 BYTES_PER_TEXT_BYTE: Final = 10
@@ -75,7 +75,7 @@ class _Judge:
             item = self._list.item.validate_python(value)
         except ValidationError as error:
             prefix = f"#/{self._list.name}/{self.count}/"
-            self.errors += _described(_findings(error), prefix, value, self._list.item_models)
+            self.errors += errors_of(error, prefix, value, self._list.item_models)
         else:
             if not self.errors:
                 self._share_names(item)
@@ -246,7 +246,7 @@ class LongBody:
         try:
             body = self._model.model_validate(document)
         except ValidationError as error:
-            raise problems.ValidationFailed(_errors(error, "#/", document, [self._model])) from None
+            raise problems.ValidationFailed(errors_of(error, "#/", document, [self._model])) from None
         for name, judge in judges.items():
             await judge.check_distinct(parsed.steps)
             setattr(body, name, judge.items)

@@ -5,9 +5,9 @@ from typing import Any, Final
 from backend.app import problems
 from backend.app.problems import documented
 
-_ETAG = {"ETag": {"description": "The task's revision, quoted.", "schema": {"type": "string"}}}
+ETAG = {"ETag": {"description": "Its revision, quoted.", "schema": {"type": "string"}}}
 LIST_ETAG = {"ETag": {"description": "The list's revision, quoted.", "schema": {"type": "string"}}}
-_LOCATION = {"Location": {"description": "Where the new task is.", "schema": {"type": "string"}}}
+LOCATION = {"Location": {"description": "Where the new one is.", "schema": {"type": "string"}}}
 LINK = {
     "Link": {
         "description": 'The next page, with `rel="next"`, where there is one (RFC 8288).',
@@ -30,7 +30,7 @@ def count_of(what: str) -> dict[str, Any]:
     }
 
 
-_COUNT = count_of("tasks")
+TASK_COUNT = count_of("tasks")
 
 INVALID = documented(problems.ValidationFailed)
 CURSOR = documented(problems.InvalidCursor, problems.PreconditionFailed)

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from backend.app import problems
 from backend.app.domain.completion_ids import FORM, is_completion_id
 from backend.app.domain.limits import ID_MAX
-from backend.app.web.validation import ERRORS_MAX, _errors, describe_unknown
+from backend.app.web.validation import ERRORS_MAX, describe_unknown, errors_of
 
 QUERIES_REMEMBERED: Final = 1024
 QUERY_REMEMBERED_BYTES: Final = 256
@@ -29,7 +29,9 @@ CompletionId = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class _PathId:
+class IdReader:
+    """The id of a task or a list in the path; `name` is the parameter's."""
+
     name: str
 
     def __call__(self, request: Request) -> int:
@@ -42,7 +44,9 @@ class _PathId:
 
 
 @dataclass(frozen=True, slots=True)
-class _PathCompletionId:
+class CompletionIdReader:
+    """The id of a completion in the path; `name` is the parameter's."""
+
     name: str
 
     def __call__(self, request: Request) -> str:
@@ -54,7 +58,9 @@ class _PathCompletionId:
 
 
 @dataclass(frozen=True, slots=True)
-class _Header:
+class HeaderReader:
+    """A header's value, or None; `name` is in lower case, as ASGI has it."""
+
     name: bytes
 
     def __call__(self, request: Request) -> str | None:
@@ -63,7 +69,9 @@ class _Header:
         return ", ".join(lines) if lines else None
 
 
-class _Query:
+class QueryReader:
+    """The query string as a model."""
+
     def __init__(self, model: type[BaseModel]) -> None:
         self.model = model
         # Parameters that may be repeated.
@@ -87,7 +95,7 @@ class _Query:
         try:
             return self.model.model_validate(values)
         except ValidationError as error:
-            raise problems.ValidationFailed(_errors(error, "?", values, [self.model])) from None
+            raise problems.ValidationFailed(errors_of(error, "?", values, [self.model])) from None
 
 
 def _query_pairs(text: bytes) -> list[tuple[str, str]]:
@@ -99,7 +107,8 @@ def _query_pairs(text: bytes) -> list[tuple[str, str]]:
         ) from None
 
 
-def _refuse_query(request: Request, known: frozenset[str] = frozenset()) -> None:
+def refuse_query(request: Request, known: frozenset[str] = frozenset()) -> None:
+    """Raises ValidationFailed for query parameters that are not among the known ones."""
     names = [name for name, _ in _query_pairs(request.scope["query_string"]) if name not in known]
     if names:
         errors = [{"pointer": f"?{name}", "detail": describe_unknown(name, known)} for name in names[:ERRORS_MAX]]

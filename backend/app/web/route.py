@@ -17,11 +17,11 @@ from starlette.types import Receive, Scope, Send
 from backend.app import problems
 from backend.app.db.session import OwnerSession
 from backend.app.domain.errors import InvalidField, OperationFailed
-from backend.app.web.body import _Body
+from backend.app.web.body import BodyReader
 from backend.app.web.body_room import BodyPlace
 from backend.app.web.forms import Solver, UnsupportedForm, refuse_unsupported_handler
 from backend.app.web.owner_session import owner_session
-from backend.app.web.parameters import _refuse_query
+from backend.app.web.parameters import refuse_query
 from backend.app.web.pipeline import respond
 from backend.app.web.responses import ApiResponse
 from backend.app.web.services import services_of
@@ -81,7 +81,7 @@ class StrictRoute(APIRoute):
                 document = None if body is None else await body.read(request, place)
                 solved = {} if solver is None else await solver.solve(request, self.dependency_overrides_provider)
                 if request.scope["query_string"] and not takes_query:
-                    _refuse_query(request, known_query)
+                    refuse_query(request, known_query)
                 arguments = {name: read(request) for name, read in readers.items()}
                 if body is not None:
                     arguments[body.name] = await body.validate(document)
@@ -92,7 +92,7 @@ class StrictRoute(APIRoute):
                     answer: Awaitable[ApiResponse] = self.endpoint(**arguments, **solved, **provided)
                     return answer
 
-                return await respond(request, _Body.contents_of(document), make)
+                return await respond(request, BodyReader.contents_of(document), make)
             except (InvalidField, OperationFailed) as error:
                 raise as_problem(error) from None
             except HTTPException as error:
@@ -101,7 +101,7 @@ class StrictRoute(APIRoute):
         return _in_room(body, handle)
 
 
-def _in_room(body: _Body | None, handle: Callable[..., Coroutine[Any, Any, ApiResponse]]) -> Handler:
+def _in_room(body: BodyReader | None, handle: Callable[..., Coroutine[Any, Any, ApiResponse]]) -> Handler:
     """A large body waits for room before it is read."""
     if body is None or not body.is_long:
         return handle

@@ -9,19 +9,27 @@ from fastapi import params
 from pydantic import BaseModel
 from starlette.requests import Request
 
-from backend.app.web.body import BODY_LIMIT, JSON, BodyLimit, MediaTypes, _Body
+from backend.app.web.body import BODY_LIMIT, JSON, BodyLimit, BodyReader, MediaTypes
 from backend.app.web.foreign.formats import OtherApps
 from backend.app.web.forms import ONE_BODY, UnsupportedForm
 from backend.app.web.owner_session import Session
-from backend.app.web.parameters import CompletionId, ListId, TaskId, _Header, _PathCompletionId, _PathId, _Query
+from backend.app.web.parameters import (
+    CompletionId,
+    CompletionIdReader,
+    HeaderReader,
+    IdReader,
+    ListId,
+    QueryReader,
+    TaskId,
+)
 
 Reader = Callable[[Request], Any]
 
 ONE_QUERY: Final = "put every query parameter into one model: `Annotated[Model, Query()]`."
 _IDS: Final[list[tuple[Any, Callable[[str], Reader]]]] = [
-    (get_args(TaskId)[1], _PathId),
-    (get_args(ListId)[1], _PathId),
-    (get_args(CompletionId)[1], _PathCompletionId),
+    (get_args(TaskId)[1], IdReader),
+    (get_args(ListId)[1], IdReader),
+    (get_args(CompletionId)[1], CompletionIdReader),
 ]
 
 
@@ -45,13 +53,13 @@ class Signature:
         self.readers: dict[str, Reader] = {}
         self.providers: dict[str, Provide] = {}
         self.takes_session = False
-        self.body: _Body | None = None
+        self.body: BodyReader | None = None
         self.for_fastapi: list[inspect.Parameter] = []
         self._endpoint = endpoint
         hints = get_type_hints(endpoint, include_extras=True)
         for name, parameter in inspect.signature(endpoint).parameters.items():
             self._add(parameter.replace(annotation=hints.get(name, parameter.empty)))
-        queries = [reader for reader in self.readers.values() if isinstance(reader, _Query)]
+        queries = [reader for reader in self.readers.values() if isinstance(reader, QueryReader)]
         if len(queries) > 1:
             raise UnsupportedForm(endpoint, ONE_QUERY)
         self.takes_query = bool(queries)
@@ -62,9 +70,9 @@ class Signature:
         match _reader(parameter):
             case None:
                 self.for_fastapi.append(parameter)
-            case _Body() as body if self.body is not None:
+            case BodyReader() as body if self.body is not None:
                 raise UnsupportedForm(self._endpoint, f"put `{body.name}` and `{self.body.name}` into one body.")
-            case _Body() as body:
+            case BodyReader() as body:
                 self.body = body
             case _Provider(provide, takes_session):
                 self.providers[parameter.name] = provide
@@ -73,7 +81,7 @@ class Signature:
                 self.readers[parameter.name] = reader
 
 
-def _reader(parameter: inspect.Parameter) -> Reader | _Body | _Provider | None:
+def _reader(parameter: inspect.Parameter) -> Reader | BodyReader | _Provider | None:
     """What reads this parameter; None where FastAPI does."""
     annotation = parameter.annotation
     base, *marks = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
@@ -91,15 +99,15 @@ def _marked(parameter: inspect.Parameter, base: Any, mark: Any) -> Reader | _Pro
         case params.Depends(dependency=factory) if factory is not None:
             return _provider(factory)
         case params.Query() if _is_model(base):
-            return _Query(base)
+            return QueryReader(base)
         case params.Header(alias=str(header)) if base == str | None and parameter.default is None:
-            return _Header(header.lower().encode())
+            return HeaderReader(header.lower().encode())
         case params.Path():
             return next((reader(parameter.name) for known, reader in _IDS if mark is known), None)
     return None
 
 
-def _body(parameter: inspect.Parameter, base: Any, marks: list[Any]) -> _Body | None:
+def _body(parameter: inspect.Parameter, base: Any, marks: list[Any]) -> BodyReader | None:
     alternatives = get_args(base) or (base,)
     if not _is_model(alternatives[0]) or parameter.default not in (None, parameter.empty):
         return None
@@ -107,7 +115,7 @@ def _body(parameter: inspect.Parameter, base: Any, marks: list[Any]) -> _Body | 
     limit = next((mark.setting for mark in marks if isinstance(mark, BodyLimit)), BODY_LIMIT)
     optional = type(None) in alternatives
     others = next((mark for mark in marks if isinstance(mark, OtherApps)), None)
-    return _Body(parameter.name, alternatives[0], optional=optional, accepted=accepted, limit=limit, others=others)
+    return BodyReader(parameter.name, alternatives[0], optional=optional, accepted=accepted, limit=limit, others=others)
 
 
 def _is_model(annotation: Any) -> bool:

@@ -13,11 +13,28 @@ from backend.app.web.suggestions import suggest
 ERRORS_MAX: Final = 20
 
 
-def _errors(
+def errors_of(
     error: ValidationError, prefix: str, document: Any, models: Sequence[type[BaseModel]]
 ) -> list[dict[str, str]]:
-    """pydantic's findings without what was sent; an unknown name may have meant one that the models have there."""
-    return _described(_findings(error), prefix, document, models)
+    """The first findings as a problem's `errors`, without what was sent; `prefix` begins each pointer.
+
+    A name that is not known may have meant one that the models have at its place.
+    """
+    errors = []
+    for finding in findings_of(error)[:ERRORS_MAX]:
+        location = finding["loc"]
+        path = _within(document, location, absent=finding["type"] == "missing")
+        if finding["type"] == "extra_forbidden":
+            detail = describe_unknown(str(location[-1]), names_at(models, location))
+        else:
+            detail = _sentence(finding["msg"])
+        errors.append({"pointer": prefix + _json_pointer(path) if path else prefix.rstrip("/"), "detail": detail})
+    return errors
+
+
+def findings_of(error: ValidationError) -> list[ErrorDetails]:
+    """What pydantic found wrong, without what was sent."""
+    return error.errors(include_url=False, include_context=False, include_input=False)
 
 
 def models_of(annotation: Any) -> tuple[type[BaseModel], ...]:
@@ -48,23 +65,6 @@ def names_at(models: Sequence[type[BaseModel]], location: tuple[int | str, ...])
 
 def _has_tag(model: type[BaseModel], tag: int | str) -> bool:
     return any(tag in get_args(field.annotation) for field in model.model_fields.values())
-
-
-def _findings(error: ValidationError) -> list[ErrorDetails]:
-    return error.errors(include_url=False, include_context=False, include_input=False)
-
-
-def _described(
-    findings: list[ErrorDetails], prefix: str, document: Any, models: Sequence[type[BaseModel]]
-) -> list[dict[str, str]]:
-    errors = []
-    for e in findings[:ERRORS_MAX]:
-        location = _within(document, e["loc"], absent=e["type"] == "missing")
-        pointer = prefix + _json_pointer(location) if location else prefix.rstrip("/")
-        unknown = e["type"] == "extra_forbidden"
-        detail = describe_unknown(str(e["loc"][-1]), names_at(models, e["loc"])) if unknown else _sentence(e["msg"])
-        errors.append({"pointer": pointer, "detail": detail})
-    return errors
 
 
 def _within(document: Any, location: tuple[int | str, ...], *, absent: bool) -> list[int | str]:

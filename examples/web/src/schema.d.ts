@@ -1375,6 +1375,11 @@ export interface components {
              * @description Of a dry run: what would be made, with the file's ids; the first 500 of them.
              */
             tasks?: components["schemas"]["ArchivedTask"][] | null;
+            /**
+             * Completions
+             * @description Of a dry run of a file that has completions: the first 500 of them.
+             */
+            completions?: components["schemas"]["ArchivedCompletion"][] | null;
         };
         /**
          * ListCreate
@@ -1413,14 +1418,10 @@ export interface components {
         ListPatch: {
             /**
              * Name
-             * @description What the list is called. Blanks around it are removed.
              * @example Groceries
              */
             name?: string;
-            /**
-             * Archived
-             * @description Whether it is put away: for pages to hide, nothing else.
-             */
+            /** Archived */
             archived?: boolean;
         };
         /**
@@ -2065,7 +2066,6 @@ export interface components {
         TaskEdits: {
             /**
              * Title
-             * @description What is to be done. Blanks around it are removed.
              * @example Buy milk
              */
             title?: string;
@@ -2080,11 +2080,9 @@ export interface components {
             time_zone?: string | null;
             /** Recurrence */
             recurrence?: string | null;
-            /** @description What the next due date is counted from: `due_date`, the moment of `completion`, or `due_date` without the occurrences that are past by then (`schedule`). Null is `due_date`. */
             recurrence_from?: components["schemas"]["RecurrenceFrom"] | null;
             /**
              * Tags
-             * @description Each once, also regardless of case.
              * @example [
              *       "home"
              *     ]
@@ -2092,7 +2090,6 @@ export interface components {
             tags?: string[];
             /**
              * Reminders
-             * @description When it reminds: a date-time with its offset, or a duration before the due date in the form of RFC 5545's TRIGGER. Before a day, it counts from that day's midnight.
              * @example [
              *       "-PT30M"
              *     ]
@@ -2120,7 +2117,6 @@ export interface components {
         TaskPatch: {
             /**
              * Title
-             * @description What is to be done. Blanks around it are removed.
              * @example Buy milk
              */
             title?: string;
@@ -2135,11 +2131,9 @@ export interface components {
             time_zone?: string | null;
             /** Recurrence */
             recurrence?: string | null;
-            /** @description What the next due date is counted from: `due_date`, the moment of `completion`, or `due_date` without the occurrences that are past by then (`schedule`). Null is `due_date`. */
             recurrence_from?: components["schemas"]["RecurrenceFrom"] | null;
             /**
              * Tags
-             * @description Each once, also regardless of case.
              * @example [
              *       "home"
              *     ]
@@ -2147,7 +2141,6 @@ export interface components {
             tags?: string[];
             /**
              * Reminders
-             * @description When it reminds: a date-time with its offset, or a duration before the due date in the form of RFC 5545's TRIGGER. Before a day, it counts from that day's midnight.
              * @example [
              *       "-PT30M"
              *     ]
@@ -2155,7 +2148,6 @@ export interface components {
             reminders?: (string)[];
             /**
              * Completed
-             * @description Whether it is done.
              * @example false
              */
             completed?: boolean;
@@ -2215,7 +2207,6 @@ export interface components {
             reminders?: (string)[];
             /**
              * Completed
-             * @description Whether it is done.
              * @example false
              */
             completed?: boolean;
@@ -2224,13 +2215,11 @@ export interface components {
             /**
              * Id
              * Format: int64
-             * @description Must be the path's.
              * @example 1
              */
             id?: number;
             /**
              * User Id
-             * @description Must be the path's.
              * @example u1
              */
             user_id?: string;
@@ -2333,12 +2322,12 @@ export interface components {
              * Parent Id
              * @description Subtasks of this task; `none`: tasks that are no subtasks.
              */
-            parent_id?: number | "none" | null;
+            parent_id?: number | "none";
             /**
              * List Id
              * @description Tasks of this list; `none`: those of the inbox, which are in no list.
              */
-            list_id?: number | "none" | null;
+            list_id?: number | "none";
             /**
              * Q
              * @description Text that the title or the description holds, regardless of case.
@@ -2601,9 +2590,9 @@ export interface operations {
             /** @description Successful Response */
             201: {
                 headers: {
-                    /** @description Where the new task is. */
+                    /** @description Where the new one is. */
                     Location?: string;
-                    /** @description The task's revision, quoted. */
+                    /** @description Its revision, quoted. */
                     ETag?: string;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     RateLimit: components["headers"]["RateLimit"];
@@ -2758,7 +2747,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The task's revision, quoted. */
+                    /** @description Its revision, quoted. */
                     ETag?: string;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     RateLimit: components["headers"]["RateLimit"];
@@ -2772,7 +2761,7 @@ export interface operations {
             /** @description You have it already */
             304: {
                 headers: {
-                    /** @description The task's revision, quoted. */
+                    /** @description Its revision, quoted. */
                     ETag?: string;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     RateLimit: components["headers"]["RateLimit"];
@@ -2922,7 +2911,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The task's revision, quoted. */
+                    /** @description Its revision, quoted. */
                     ETag?: string;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     RateLimit: components["headers"]["RateLimit"];
@@ -3263,7 +3252,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The task's revision, quoted. */
+                    /** @description Its revision, quoted. */
                     ETag?: string;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     RateLimit: components["headers"]["RateLimit"];
@@ -3447,7 +3436,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The task's revision, quoted. */
+                    /** @description Its revision, quoted. */
                     ETag?: string;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     RateLimit: components["headers"]["RateLimit"];
@@ -3631,7 +3620,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The task's revision, quoted. */
+                    /** @description Its revision, quoted. */
                     ETag?: string;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     RateLimit: components["headers"]["RateLimit"];
@@ -3811,7 +3800,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The task's revision, quoted. */
+                    /** @description Its revision, quoted. */
                     ETag?: string;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     RateLimit: components["headers"]["RateLimit"];
@@ -4115,9 +4104,9 @@ export interface operations {
             /** @description Successful Response */
             201: {
                 headers: {
-                    /** @description Where the new task is. */
+                    /** @description Where the new one is. */
                     Location?: string;
-                    /** @description The task's revision, quoted. */
+                    /** @description Its revision, quoted. */
                     ETag?: string;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     RateLimit: components["headers"]["RateLimit"];
@@ -4272,7 +4261,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The task's revision, quoted. */
+                    /** @description Its revision, quoted. */
                     ETag?: string;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     RateLimit: components["headers"]["RateLimit"];
@@ -4286,7 +4275,7 @@ export interface operations {
             /** @description You have it already */
             304: {
                 headers: {
-                    /** @description The task's revision, quoted. */
+                    /** @description Its revision, quoted. */
                     ETag?: string;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     RateLimit: components["headers"]["RateLimit"];
@@ -4596,7 +4585,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The task's revision, quoted. */
+                    /** @description Its revision, quoted. */
                     ETag?: string;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     RateLimit: components["headers"]["RateLimit"];
@@ -4780,7 +4769,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The task's revision, quoted. */
+                    /** @description Its revision, quoted. */
                     ETag?: string;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     RateLimit: components["headers"]["RateLimit"];
@@ -4960,7 +4949,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The task's revision, quoted. */
+                    /** @description Its revision, quoted. */
                     ETag?: string;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     RateLimit: components["headers"]["RateLimit"];
@@ -5254,7 +5243,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The task's revision, quoted. */
+                    /** @description Its revision, quoted. */
                     ETag?: string;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     RateLimit: components["headers"]["RateLimit"];

@@ -33,7 +33,7 @@ from backend.app.schemas.transfer import (
     ForeignArchive,
 )
 from backend.app.web.turns import Steps
-from backend.app.web.validation import _findings
+from backend.app.web.validation import findings_of
 
 # How many notes are kept; more are counted.
 NOTES_MAX: Final = 1000
@@ -211,7 +211,7 @@ class Drafts:
             try:
                 return ArchivedTask.model_validate(members)
             except ValidationError as error:
-                finding = _findings(error)[0]
+                finding = findings_of(error)[0]
             name = next(str(name) for name in finding["loc"] or _DISPENSABLE if name in members)
             del members[name]
             for time in ("created_at", "updated_at"):

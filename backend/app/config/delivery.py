@@ -1,4 +1,4 @@
-"""What `scripts/deliver.py` needs to know beside where the database is: who is told of reminders, and how often."""
+"""The settings of `scripts/deliver.py`: who is told of reminders, and how often."""
 
 import base64
 import binascii
@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from backend.app.config import PORT_MAX, DatabaseSettings, _origin_with_path
+from backend.app.config.database import DatabaseSettings
+from backend.app.config.values import PORT_MAX, HttpUrl
 
 # Standard Webhooks: a secret has a prefix, and 24 to 64 bytes in base64 behind it.
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - what every secret begins with
@@ -32,7 +33,7 @@ def _webhook_secret(secret: SecretStr) -> SecretStr:
 class DeliverySettings(DatabaseSettings):
     """Times are in seconds. Nobody but the operator says where reminders go."""
 
-    reminder_url: Annotated[str, AfterValidator(_origin_with_path)] | None = None
+    reminder_url: HttpUrl | None = None
     reminder_secret: Annotated[SecretStr, AfterValidator(_webhook_secret)] | None = None
     reminder_interval: float = Field(default=5.0, gt=0)
     reminder_connections: int = Field(default=8, ge=1)
