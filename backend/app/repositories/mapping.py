@@ -41,10 +41,10 @@ NAMED_LISTS = metadata.tables["lists"]
 DELETED_LISTS = metadata.tables["deleted_lists"]
 
 # Priorities sort by meaning.
-NUMBERS: Final[dict[Priority | None, int]] = {None: 0, Priority.LOW: 1, Priority.MEDIUM: 2, Priority.HIGH: 3}
+PRIORITY_NUMBERS: Final[dict[Priority | None, int]] = {None: 0, Priority.LOW: 1, Priority.MEDIUM: 2, Priority.HIGH: 3}
 _PRIORITIES: Final[dict[int | None, str | None]] = {
     None: None,
-    **{number: priority and priority.value for priority, number in NUMBERS.items()},
+    **{number: priority and priority.value for priority, number in PRIORITY_NUMBERS.items()},
 }
 _SHOWN = (
     "user_id",
@@ -210,7 +210,7 @@ def how_many(rows: CTE) -> ColumnElement[int]:
 
 
 def rfc3339(timestamp: str) -> str:
-    """PostgreSQL's text of a timestamp in UTC, which db.py hands on, with a T and a Z."""
+    """PostgreSQL's text of a timestamp in UTC, which db/connection.py hands on, with a T and a Z."""
     return f"{timestamp[:10]}T{timestamp[11:]}Z"
 
 
@@ -223,15 +223,15 @@ def task_to_columns(members: Mapping[str, Any]) -> dict[str, Any]:
         text = members["description"]
         columns["description_key"] = None if text is None else description_key(text)
     if "priority" in members:
-        columns["priority"] = NUMBERS[members["priority"]]
+        columns["priority"] = PRIORITY_NUMBERS[members["priority"]]
     if "tags" in members:
         columns["tag_keys"] = [tag_key(tag) for tag in members["tags"]]
     if "due_date" in members:
         text = members["due_date"]
-        columns["due_at"] = NO_DUE_DATE if text is None else due_dates.instant(text, members.get("time_zone"))
+        columns["due_at"] = NO_DUE_DATE if text is None else due_dates.due_at(text, members.get("time_zone"))
     if "start_date" in members:
         text = members["start_date"]
-        columns["start_at"] = None if text is None else due_dates.start(text, members.get("time_zone"))
+        columns["start_at"] = None if text is None else due_dates.start_at(text, members.get("time_zone"))
     if "recurrence" in members:
         repeats = members["recurrence"] is not None
         columns["after_completion"] = repeats and members["recurrence_from"] == RecurrenceFrom.COMPLETION

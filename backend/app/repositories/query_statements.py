@@ -32,14 +32,14 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import ColumnElement
 
 from backend.app.db.statement import Statement
-from backend.app.domain.due_dates import beginning
+from backend.app.domain.due_dates import first_moment
 from backend.app.domain.enums import DELETED_SORTS, Priority, Sort, Status
 from backend.app.domain.keys import search_key, tag_key
 from backend.app.domain.positions import unmoved, unmoved_after
 from backend.app.repositories.mapping import (
     DELETED,
     LISTS,
-    NUMBERS,
+    PRIORITY_NUMBERS,
     TASKS,
     in_utc,
     owner,
@@ -209,10 +209,10 @@ _STATES = {Status.PENDING: False, Status.COMPLETED: True}
 def filter_values(query: TaskFilter) -> dict[str, Any]:
     return {
         "completed": _STATES.get(query.status),
-        "priorities": [NUMBERS[None if one == "none" else Priority(one)] for one in query.priority] or None,
+        "priorities": [PRIORITY_NUMBERS[None if one == "none" else Priority(one)] for one in query.priority] or None,
         "tags": [tag_key(tag) for tag in query.tag] or None,
-        "due_before": query.due_before and beginning(query.due_before),
-        "due_after": query.due_after and beginning(query.due_after),
+        "due_before": query.due_before and first_moment(query.due_before),
+        "due_after": query.due_after and first_moment(query.due_after),
         "overdue": query.overdue and query.overdue == "true",
         "available": query.available and query.available == "true",
         "parent_id": 0 if query.parent_id == "none" else query.parent_id,

@@ -3,8 +3,9 @@
 from typing import Any, Final
 
 from backend.app import problems
-from backend.app.domain import recurrence, reminders
+from backend.app.domain import reminders
 from backend.app.domain.limits import REMINDERS_MAX
+from backend.app.domain.rules import read_rule
 from backend.app.schemas.transfer import ForeignArchive
 from backend.app.web.foreign.calendar_times import When, moment_text, when, zone_named
 from backend.app.web.foreign.content_lines import ContentLine, content_lines
@@ -224,7 +225,7 @@ class _Todo:
         if line is None:
             return None
         try:
-            recurrence.check_rule(line.value.strip())
+            read_rule(line.value.strip())
         except ValueError as error:
             self._note(line, f"RRULE is not taken over: it {error}")
             return None
