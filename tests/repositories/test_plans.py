@@ -141,11 +141,11 @@ STATEMENTS = [
     query_statements.GET,
     query_statements.REVISION,
     query_statements.REVISION_OF,
+    query_statements.COUNTERS,
 ]
 STATEMENTS += [task_writes.CREATE, task_writes.CREATE_TEXT]
 STATEMENTS += [form for write in WRITES for form in (write.plain, write.conditional)]
 STATEMENTS += [
-    subtasks.LOCK_LIST,
     subtasks.PARTS,
     subtasks.MARK,
     subtasks.WRITE,
@@ -154,7 +154,6 @@ STATEMENTS += [
 STATEMENTS += [deletion.REMOVE, deletion.TRASHED, deletion.TRASHED_PARTS, deletion.BRING_BACK]
 STATEMENTS += [task_writes.CREATE.steps[0], *deletion.REMOVE.steps, *deletion.BRING_BACK.steps[:3]]
 STATEMENTS += [
-    import_statements.START,
     import_statements.KNOWN,
     import_statements.TRASHED,
     import_statements.KEEP,

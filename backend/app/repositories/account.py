@@ -2,13 +2,11 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Select, Text, bindparam, delete, func, select, true
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import Select, Text, bindparam, delete, func, select, true
 from sqlalchemy.sql.elements import BindParameter
 
 from backend.app.db.session import OwnerSession
 from backend.app.db.statement import OWNER
-from backend.app.domain.first_revision import first_revision
 from backend.app.models import metadata
 from backend.app.repositories.scoping import compile_scoped
 
@@ -16,15 +14,6 @@ _owner: BindParameter[str] = bindparam(OWNER, type_=Text)
 _lists = metadata.tables["task_lists"]
 _keys = metadata.tables["idempotency_keys"]
 _others = [table for table in metadata.sorted_tables if table is not _lists]
-
-# Every write takes this row first, and makes it where there is none: once it is had, no other write is under way, and
-# what follows sees all that were.
-MAKE_AND_LOCK_LIST = compile_scoped(
-    "lock the list before it is erased",
-    upsert(_lists)
-    .values(user_id=_owner, last_task_id=0, task_count=0, revision=bindparam("first_revision", type_=BigInteger))
-    .on_conflict_do_update(index_elements=[_lists.c.user_id], set_={"task_count": _lists.c.task_count}),
-)
 
 
 def _erase() -> Select[Any]:
@@ -46,7 +35,6 @@ ERASE = compile_scoped("erase everything", _erase())
 
 async def erase_rows(session: OwnerSession) -> int:
     """Remove everything of the session's owner, in its transaction. How many tasks there were."""
-    await session.run(MAKE_AND_LOCK_LIST, first_revision=first_revision())
     [gone] = await session.run(ERASE)
     return int(gone["gone_tasks"])
 

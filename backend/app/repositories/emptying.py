@@ -12,7 +12,7 @@ from backend.app.repositories.deletion import TRASHED
 from backend.app.repositories.list_trash import purge_lists
 from backend.app.repositories.mapping import DELETED, LISTS, owner, task_id
 from backend.app.repositories.scoping import compile_scoped
-from backend.app.repositories.subtasks import LOCK_LIST, Expected, as_expected
+from backend.app.repositories.subtasks import Expected, as_expected
 from backend.app.repositories.trash import COUNT, FORGET, TRIMMED_AT_ONCE, emptied_contents
 
 _mine = DELETED.c.user_id == owner
@@ -61,7 +61,6 @@ class EmptyingRepository:
         """
         gone = 0
         async with self._session.transaction() as session:
-            await session.run(LOCK_LIST)
             while purged := len(await session.run(PURGE_SOME, limit=TRIMMED_AT_ONCE)):
                 gone += purged
             await self._count(session, gone)
@@ -74,7 +73,6 @@ class EmptyingRepository:
         Raises TaskNotFound where it is not in the trash, or PreconditionFailed.
         """
         async with self._session.transaction() as session:
-            await session.run(LOCK_LIST)
             as_expected(await session.run(TRASHED, task_id=task_id), expected)
             purged = [await session.run(statement, task_id=task_id) for statement in (PURGE_PARTS, PURGE_TASK)]
             await self._count(session, sum(map(len, purged)))

@@ -26,7 +26,6 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.selectable import FromClause
 
-from backend.app.models import NO_COUNTS
 from backend.app.repositories.arrays import rows_of_arrays
 from backend.app.repositories.mapping import DELETED, LISTS, TASKS, in_utc, owner
 from backend.app.repositories.scoping import compile_scoped
@@ -96,19 +95,6 @@ def _misplaced() -> Select[Any]:
     return select(TASKS.c.id).where(_mine, TASKS.c.id == any_(_ids), TASKS.c.parent_id.is_not(None), wrong)
 
 
-_first_revision = bindparam("first_revision", type_=BigInteger)
-START = compile_scoped(
-    "begin an import",
-    upsert(LISTS)
-    .values(user_id=owner, last_task_id=0, task_count=0, revision=_first_revision, horizon=_first_revision, **NO_COUNTS)
-    .on_conflict_do_update(index_elements=[LISTS.c.user_id], set_={"task_count": LISTS.c.task_count})
-    .returning(
-        LISTS.c.revision,
-        LISTS.c.task_count,
-        LISTS.c.last_task_id,
-        func.coalesce(LISTS.c.last_list_id, 0).label("last_list_id"),
-    ),
-)
 KNOWN = compile_scoped(
     "find the tasks that are known", select(TASKS.c.id, TASKS.c.due_date).where(_mine, TASKS.c.id == any_(_ids))
 )

@@ -10,12 +10,12 @@ from backend.app import problems
 from backend.app.db.session import OwnerSession
 from backend.app.domain.enums import ImportIds
 from backend.app.domain.errors import InvalidField
-from backend.app.domain.first_revision import first_revision
 from backend.app.repositories import import_statements as statements
 from backend.app.repositories.completion_import import CompletionImport
 from backend.app.repositories.import_replacement import Replacement
 from backend.app.repositories.import_rows import NewIds, arrays_in_steps, revised
 from backend.app.repositories.list_imports import ListImport, Places, new_positions
+from backend.app.repositories.query_statements import COUNTERS
 from backend.app.repositories.reminders import renew_reminders
 from backend.app.schemas.transfer import ArchivedCompletion, ArchivedList, ArchivedTask
 
@@ -77,16 +77,16 @@ class ImportRepository:
         chosen = ids or (ImportIds.KEEP if is_own else ImportIds.NEW)
         opened = self._session.transaction_undone if dry_run else self._session.transaction
         async with opened() as session:
-            [begun] = await session.run(statements.START, first_revision=first_revision())
+            [counters] = await session.run(COUNTERS)
             listed = ListImport(session, lists, max_lists=self._max_lists)
-            await listed.write(begun, new=chosen is ImportIds.NEW)
+            await listed.write(counters, new=chosen is ImportIds.NEW)
             await listed.check_tasks(tasks, new=chosen is ImportIds.NEW)
             completed = CompletionImport(session, completions, most=self._max_completions)
             await completed.check_tasks(tasks)
             if chosen is ImportIds.NEW:
-                created = await self._add(session, tasks, listed, completed, **begun)
+                created = await self._add(session, tasks, listed, completed, **counters)
                 return Count(chosen, created, 0, 0)
-            made = await self._replace(session, tasks, listed, completed, check=ids is None, **begun)
+            made = await self._replace(session, tasks, listed, completed, check=ids is None, **counters)
         created, changed = len(made.created), len(made.changed)
         return Count(chosen, created, changed, len(tasks) - created - changed)
 

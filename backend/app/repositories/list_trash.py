@@ -13,7 +13,6 @@ from backend.app.db.session import OwnerSession
 from backend.app.repositories.list_tasks import BUMP, bring_tasks, keep_tasks, trash_tasks
 from backend.app.repositories.lists import (
     COUNT_LISTS,
-    LOCK,
     SHOWN,
     Expected,
     NamedList,
@@ -122,7 +121,6 @@ class ListTrash:
         PreconditionFailed.
         """
         async with self._session.transaction() as session:
-            await session.run(LOCK)
             await get_list(session, list_id, expected)
             if tasks == "keep":
                 await keep_tasks(session, list_id)
@@ -140,7 +138,6 @@ class ListTrash:
         Raises ListNotFound where it is not in the trash, PreconditionFailed, ListLimitReached or TaskLimitReached.
         """
         async with self._session.transaction() as session:
-            await session.run(LOCK)
             await self._check_restorable(session, list_id, expected)
             [counter] = await session.run(BUMP, count=1)
             [restored] = await session.run(BRING_LIST, list_id=list_id, revision=counter["revision"])

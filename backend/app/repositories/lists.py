@@ -1,6 +1,6 @@
 """The lists that a user makes: read, made, renamed and moved. `list_trash.py` deletes and restores them.
 
-A write locks the caller's counter first, as the writes of tasks do, so that revisions become visible in their order.
+A write is a transaction, which locks the caller's counter first, so that revisions become visible in their order.
 """
 
 from typing import Any
@@ -22,7 +22,6 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql.elements import ColumnElement
 
 from backend.app import problems
@@ -30,9 +29,7 @@ from backend.app.db.session import OwnerSession
 from backend.app.db.statement import Row
 from backend.app.domain import positions
 from backend.app.domain.errors import InvalidField
-from backend.app.domain.first_revision import first_revision
 from backend.app.domain.preconditions import Precondition
-from backend.app.models import NO_COUNTS
 from backend.app.repositories.mapping import (
     DELETED_LISTS,
     LISTS,
@@ -43,6 +40,7 @@ from backend.app.repositories.mapping import (
     rfc3339,
 )
 from backend.app.repositories.moves import LIST_ORDER, Neighbours
+from backend.app.repositories.query_statements import COUNTERS
 from backend.app.repositories.scoping import compile_scoped
 from backend.app.schemas.lists import ListCreate, ListStatus
 
@@ -96,24 +94,6 @@ LIST_LISTS = {
 GET_LIST = compile_scoped("get a list", select(*shown_list(NAMED_LISTS)).where(*this_list), row_to_list)
 REVISION_OF_LIST = compile_scoped("get a list's own revision", select(NAMED_LISTS.c.revision).where(*this_list))
 
-MAKE_AND_LOCK = compile_scoped(
-    "lock the counter before a list is made",
-    upsert(LISTS)
-    .values(
-        user_id=owner,
-        last_task_id=0,
-        task_count=0,
-        revision=bindparam("first_revision", type_=BigInteger),
-        horizon=bindparam("first_revision", type_=BigInteger),
-        **NO_COUNTS,
-    )
-    .on_conflict_do_update(index_elements=[LISTS.c.user_id], set_={"task_count": LISTS.c.task_count})
-    .returning(func.coalesce(LISTS.c.last_list_id, 0).label("last_list_id"), LISTS.c.revision),
-)
-LOCK = compile_scoped(
-    "lock the counter before a list changes",
-    select(LISTS.c.revision).where(LISTS.c.user_id == owner).with_for_update(key_share=True),
-)
 COUNT_LISTS = compile_scoped(
     "count lists", select(func.count().label("lists")).select_from(NAMED_LISTS).where(NAMED_LISTS.c.user_id == owner)
 )
@@ -217,7 +197,7 @@ class ListRepository:
     async def create(self, new: ListCreate) -> NamedList:
         """Raises ListLimitReached."""
         async with self._session.transaction() as session:
-            [counter] = await session.run(MAKE_AND_LOCK, first_revision=first_revision())
+            [counter] = await session.run(COUNTERS)
             [count] = await session.run(COUNT_LISTS)
             if count["lists"] >= self._max_lists:
                 raise problems.ListLimitReached(self._max_lists)
@@ -233,7 +213,6 @@ class ListRepository:
     async def update(self, list_id: int, changes: dict[str, Any], expected: Expected = None) -> NamedList:
         """Change what is in `changes`. Raises ListNotFound or PreconditionFailed."""
         async with self._session.transaction() as session:
-            await session.run(LOCK)
             await get_list(session, list_id, expected)
             values = {name: changes.get(name) for name in ("name", "archived")}
             [written] = await session.run(UPDATE_LIST, list_id=list_id, **values)
@@ -245,7 +224,6 @@ class ListRepository:
         Raises ListNotFound, PreconditionFailed, or InvalidField for a list that it cannot come after.
         """
         async with self._session.transaction() as session:
-            await session.run(LOCK)
             known = await get_list(session, list_id, expected)
             neighbours = Neighbours(session, LIST_ORDER, list_id)
             if after is None:

@@ -55,6 +55,16 @@ _limit = bindparam("limit", type_=Integer)
 _my_list = LISTS.c.user_id == owner
 
 REVISION = compile_scoped("get the list's revision", select(LISTS.c.revision).where(_my_list))
+# For a transaction, which has locked this row: what it gives to new tasks and lists comes after these.
+COUNTERS = compile_scoped(
+    "get the list's counters",
+    select(
+        LISTS.c.revision,
+        LISTS.c.task_count,
+        LISTS.c.last_task_id,
+        func.coalesce(LISTS.c.last_list_id, 0).label("last_list_id"),
+    ).where(_my_list),
+)
 REVISION_OF = compile_scoped(
     "get a task's revision", select(TASKS.c.revision).where(TASKS.c.user_id == owner, TASKS.c.id == task_id)
 )

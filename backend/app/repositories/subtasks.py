@@ -1,6 +1,6 @@
 """Writes that change more than a row, or that depend on what the task is: a parent's, a repeating task's, the trash's.
 
-Each is a transaction that locks the caller's list first, so that nothing of theirs changes between its statements.
+Each is a transaction, which locks the caller's list first, so that nothing of theirs changes between its statements.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -50,7 +50,7 @@ from backend.app.repositories.mapping import (
     task_to_columns,
 )
 from backend.app.repositories.placement import known_list, list_of, put_into_list
-from backend.app.repositories.query_statements import GET
+from backend.app.repositories.query_statements import COUNTERS, GET
 from backend.app.repositories.reminders import cancel_reminders, take_up_reminders, write_reminders
 from backend.app.repositories.scoping import compile_scoped
 from backend.app.schemas.task import Changes, TaskCreate
@@ -61,10 +61,6 @@ Expected = Precondition | None
 _mine = TASKS.c.user_id == owner
 _completed = VALUES["completed"]
 
-LOCK_LIST = compile_scoped(
-    "lock the list before its subtasks change",
-    select(LISTS.c.revision, LISTS.c.task_count).where(LISTS.c.user_id == owner).with_for_update(key_share=True),
-)
 PARTS = compile_scoped(
     "count a task's subtasks",
     select(func.count().label("parts")).select_from(TASKS).where(_mine, TASKS.c.parent_id == task_id),
@@ -112,10 +108,10 @@ SETTLE = compile_scoped("complete a task with its subtasks", _settle(), row_to_t
 class TaskTree:
     """Tasks of one caller that are written together, while the list is locked. Any method may raise Unavailable."""
 
-    def __init__(self, session: OwnerSession, *, task_count: int, max_subtasks: int, max_completions: int) -> None:
+    def __init__(self, session: OwnerSession, *, max_subtasks: int, max_completions: int) -> None:
+        """`session` is that of a transaction."""
         self.session = session
         self._max_completions = max_completions
-        self._task_count = task_count
         self._max_subtasks = max_subtasks
 
     @classmethod
@@ -125,9 +121,7 @@ class TaskTree:
     ) -> AsyncIterator["TaskTree"]:
         """What is made inside is made together, or not at all if anything is raised."""
         async with session.transaction() as together:
-            lists = await together.run(LOCK_LIST)
-            count = lists[0]["task_count"] if lists else 0
-            yield cls(together, task_count=count, max_subtasks=max_subtasks, max_completions=max_completions)
+            yield cls(together, max_subtasks=max_subtasks, max_completions=max_completions)
 
     async def attach_child(self, parent_id: int, child: Task | None = None) -> Task:
         """Make a task a parent, of this child or of one to come. Raises InvalidField where it cannot be."""
@@ -202,7 +196,8 @@ class TaskTree:
         found = await self.session.run(TRASHED, task_id=task_id)
         task = as_expected(found, expected)
         [parts] = await self.session.run(TRASHED_PARTS, task_id=task_id)
-        if self._task_count + 1 + parts["parts"] > max_tasks:
+        [counters] = await self.session.run(COUNTERS)
+        if counters["task_count"] + 1 + parts["parts"] > max_tasks:
             raise problems.TaskLimitReached(max_tasks)
         parent = None
         if task["parent_id"] is not None:

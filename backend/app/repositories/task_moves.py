@@ -12,7 +12,7 @@ from backend.app.repositories.moves import TASK_ORDER, Neighbours
 from backend.app.repositories.placement import PUT_SUBTASKS_INTO_LIST, list_of
 from backend.app.repositories.query_statements import GET
 from backend.app.repositories.scoping import compile_scoped
-from backend.app.repositories.subtasks import LOCK_LIST, Expected, as_expected
+from backend.app.repositories.subtasks import Expected, as_expected
 
 
 def _move() -> Any:
@@ -48,7 +48,6 @@ class MoveRepository:
         list or another task that it cannot be in or after.
         """
         async with self._session.transaction() as session:
-            await session.run(LOCK_LIST)
             task = as_expected(await session.run(GET, task_id=task_id), expected)
             parent = task if task["parent_id"] is not None else None  # which is in its parent's list
             wanted = await list_of(session, list_id, parent, otherwise=task["list_id"])
