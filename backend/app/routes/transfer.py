@@ -121,6 +121,8 @@ def _told(body: Archive, *, dry_run: bool) -> dict[str, Any]:
     if dry_run:
         told["lists"] = [one.model_dump(mode="json", exclude=NOT_TAKEN) for one in body.lists]
         told["tasks"] = [task.model_dump(mode="json", exclude=NOT_TAKEN) for task in body.tasks[:PREVIEW_MAX]]
+    if dry_run and body.completions:
+        told["completions"] = [one.model_dump(mode="json") for one in body.completions[:PREVIEW_MAX]]
     return told
 
 

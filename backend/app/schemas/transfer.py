@@ -161,3 +161,6 @@ class Imported(BaseModel):
     tasks: list[ArchivedTask] | None = Field(
         default=None, description="Of a dry run: what would be made, with the file's ids; the first 500 of them."
     )
+    completions: list[ArchivedCompletion] | None = Field(
+        default=None, description="Of a dry run of a file that has completions: the first 500 of them."
+    )

@@ -1375,6 +1375,11 @@ export interface components {
              * @description Of a dry run: what would be made, with the file's ids; the first 500 of them.
              */
             tasks?: components["schemas"]["ArchivedTask"][] | null;
+            /**
+             * Completions
+             * @description Of a dry run of a file that has completions: the first 500 of them.
+             */
+            completions?: components["schemas"]["ArchivedCompletion"][] | null;
         };
         /**
          * ListCreate
