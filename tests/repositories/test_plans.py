@@ -141,7 +141,7 @@ STATEMENTS = [
     query_statements.GET,
     query_statements.REVISION,
     query_statements.REVISION_OF,
-    query_statements.COUNTERS,
+    query_statements.GET_COUNTERS,
 ]
 STATEMENTS += [task_writes.CREATE, task_writes.CREATE_TEXT]
 STATEMENTS += [form for write in WRITES for form in (write.plain, write.conditional)]

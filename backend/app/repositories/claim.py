@@ -25,7 +25,7 @@ from backend.app.repositories.import_statements import FINISH
 from backend.app.repositories.list_claim import move_lists
 from backend.app.repositories.list_imports import ALL_PLACES, new_positions
 from backend.app.repositories.mapping import DELETED, TASKS
-from backend.app.repositories.query_statements import COUNTERS
+from backend.app.repositories.query_statements import GET_COUNTERS
 from backend.app.repositories.reminders import renew_reminders
 from backend.app.repositories.trash import TRIMMED_AT_ONCE, trim_trash
 
@@ -64,7 +64,7 @@ class ClaimRepository:
         """
         async with self._session.transaction_with(other) as (mine, theirs):
             ids = {table: await _ids(theirs, table) for table in MOVED}
-            [counts] = await mine.run(COUNTERS)
+            [counts] = await mine.run(GET_COUNTERS)
             if counts["task_count"] + len(ids[TASKS]) > self._max_tasks:
                 raise problems.TaskLimitReached(self._max_tasks)
             lists = await move_lists(mine, theirs, counts, max_lists=self._max_lists)

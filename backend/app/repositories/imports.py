@@ -15,7 +15,7 @@ from backend.app.repositories.completion_import import CompletionImport
 from backend.app.repositories.import_replacement import Replacement
 from backend.app.repositories.import_rows import NewIds, arrays_in_steps, revised
 from backend.app.repositories.list_imports import ListImport, Places, new_positions
-from backend.app.repositories.query_statements import COUNTERS
+from backend.app.repositories.query_statements import GET_COUNTERS
 from backend.app.repositories.reminders import renew_reminders
 from backend.app.schemas.transfer import ArchivedCompletion, ArchivedList, ArchivedTask
 
@@ -77,7 +77,7 @@ class ImportRepository:
         chosen = ids or (ImportIds.KEEP if is_own else ImportIds.NEW)
         opened = self._session.transaction_undone if dry_run else self._session.transaction
         async with opened() as session:
-            [counters] = await session.run(COUNTERS)
+            [counters] = await session.run(GET_COUNTERS)
             listed = ListImport(session, lists, max_lists=self._max_lists)
             await listed.write(counters, new=chosen is ImportIds.NEW)
             await listed.check_tasks(tasks, new=chosen is ImportIds.NEW)

@@ -31,7 +31,7 @@ from backend.app.db.session import OwnerSession
 from backend.app.domain import positions
 from backend.app.domain.errors import InvalidField
 from backend.app.repositories.lists import LAST_POSITION
-from backend.app.repositories.mapping import DELETED, DELETED_LISTS, LISTS, NAMED_LISTS, TASKS, numbered, owner
+from backend.app.repositories.mapping import COUNTERS, DELETED, DELETED_LISTS, NAMED_LISTS, TASKS, numbered, owner
 from backend.app.repositories.scoping import compile_scoped
 from backend.app.schemas.transfer import ArchivedList, ArchivedTask
 
@@ -109,16 +109,16 @@ TAKE_OVER = compile_scoped(
 )
 NUMBER_LISTS = compile_scoped(
     "number imported lists",
-    update(LISTS)
-    .values(last_list_id=func.greatest(LISTS.c.last_list_id, bindparam("last_list_id", type_=BigInteger)))
-    .where(LISTS.c.user_id == owner),
+    update(COUNTERS)
+    .values(last_list_id=func.greatest(COUNTERS.c.last_list_id, bindparam("last_list_id", type_=BigInteger)))
+    .where(COUNTERS.c.user_id == owner),
 )
 FINISH_LISTS = compile_scoped(
     "end an import of lists",
-    update(LISTS)
-    .values(revision=_revision, horizon=func.coalesce(LISTS.c.horizon, LISTS.c.revision))
-    .where(LISTS.c.user_id == owner, LISTS.c.revision < _revision)
-    .returning(LISTS.c.revision),
+    update(COUNTERS)
+    .values(revision=_revision, horizon=func.coalesce(COUNTERS.c.horizon, COUNTERS.c.revision))
+    .where(COUNTERS.c.user_id == owner, COUNTERS.c.revision < _revision)
+    .returning(COUNTERS.c.revision),
     bumps_revision=True,
 )
 _ALL = _places(TASKS, DELETED, lambda _: [])

@@ -13,6 +13,7 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
+    false,
     func,
     literal,
     not_,
@@ -35,8 +36,8 @@ Task = dict[str, Any]
 
 TASKS = metadata.tables["tasks"]
 DELETED = metadata.tables["deleted_tasks"]
-# The counters: one row for each user. The lists that a user makes are those of NAMED_LISTS.
-LISTS = metadata.tables["task_lists"]
+# One row for each user. The lists that a user makes are those of NAMED_LISTS.
+COUNTERS = metadata.tables["task_lists"]
 NAMED_LISTS = metadata.tables["lists"]
 DELETED_LISTS = metadata.tables["deleted_lists"]
 
@@ -79,6 +80,9 @@ _RECURRENCE_FROM: Final = {
 
 owner: BindParameter[str] = bindparam(OWNER, type_=Text)
 task_id: BindParameter[int] = bindparam("task_id", type_=BigInteger)
+
+# The deleted tasks that can be restored. An index has this condition without COALESCE; PostgreSQL might read all of it.
+in_trash: Final = (DELETED.c.user_id == owner, not_(func.coalesce(DELETED.c.purged, false())))
 
 
 def plain(type_: TypeEngine[Any]) -> TypeEngine[Any]:
@@ -180,11 +184,15 @@ def row_to_task(row: Row) -> Task:
 
 
 def bump_revision(by: Any = 1, **values: Any) -> Update:
-    """The caller's list, so many revisions further."""
+    """The caller's counters, so many revisions further, and with these values."""
     return (
-        update(LISTS)
-        .values(revision=LISTS.c.revision + by, horizon=func.coalesce(LISTS.c.horizon, LISTS.c.revision), **values)
-        .where(LISTS.c.user_id == owner)
+        update(COUNTERS)
+        .values(
+            revision=COUNTERS.c.revision + by,
+            horizon=func.coalesce(COUNTERS.c.horizon, COUNTERS.c.revision),
+            **values,
+        )
+        .where(COUNTERS.c.user_id == owner)
     )
 
 

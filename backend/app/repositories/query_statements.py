@@ -37,8 +37,8 @@ from backend.app.domain.enums import DELETED_SORTS, Priority, Sort, Status
 from backend.app.domain.keys import search_key, tag_key
 from backend.app.domain.positions import unmoved, unmoved_after
 from backend.app.repositories.mapping import (
+    COUNTERS,
     DELETED,
-    LISTS,
     PRIORITY_NUMBERS,
     TASKS,
     in_utc,
@@ -52,17 +52,17 @@ from backend.app.repositories.sorting import ORDERS
 from backend.app.schemas.queries import TaskFilter
 
 _limit = bindparam("limit", type_=Integer)
-_my_list = LISTS.c.user_id == owner
+_my_list = COUNTERS.c.user_id == owner
 
-REVISION = compile_scoped("get the list's revision", select(LISTS.c.revision).where(_my_list))
+REVISION = compile_scoped("get the list's revision", select(COUNTERS.c.revision).where(_my_list))
 # For a transaction, which has locked this row: what it gives to new tasks and lists comes after these.
-COUNTERS = compile_scoped(
+GET_COUNTERS = compile_scoped(
     "get the list's counters",
     select(
-        LISTS.c.revision,
-        LISTS.c.task_count,
-        LISTS.c.last_task_id,
-        func.coalesce(LISTS.c.last_list_id, 0).label("last_list_id"),
+        COUNTERS.c.revision,
+        COUNTERS.c.task_count,
+        COUNTERS.c.last_task_id,
+        func.coalesce(COUNTERS.c.last_list_id, 0).label("last_list_id"),
     ).where(_my_list),
 )
 REVISION_OF = compile_scoped(
@@ -80,8 +80,8 @@ def _beside_revision(page: Select[Any]) -> Select[Any]:
     """
     rows = page.subquery("page")
     # A join on nothing can only be made row by row, so the page's order stays, and nothing is sorted again.
-    listed = select(LISTS.c.revision.label("list_revision"), *rows.c)
-    return listed.select_from(LISTS.outerjoin(rows, literal(True))).where(_my_list)
+    listed = select(COUNTERS.c.revision.label("list_revision"), *rows.c)
+    return listed.select_from(COUNTERS.outerjoin(rows, literal(True))).where(_my_list)
 
 
 def _newest(name: str, *conditions: ColumnElement[bool]) -> Statement:

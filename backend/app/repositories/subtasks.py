@@ -29,12 +29,12 @@ from backend.app.domain import recurrence
 from backend.app.domain.enums import ANY_LIST, RecurrenceFrom
 from backend.app.domain.errors import InvalidField
 from backend.app.domain.plan import check_plan
-from backend.app.domain.preconditions import Precondition
+from backend.app.domain.preconditions import Expected
 from backend.app.domain.reminders import moved
 from backend.app.repositories.completion_records import done_parts, record_completion, trim_completions
 from backend.app.repositories.deletion import BRING_BACK, REMOVE, TRASHED, TRASHED_PARTS
 from backend.app.repositories.mapping import (
-    LISTS,
+    COUNTERS,
     RARE_VALUES,
     TASKS,
     VALUES,
@@ -50,13 +50,10 @@ from backend.app.repositories.mapping import (
     task_to_columns,
 )
 from backend.app.repositories.placement import known_list, list_of, put_into_list
-from backend.app.repositories.query_statements import COUNTERS, GET
+from backend.app.repositories.query_statements import GET, GET_COUNTERS
 from backend.app.repositories.reminders import cancel_reminders, take_up_reminders, write_reminders
 from backend.app.repositories.scoping import compile_scoped
 from backend.app.schemas.task import Changes, TaskCreate
-
-# None where the request has no condition.
-Expected = Precondition | None
 
 _mine = TASKS.c.user_id == owner
 _completed = VALUES["completed"]
@@ -72,7 +69,7 @@ MARK = compile_scoped(
 
 
 def _write() -> Any:
-    counted = bump_revision().returning(LISTS.c.revision).cte("counted")
+    counted = bump_revision().returning(COUNTERS.c.revision).cte("counted")
     values = {
         **VALUES,
         **RARE_VALUES,
@@ -87,7 +84,7 @@ def _write() -> Any:
 def update_together(*conditions: ColumnElement[bool], values: dict[str, Any]) -> Update:
     """Change some of the caller's tasks in one statement, each with a revision of its own."""
     changing = numbered(select(TASKS.c.id).where(_mine, *conditions).cte("changing"))
-    counted = bump_revision(how_many(changing)).returning(LISTS.c.revision).cte("counted")
+    counted = bump_revision(how_many(changing)).returning(COUNTERS.c.revision).cte("counted")
     told = {**values, "revision": counted.c.revision - changing.c.place + 1, "updated_at": func.now()}
     return update(TASKS).values(told).where(_mine, TASKS.c.id == changing.c.id)
 
@@ -194,9 +191,9 @@ class TaskTree:
 
     async def restore(self, task_id: int, expected: Expected, *, max_tasks: int) -> Task:
         found = await self.session.run(TRASHED, task_id=task_id)
-        task = as_expected(found, expected)
+        task = expected_task(found, expected)
         [parts] = await self.session.run(TRASHED_PARTS, task_id=task_id)
-        [counters] = await self.session.run(COUNTERS)
+        [counters] = await self.session.run(GET_COUNTERS)
         if counters["task_count"] + 1 + parts["parts"] > max_tasks:
             raise problems.TaskLimitReached(max_tasks)
         parent = None
@@ -231,14 +228,14 @@ class TaskTree:
         return await write_reminders(self.session, task, wanted, written)
 
     async def _get(self, task_id: int, expected: Expected) -> Task:
-        return as_expected(await self.session.run(GET, task_id=task_id), expected)
+        return expected_task(await self.session.run(GET, task_id=task_id), expected)
 
     async def _parts(self, task_id: int) -> int:
         [counted] = await self.session.run(PARTS, task_id=task_id)
         return int(counted["parts"])
 
 
-def as_expected(found: list[Task], expected: Expected) -> Task:
+def expected_task(found: list[Task], expected: Expected) -> Task:
     """The task that was found. Raises TaskNotFound, or PreconditionFailed where its revision is not an expected one."""
     if not found:
         raise problems.TaskNotFound
