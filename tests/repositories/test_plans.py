@@ -18,7 +18,7 @@ from backend.app.repositories import (
     completions,
     deletion,
     import_statements,
-    list_imports,
+    list_import,
     moves,
     query_statements,
     subtasks,
@@ -80,7 +80,7 @@ OF_IMPORT = [
     import_statements.MISPLACED,
     import_statements.CROWDED,
     import_statements.MARK,
-    list_imports.FOLLOW_PARENTS,
+    list_import.FOLLOW_PARENTS,
 ]
 VALUES: dict[str, Any] = {
     "before": 15_000,

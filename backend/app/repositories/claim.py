@@ -21,9 +21,9 @@ from backend.app.repositories.arrays import SEPARATOR, is_list
 from backend.app.repositories.claim_statements import IDS, MOVED, ROWS, WRITE, names_of
 from backend.app.repositories.completion_claim import move_completions
 from backend.app.repositories.completion_records import trim_completions
+from backend.app.repositories.import_positions import ALL_PLACES, new_positions
 from backend.app.repositories.import_statements import FINISH
 from backend.app.repositories.list_claim import move_lists
-from backend.app.repositories.list_imports import ALL_PLACES, new_positions
 from backend.app.repositories.mapping import DELETED, TASKS
 from backend.app.repositories.query_statements import GET_COUNTERS
 from backend.app.repositories.reminders import renew_reminders
