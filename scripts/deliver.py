@@ -24,6 +24,7 @@ import psycopg2
 from backend.app import config
 from backend.app.config.delivery import DeliverySettings
 from backend.app.db.row_security import SEARCH_PATH, quoted
+from backend.app.domain.completion_ids import microseconds
 from backend.app.models import SCHEMA
 from backend.app.observability.logging import configure_logging
 from backend.app.observability.reminder_metrics import DELIVERED, FAILED, GIVEN_UP, ReminderMetrics
@@ -94,7 +95,10 @@ class Due:
         return f"{self.remind_at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
 
     def message(self) -> Message:
-        """Its id is the same for each try: user (percent-encoded), task and moment."""
+        """Its id is the same for each try: user (percent-encoded), task and moment (microseconds since 1970).
+
+        No id has a full stop, which separates it from the rest of what is signed.
+        """
         told = {
             "user_id": self.user,
             "task_id": self.task,
@@ -104,7 +108,8 @@ class Due:
             "remind_at": self.moment,
         }
         body = orjson.dumps({"type": "task.reminder", "timestamp": self.moment, "data": told})
-        return Message(f"{quote(self.user, safe='')}:{self.task}:{self.moment}", body)
+        user = quote(self.user, safe="").replace(".", "%2E")
+        return Message(f"{user}:{self.task}:{microseconds(self.remind_at)}", body)
 
 
 class Queue:

@@ -20,7 +20,7 @@ EXAMPLES: list[Problem] = [
     problems.ListNotFound(), problems.CompletionNotFound(), problems.ListLimitReached(1),
     problems.TooManyEventStreams(),
     problems.NotAcceptable(["text/csv"]), problems.HTTPError(403, "Not today."), problems.TooManyRequests(1),
-    problems.TooManyConcurrentRequests(),
+    problems.TooManyConcurrentRequests(), problems.MethodNotImplemented(),
     problems.TooManyRequestsOfUser(),
     problems.BatchOperationFailed(3, problems.TaskNotFound()),
 ]  # fmt: skip

@@ -169,7 +169,7 @@ STATEMENTS += [
     completion_records.REMEMBER,
     completion_undo.RECORD,
     completion_undo.FORGET,
-    completion_undo.PASS_ON,
+    completion_records.PASS_ON,
     completion_undo.REOPEN,
     completion_undo.COMPLETE_PARTS,
     completion_undo.LEAVE_TRACE,

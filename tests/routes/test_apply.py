@@ -51,7 +51,7 @@ FOUND: list[tuple[dict[str, Any], list[int]]] = [
     ({"available": "false"}, [2, 5]),
     ({"parent_id": 1}, [2, 3]),
     ({"parent_id": "none"}, [1, 4, 5, 6]),
-    ({"parent_id": None, "q": None, "overdue": None}, [1, 2, 3, 4, 5, 6]),
+    ({"q": None, "overdue": None}, [1, 2, 3, 4, 5, 6]),
     ({"q": "LAT"}, [4]),
     ({"status": "pending", "q": "part"}, [3]),
 ]
@@ -207,6 +207,9 @@ REFUSED: list[tuple[Any, str]] = [
     ({"op": "delete", "where": {"overdue": "yes"}}, "#/where/overdue"),
     ({"op": "delete", "where": {"available": "now"}}, "#/where/available"),
     ({"op": "delete", "where": {"overdue": 1}}, "#/where/overdue"),
+    # Null is the inbox in a task, and no parent: neither may come to mean all tasks.
+    ({"op": "delete", "where": {"list_id": None}}, "#/where/list_id"),
+    ({"op": "delete", "where": {"parent_id": None}}, "#/where/parent_id"),
     ({"op": "delete", "where": {"parent_id": 0}}, "#/where/parent_id"),
     ({"op": "delete", "where": {"parent_id": True}}, "#/where/parent_id"),
     ({"op": "delete", "where": {"parent_id": 1.0}}, "#/where/parent_id"),
@@ -252,6 +255,14 @@ async def test_what_cannot_be_applied_is_refused(client: Client, body: Any, poin
     assert answer.json()["errors"][0]["pointer"] == pointer
     assert len(answer.json()["errors"]) <= 20
     assert await living(client) == before
+
+
+@pytest.mark.parametrize("member", ["list_id", "parent_id"])
+async def test_a_null_is_told_what_it_may_mean(client: Client, member: str) -> None:
+    """The tasks without one, or all of them."""
+    answer = await client.post(f"{path(client)}/apply", json={"where": {member: None}, "op": "delete"})
+
+    assert '"none"' in answer.json()["errors"][0]["detail"]
 
 
 MEANT: list[tuple[dict[str, Any], str, str | None]] = [

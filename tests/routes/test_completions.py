@@ -150,6 +150,35 @@ async def test_the_last_occurrence_is_taken_back_as_a_plain_task(client: Client)
     ]
 
 
+@pytest.mark.parametrize("last", [{}, {"skip_missed": True}], ids=["in its turn", "because nothing is left"])
+async def test_after_the_last_occurrence_those_before_are_taken_back(client: Client, last: dict[str, Any]) -> None:
+    """The newest first, too: none before the one that has completed the task for good."""
+    rule = "FREQ=DAILY;COUNT=3"
+    task = await create(client, due_date="2020-12-24" if last else "2026-12-24", recurrence=rule)
+    for body in ({}, last) if last else ({}, {}, last):
+        done = await complete_task(client, task["id"], **body)
+    newest, *before = [one["id"] for one in await listed_completions(client)]
+
+    too_early = [(await undo_completion(client, one))[0] for one in before]
+    back = [await undo_completion(client, one) for one in (newest, *before)]
+
+    assert done["completed"]
+    assert too_early == [412] * len(before)
+    assert [status for status, _ in back] == [200] * (1 + len(before))
+    assert (back[-1][1]["due_date"], back[-1][1]["recurrence"]) == (task["due_date"], rule)
+
+
+async def test_one_that_was_opened_again_is_not_taken_back_further(client: Client) -> None:
+    """It was written since, though it is as it was."""
+    task = await create(client, due_date="2026-12-24", recurrence="FREQ=DAILY;COUNT=2")
+    for _ in range(2):
+        await complete_task(client, task["id"])
+    _, before = await listed_completions(client)
+    await client.patch(path(client, task["id"]), json={"completed": False})
+
+    assert (await undo_completion(client, before["id"]))[0] == 412
+
+
 async def test_what_a_patch_changed_with_the_completion_stays(client: Client) -> None:
     """Only the completion is taken back; and who does not know the task before cannot go back further."""
     task = await create(client, **WEEKLY)

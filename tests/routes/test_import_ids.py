@@ -7,6 +7,7 @@ import pytest
 from backend.app.main import create_app
 from tests.conftest import MakeClient
 from tests.support.applications import Client, client_for, running, settings_for
+from tests.support.lists import create_list, lists_of
 from tests.support.tasks import PLAN, create, exported_task, path
 
 # What a task keeps wherever it is imported.
@@ -199,6 +200,29 @@ async def test_a_few_that_are_taken_are_named(client: Client) -> None:
 
     assert (status, [error["pointer"] for error in problem["errors"]]) == (409, [f"#/tasks/{len(mine)}/id"])
     assert [task["id"] for task in await listed(client)] == [2, 1]
+
+
+async def test_an_old_file_does_not_replace_other_lists_unasked(client: Client) -> None:
+    """Nor do their tasks find themselves in the list of another name; the same lists are no others."""
+    await create_list(client, "Home")
+    await create(client, list_id=1)
+    file = await export_of(client)
+    same = await sent(client, file)
+    await client.delete(f"/api/{client.user_id}")
+    await create_list(client, "Work")
+    await create_list(client, "Other")
+    file["tasks"] = []
+
+    status, problem = await sent(client, file)
+    names = [one["name"] for one in await lists_of(client)]
+    replaced = await sent(client, file, "?ids=keep")
+
+    assert same == (200, {"created": 0, "changed": 0, "unchanged": 1})
+    assert (status, [error["pointer"] for error in problem["errors"]]) == (409, ["#/lists/0/id"])
+    assert problem["errors"][0]["detail"] == "is the id of another list of yours"
+    assert names == ["Work", "Other"]
+    assert replaced[0] == 200
+    assert {one["name"] for one in await lists_of(client)} == {"Home", "Other"}
 
 
 async def test_a_client_that_keeps_milliseconds_only_has_the_same_tasks(client: Client) -> None:

@@ -385,6 +385,21 @@ async def test_lists_move_with_a_claim(make_client: MakeClient) -> None:
     assert (await create_list(mine))["id"] == 5
 
 
+async def test_a_trash_of_lists_that_moves_stays_bounded(database_url: str) -> None:
+    """As after a delete: the oldest is purged beyond what a user may have, however many users are claimed."""
+    app = create_app(settings_for(database_url, max_lists=2))
+    async with running(app), client_for(app) as mine:
+        for name in ("a", "b", "c"):
+            async with client_for(app) as theirs:
+                for number in range(2):
+                    made = await create_list(theirs, f"{name}{number}")
+                    await theirs.delete(list_path(theirs, made["id"]))
+                assert await claim(mine, theirs) == 200
+        kept = [one["name"] for one in await lists_of(mine, "deleted")]
+
+    assert kept == ["c1", "c0"]
+
+
 async def test_a_claim_keeps_the_cap_on_lists(database_url: str) -> None:
     """Over it is 422, and nothing moves."""
     app = create_app(settings_for(database_url, max_lists=1))

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -128,7 +129,8 @@ async def test_a_reminder_is_sent_and_signed(client: Client, server: Server, nam
     assert one.headers["webhook-signature"] == f"v1,{expected}"
     assert one.headers["content-type"] == "application/json"
     assert abs(time.time() - int(stamp)) < 60
-    assert one.headers["webhook-id"] == f"{client.user_id}:1:{moment}"
+    microseconds = (datetime.fromisoformat(moment) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    assert one.headers["webhook-id"] == f"{client.user_id}:1:{microseconds}"
     assert body == {
         "type": "task.reminder",
         "timestamp": moment,
@@ -139,6 +141,17 @@ async def test_a_reminder_is_sent_and_signed(client: Client, server: Server, nam
     }  # fmt: skip
     assert "Ümit" not in done.stdout
     assert waiting(server, name) == 0
+
+
+async def test_no_id_has_a_full_stop(server: Server, name: str, told: Receiver) -> None:
+    """Which separates it from the time and the body in what is signed, whatever the user is called."""
+    async with running(app := create_app(settings_for(server.api_url(name)))), client_for(app, "a.b:c") as client:
+        await remind(client, server, name)
+        deliver(server.database_url(name), told)
+
+    [one] = told.received
+    assert "." not in one.headers["webhook-id"]
+    assert one.headers["webhook-id"].startswith("a%2Eb%3Ac:1:")
 
 
 REFUSALS = {

@@ -19,16 +19,21 @@ def is_completion_id(text: str) -> bool:
 
 
 def completion_id(task_id: int, moment: datetime) -> str:
-    return f"{task_id}-{(moment - _EPOCH) // _MICROSECOND}"
+    return f"{task_id}-{microseconds(moment)}"
+
+
+def microseconds(moment: datetime) -> int:
+    """Since 1970, in UTC."""
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 def named_completion(text: str) -> tuple[int, datetime] | None:
     """The task and the moment of a completion id; None where there can be none of either."""
     if not is_completion_id(text):
         return None
-    task, _, microseconds = text.partition("-")
+    task, _, number = text.partition("-")
     try:
-        moment = _EPOCH + int(microseconds) * _MICROSECOND
+        moment = _EPOCH + int(number) * _MICROSECOND
     except OverflowError:
         return None
     return (int(task), moment) if int(task) <= ID_MAX else None

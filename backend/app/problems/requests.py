@@ -139,6 +139,13 @@ class HeadersTooLarge(Problem):
         super().__init__(f"All headers together may have {limit} bytes.")
 
 
+class MethodNotImplemented(Problem):
+    status, slug, title = 501, "method-not-implemented", "Method not implemented"
+    cause = "The method is none that HTTP's registry of methods has. Methods are written in capital letters."
+    remedy = "Send `GET`, `HEAD`, `POST`, `PUT`, `PATCH`, `DELETE` or `OPTIONS`."
+    detail = "No such method is known here. Methods are written in capital letters, such as `GET`."
+
+
 class HTTPError(Problem):
     """A FastAPI HTTPException that a handler or a guard raised, with the same status, sentence and headers."""
 

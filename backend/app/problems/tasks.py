@@ -75,14 +75,15 @@ class IdsTaken(Problem):
 
     status, slug, title = 409, "ids-taken", "Ids taken by other tasks"
     cause = (
-        "The file names the user, so its tasks would keep their ids; but some of these ids belong to tasks of the user "
-        "that are not the ones in the file, for example because the account was erased and used again."
+        "The file names the user, so its tasks and lists would keep their ids; but some of these ids belong to tasks "
+        "or lists of the user that are not the ones in the file, for example because the account was erased and used "
+        "again."
     )
     remedy = (
         "Send the file with `?ids=new`, which adds its tasks beside what is there, or with `?ids=keep`, which puts "
-        "them in place of what has their ids; what is replaced goes to the trash."
+        "them in place of what has their ids; the tasks that are replaced go to the trash."
     )
-    detail = "Other tasks of yours have ids of this file. Send it with ?ids=new to add its tasks, or with ?ids=keep."
+    detail = "Others of yours have ids of this file. Send it with ?ids=new to add its tasks, or with ?ids=keep."
 
     def __init__(self, pointers: list[str]) -> None:
         """JSON pointers into the body (RFC 6901)."""
@@ -92,9 +93,14 @@ class IdsTaken(Problem):
     def members(self) -> dict[str, Any]:
         return {
             "errors": [
-                {"pointer": pointer, "detail": "is the id of another task of yours"} for pointer in self.pointers
+                {"pointer": pointer, "detail": f"is the id of another {_named(pointer)} of yours"}
+                for pointer in self.pointers
             ]
         }
+
+
+def _named(pointer: str) -> str:
+    return "list" if pointer.startswith("#/lists/") else "task"
 
 
 class CountDiffers(Problem):

@@ -24,6 +24,7 @@ from backend.app.repositories.completion_records import trim_completions
 from backend.app.repositories.import_positions import ALL_PLACES, new_positions
 from backend.app.repositories.import_statements import FINISH
 from backend.app.repositories.list_claim import move_lists
+from backend.app.repositories.list_trash import purge_lists
 from backend.app.repositories.mapping import DELETED, TASKS
 from backend.app.repositories.query_statements import GET_COUNTERS
 from backend.app.repositories.reminders import renew_reminders
@@ -72,6 +73,8 @@ class ClaimRepository:
             if lists or any(ids.values()):
                 await _Move(mine, theirs, ids, counts, lists).move(max_trash=self._max_tasks)
                 await trim_completions(mine, most=self._max_completions)
+            if lists:
+                await purge_lists(mine, keep=self._max_lists, max_traces=self._max_lists)
             await erase_rows(theirs)
         return Claimed(len(ids[TASKS]), len(ids[DELETED]))
 

@@ -17,6 +17,7 @@ from sqlalchemy import (
     select,
     true,
     tuple_,
+    update,
 )
 from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.sql.elements import ColumnElement
@@ -68,6 +69,13 @@ def _trim() -> Delete:
     return delete(COMPLETIONS).where(of_mine, tuple_(*AGE) < tuple_(*oldest.c))
 
 
+# The completion before this one can be undone next.
+PASS_ON = compile_scoped(
+    "give the completion before the revision that its task has now",
+    update(COMPLETIONS)
+    .values(revision=bindparam("revision", type_=BigInteger))
+    .where(of_mine, COMPLETIONS.c.task_id == task_id, COMPLETIONS.c.revision == _values["revision_before"]),
+)
 REMEMBER = compile_scoped("record a completion", _remember(), bumps_revision=True)
 TRIM = compile_scoped("forget the oldest completions", _trim())
 DONE_PARTS = compile_scoped(
@@ -89,7 +97,6 @@ async def record_completion(
     `before` is the task as it was stored, `wanted` as it was to be when it was completed, and `written` as it has moved
     on; `parts` are the subtasks that were opened again.
     """
-    alone = all(before[name] == wanted[name] for name in ("title", "reminders", *PLAN))
     values = {name: wanted[name] for name in ("title", *PLAN)} | {"reminders": wanted["reminders"] or None}
     await session.run(
         REMEMBER,
@@ -98,8 +105,25 @@ async def record_completion(
         **values,
         reopened=parts or None,
         revision=written["revision"],
-        revision_before=before["revision"] if alone else None,
+        revision_before=before["revision"] if _stays(before, wanted) else None,
     )
+
+
+async def complete_for_good(session: OwnerSession, before: Task, wanted: Mapping[str, Any], written: Task) -> None:
+    """Let the completions of a repeating task be undone after this one, which was its last. May raise Unavailable."""
+    if wanted["recurrence"] is not None and _stays(before, wanted):
+        await pass_on(session, written, before["revision"])
+
+
+async def pass_on(session: OwnerSession, written: Task, revision_before: int | None) -> None:
+    """Let the completion that left a task with a revision be undone, though the task has another one now."""
+    values = {"task_id": written["id"], "revision": written["revision"], "revision_before": revision_before}
+    await session.run(PASS_ON, **values)
+
+
+def _stays(before: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether a completion is all that is written of a task."""
+    return all(before[name] == wanted[name] for name in ("title", "reminders", *PLAN))
 
 
 async def trim_completions(session: OwnerSession, *, most: int) -> None:

@@ -34,6 +34,7 @@ from backend.app.repositories.completion_records import (
     PLAN,
     deleted_of_mine,
     of_mine,
+    pass_on,
 )
 from backend.app.repositories.deletion import TRASHED
 from backend.app.repositories.mapping import COUNTERS, TASKS, Task, bump_revision, owner, task_id
@@ -77,17 +78,6 @@ RECORD = compile_scoped("get the record of a completion", select(*(COMPLETIONS.c
 FORGET = compile_scoped("forget a completion", delete(COMPLETIONS).where(*_this))
 LEAVE_TRACE = compile_scoped("remember that a completion was taken back", _leave_trace(), bumps_revision=True)
 FORGET_TRACES = compile_scoped("forget which completions were taken back first", _forget_traces())
-# The completion before this one can be undone next.
-PASS_ON = compile_scoped(
-    "give the completion before the revision that its task has now",
-    update(COMPLETIONS)
-    .values(revision=bindparam("revision", type_=BigInteger))
-    .where(
-        of_mine,
-        COMPLETIONS.c.task_id == task_id,
-        COMPLETIONS.c.revision == bindparam("revision_before", type_=BigInteger),
-    ),
-)
 REOPEN = compile_scoped(
     "open again what was completed",
     _written_again(
@@ -145,7 +135,8 @@ class CompletionUndo:
 
 async def _undo_occurrence(tree: TaskTree, record: dict[str, Any], this: dict[str, Any], expected: Expected) -> Task:
     task = await _unchanged(tree.session, this["task_id"], expected)
-    if task is None or task["revision"] != record["revision"]:
+    # One that is completed for good was completed once more since.
+    if task is None or task["completed"] or task["revision"] != record["revision"]:
         raise problems.PreconditionFailed
     was = Changes(
         due_date=record["due_date"],
@@ -157,8 +148,7 @@ async def _undo_occurrence(tree: TaskTree, record: dict[str, Any], this: dict[st
     if record["reopened"]:
         await tree.session.run(COMPLETE_PARTS, **this, reopened=record["reopened"])
     await tree.session.run(FORGET, **this)
-    before = record["revision_before"]
-    await tree.session.run(PASS_ON, task_id=task["id"], revision=written["revision"], revision_before=before)
+    await pass_on(tree.session, written, record["revision_before"])
     return written
 
 
@@ -172,6 +162,8 @@ async def _reopen(session: OwnerSession, this: dict[str, Any], expected: Expecte
         raise problems.PreconditionFailed
     await session.run(REOPEN, **this)
     [opened] = await session.run(GET, task_id=named)
+    if opened["recurrence"] is not None:
+        await pass_on(session, opened, living["revision"])
     return opened
 
 

@@ -1,24 +1,15 @@
 """What an import that keeps the file's ids writes over the caller's tasks, which go to the trash under new ids."""
 
 from collections.abc import Collection
-from datetime import timedelta
-from typing import Any, Final
 
 from backend.app import problems
 from backend.app.db.session import OwnerSession
 from backend.app.db.statement import Statement
-from backend.app.domain import due_dates
 from backend.app.repositories import import_statements as statements
-from backend.app.repositories.import_rows import Arrays, only, respelled, revised
+from backend.app.repositories.import_rows import TAKEN_MAX, Arrays, is_another, only, respelled, revised
 from backend.app.repositories.list_import import FOLLOW_PARENTS
-from backend.app.repositories.mapping import rfc3339
 from backend.app.repositories.reminders import renew_reminders
 from backend.app.repositories.trash import TRIMMED_AT_ONCE, trim_trash
-
-# How many of the caller's tasks a refusal names.
-TAKEN_MAX: Final = 20
-# Two tasks whose `created_at` is nearer than this are one: a client may have cut off the digits below a millisecond.
-SAME_CREATION: Final = timedelta(milliseconds=1)
 
 
 class Replacement:
@@ -95,9 +86,8 @@ class Replacement:
         return {row["id"]: row["created_at"] for row in rows}
 
     def _note_taken(self, batch: Arrays, living: dict[int, str], first: int) -> None:
-        made: dict[int, Any] = {task_id: due_dates.moment(rfc3339(text)) for task_id, text in living.items()}
         for number, (task_id, created_at) in enumerate(zip(batch["of_id"], batch["of_created_at"], strict=True), first):
-            if task_id in made and abs(created_at - made[task_id]) >= SAME_CREATION:
+            if task_id in living and is_another(created_at, living[task_id]):
                 self._taken.append(number)
         if len(self._taken) >= TAKEN_MAX:
             self.refuse_taken()

@@ -3,17 +3,22 @@
 import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from backend.app.domain import due_dates
 from backend.app.repositories.arrays import SEPARATOR, is_list
 from backend.app.repositories.import_statements import NAMES
-from backend.app.repositories.mapping import TASKS, task_to_columns
+from backend.app.repositories.mapping import TASKS, rfc3339, task_to_columns
 from backend.app.schemas.transfer import ArchivedTask
 
 _LISTS = [name for name in NAMES if is_list(TASKS, name)]
 # So many tasks with the longest texts take about four milliseconds.
 STEP: Final = 100
+# How many of the caller's tasks or lists a refusal names.
+TAKEN_MAX: Final = 20
+# Two whose `created_at` is nearer than this are one: a client may have cut off the digits below a millisecond.
+SAME_CREATION: Final = timedelta(milliseconds=1)
 # One array for each column, all equally long.
 Arrays = dict[str, list[Any]]
 
@@ -57,6 +62,11 @@ def arrays_of(tasks: list[ArchivedTask], parents: set[int], new: NewIds | None =
             columns["position"] = new.positions.get(task.id, "")
         rows.append(columns)
     return {f"of_{name}": [row[name] for row in rows] for name in NAMES}
+
+
+def is_another(created_at: datetime, stored: str) -> bool:
+    """Whether a task or list of a file is not the one that is stored, by when they were made (`in_utc`'s text)."""
+    return abs(created_at - due_dates.moment(rfc3339(stored))) >= SAME_CREATION
 
 
 def respelled(arrays: Arrays, stored: dict[int, str | None]) -> Arrays:

@@ -70,8 +70,8 @@ class ImportRepository:
         With `dry_run` all of this is undone again.
 
         Raises TaskLimitReached, ListLimitReached, InvalidField for a parent that cannot be one, or a list or a task
-        that is not there, or IdsTaken where `ids` is not given and a task of the caller's with an id of the file is
-        another one.
+        that is not there, or IdsTaken where `ids` is not given and a task or list of the caller's with an id of the
+        file is another one.
         """
         owners = {task.user_id for task in tasks} | {one.user_id for one in lists}
         is_own = owners <= {self._session.owner}
@@ -80,7 +80,7 @@ class ImportRepository:
         async with opened() as session:
             [counters] = await session.run(GET_COUNTERS)
             listed = ListImport(session, lists, max_lists=self._max_lists)
-            await listed.write(counters, new=chosen is ImportIds.NEW)
+            await listed.write(counters, new=chosen is ImportIds.NEW, check=ids is None)
             await listed.check_tasks(tasks, new=chosen is ImportIds.NEW)
             completed = CompletionImport(session, completions, most=self._max_completions)
             await completed.check_tasks(tasks)

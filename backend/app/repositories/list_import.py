@@ -23,8 +23,9 @@ from backend.app.domain import positions
 from backend.app.domain.errors import InvalidField
 from backend.app.repositories.arrays import rows_of_arrays
 from backend.app.repositories.import_positions import places
+from backend.app.repositories.import_rows import TAKEN_MAX, is_another
 from backend.app.repositories.lists import LAST_POSITION
-from backend.app.repositories.mapping import COUNTERS, DELETED_LISTS, NAMED_LISTS, TASKS, numbered, owner
+from backend.app.repositories.mapping import COUNTERS, DELETED_LISTS, NAMED_LISTS, TASKS, in_utc, numbered, owner
 from backend.app.repositories.scoping import compile_scoped
 from backend.app.schemas.transfer import ArchivedList, ArchivedTask
 
@@ -65,7 +66,9 @@ def _follow() -> ReturningUpdate[Any]:
 _PLACES = places(NAMED_LISTS, DELETED_LISTS)
 KNOWN_LISTS = compile_scoped(
     "find the lists that are known",
-    select(NAMED_LISTS.c.id, NAMED_LISTS.c.position).where(NAMED_LISTS.c.user_id == owner),
+    select(NAMED_LISTS.c.id, NAMED_LISTS.c.position, in_utc(NAMED_LISTS.c.created_at)).where(
+        NAMED_LISTS.c.user_id == owner
+    ),
 )
 LIST_PLACES = compile_scoped("find the places of lists", select(_PLACES.c.id, _PLACES.c.position))
 WRITE_LISTS = compile_scoped("import lists", _write())
@@ -102,15 +105,18 @@ class ListImport:
         self._lists = lists
         self._max_lists = max_lists
 
-    async def write(self, counter: Mapping[str, int], *, new: bool) -> None:
+    async def write(self, counter: Mapping[str, int], *, new: bool, check: bool) -> None:
         """Add them under the next ids, behind the caller's, or put them in place of those with their ids.
 
-        Raises ListLimitReached.
+        Raises ListLimitReached, and with `check` IdsTaken where one of these is another list.
         """
         self.revision = counter["revision"]
         if not self._lists:
             return
-        known = {row["id"]: row["position"] for row in await self._session.run(KNOWN_LISTS)}
+        rows_known = await self._session.run(KNOWN_LISTS)
+        known = {row["id"]: row["position"] for row in rows_known}
+        if check and not new:
+            self._refuse_taken({row["id"]: row["created_at"] for row in rows_known})
         in_order = sorted(self._lists, key=lambda one: one.position)
         last_id = counter["last_list_id"]
         self.new_ids = {one.id: last_id + number if new else one.id for number, one in enumerate(in_order, 1)}
@@ -124,6 +130,16 @@ class ListImport:
         await self._session.run(TAKE_OVER, ids=[row["id"] for row in rows])
         await self._session.run(NUMBER_LISTS, last_list_id=max(row["id"] for row in rows))
         self.revision = max((row["revision"] for row in written), default=self.revision)
+
+    def _refuse_taken(self, made: Mapping[int, str]) -> None:
+        """Raises IdsTaken where a list of the caller's is not the file's of the same id."""
+        taken = [
+            f"#/lists/{number}/id"
+            for number, one in enumerate(self._lists)
+            if one.id in made and is_another(one.created_at, made[one.id])
+        ]
+        if taken:
+            raise problems.IdsTaken(taken[:TAKEN_MAX])
 
     async def _place(self, rows: list[dict[str, Any]], known: Mapping[int, str], *, new: bool) -> None:
         """No two lists have the same position: one that another list has is not taken."""

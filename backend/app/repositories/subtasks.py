@@ -31,7 +31,12 @@ from backend.app.domain.errors import InvalidField
 from backend.app.domain.plan import check_plan
 from backend.app.domain.preconditions import Expected
 from backend.app.domain.reminders import moved
-from backend.app.repositories.completion_records import done_parts, record_completion, trim_completions
+from backend.app.repositories.completion_records import (
+    complete_for_good,
+    done_parts,
+    record_completion,
+    trim_completions,
+)
 from backend.app.repositories.deletion import BRING_BACK, REMOVE, TRASHED, TRASHED_PARTS
 from backend.app.repositories.mapping import (
     COUNTERS,
@@ -216,7 +221,9 @@ class TaskTree:
         values = {"completed": following is None, "with_itself": False, "with_parts": True}
         await self.session.run(SETTLE, task_id=task["id"], **values)
         if following is None:
-            return await self._write_row(task, wanted)
+            written = await self._write_row(task, wanted)
+            await complete_for_good(self.session, task, wanted, written)
+            return written
         written = await self._write_row(task, {**wanted, **_moved_on(wanted, following)})
         await record_completion(self.session, task, wanted, written, now=now, parts=parts)
         await trim_completions(self.session, most=self._max_completions)

@@ -1,10 +1,11 @@
 """The body of a write that is applied to all tasks that filters find, and its answer."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -13,9 +14,9 @@ from pydantic import (
 )
 
 from backend.app.domain.enums import Status
-from backend.app.schemas.body import Body
+from backend.app.schemas.body import Body, absent
 from backend.app.schemas.members import ListId
-from backend.app.schemas.queries import TaskFilter
+from backend.app.schemas.queries import IdOrNone, TaskFilter
 from backend.app.schemas.task import SetsCompleted, TaskEdits
 
 
@@ -23,6 +24,15 @@ def _not_the_trash(status: Status) -> Status:
     if status is Status.DELETED:
         raise ValueError("must not be the trash: restore its tasks first")
     return status
+
+
+def _not_null(value: Any) -> Any:
+    if value is None:
+        raise ValueError('must be an id, or "none" for tasks without one; leave it out to mean all')
+    return value
+
+
+_NOT_NULL = BeforeValidator(_not_null)
 
 
 class Where(TaskFilter, Body):
@@ -35,6 +45,9 @@ class Where(TaskFilter, Body):
         AfterValidator(_not_the_trash),
         WithJsonSchema({"type": "string", "enum": ["all", "pending", "completed"], "default": "all"}),
     ] = Field(default=Status.ALL, description="Only tasks in this state.")
+    # In a task null stands for no parent, and for the inbox: it must not mean all tasks here.
+    parent_id: Annotated[IdOrNone, _NOT_NULL] = absent(TaskFilter.model_fields["parent_id"].description)
+    list_id: Annotated[IdOrNone, _NOT_NULL] = absent(TaskFilter.model_fields["list_id"].description)
 
 
 class _Applied(Body):

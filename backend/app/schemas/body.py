@@ -58,9 +58,9 @@ def timestamp(description: str = "RFC 3339, UTC.") -> Any:
     return Field(description=description, examples=["2026-01-01T00:00:00.000000Z"])
 
 
-def absent() -> Any:
+def absent(description: str | None = None) -> Any:
     """A member that may be left out but not null: its schema has no default, for null would be one."""
-    return Field(default=None, json_schema_extra=_without_default)
+    return Field(default=None, description=description, json_schema_extra=_without_default)
 
 
 def _without_default(schema: dict[str, Any]) -> None:

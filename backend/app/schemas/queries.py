@@ -50,6 +50,9 @@ _Urgency = Literal["low", "medium", "high", "none"]
 _SEVERAL = BeforeValidator(_list_of_one)
 Flag = Annotated[Literal["true", "false"], BeforeValidator(_flag)]
 
+# An id, or the tasks without one.
+IdOrNone = Annotated[int, Field(ge=1, le=ID_MAX), BeforeValidator(decimal)] | Literal["none"]
+
 # A date, or a date-time with its offset.
 DayOrMoment = Annotated[str, BeforeValidator(_plus_for_blank), AfterValidator(due_dates.normalized), DAY_OR_MOMENT]
 
@@ -85,10 +88,10 @@ class TaskFilter(BaseModel):
     )
     overdue: Flag | None = Field(default=None, description="Pending, and the due date has passed.")
     available: Flag | None = Field(default=None, description="Pending, and the start date has come, or there is none.")
-    parent_id: Annotated[int, Field(ge=1, le=ID_MAX), BeforeValidator(decimal)] | Literal["none"] | None = Field(
+    parent_id: IdOrNone | None = Field(
         default=None, description="Subtasks of this task; `none`: tasks that are no subtasks."
     )
-    list_id: Annotated[int, Field(ge=1, le=ID_MAX), BeforeValidator(decimal)] | Literal["none"] | None = Field(
+    list_id: IdOrNone | None = Field(
         default=None, description="Tasks of this list; `none`: those of the inbox, which are in no list."
     )
     q: Annotated[str, Field(min_length=1, max_length=SEARCH_MAX_CHARACTERS), AfterValidator(without_nul)] | None = (

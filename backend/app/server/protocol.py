@@ -11,10 +11,13 @@ import secrets
 from dataclasses import dataclass
 from typing import Any, Final
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from backend.app import problems
+from backend.app.server import request_head
 from backend.app.server.transport import ResponseTransport
+from backend.app.server.until_close import send_until_close
 
 # Where the protocol finds its limits in the state of the application's lifespan.
 CONNECTION_LIMITS: Final = "tasks.connection_limits"
@@ -64,6 +67,8 @@ class Protocol(HttpToolsProtocol):
         self._unparsed = b""
         self._ending = False
         self._broken = False
+        # The request that is being parsed offers another protocol, which is not taken up.
+        self._declines = False
         self._timer: asyncio.TimerHandle | None = None
         self._start_timer()
 
@@ -88,7 +93,7 @@ class Protocol(HttpToolsProtocol):
         if self._broken or self._responses.is_closing():
             return
         self._pending += len(data)
-        super().data_received(data)
+        self._feed(data)
         if self._pending > ROOM * self._limits.max_header_bytes:
             self._refuse(problems.HeadersTooLarge(self._limits.max_header_bytes))
         elif self._pending:
@@ -96,6 +101,37 @@ class Protocol(HttpToolsProtocol):
                 self._start_timer()
         else:
             self._stop_timer()
+
+    def _feed(self, data: bytes) -> None:
+        """Have the parser read on. In place of uvicorn's own, which loses the body of who offers another protocol."""
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as paused:
+            if self._declines:
+                self._read_as_if_nothing_were_offered(data[paused.args[0] :])
+            else:
+                self.handle_websocket_upgrade()
+        except httptools.HttpParserInvalidMethodError:
+            unknown = request_head.has_unknown_method(data)
+            self._refuse_unreadable(problems.MethodNotImplemented() if unknown else problems.MalformedRequest())
+        except httptools.HttpParserError:
+            self._refuse_unreadable(problems.MalformedRequest())
+
+    def _read_as_if_nothing_were_offered(self, rest: bytes) -> None:
+        """A server may ignore Upgrade (RFC 9110, section 7.8); the parser takes no body for its request's then."""
+        self._declines = False
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        # Another parser: after a request that was the last of its connection, this one drops what follows.
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._feed(request_head.without_offers(method, self.url, version, self.headers) + rest)
+
+    def _should_upgrade(self) -> bool:
+        """A WebSocket begins with a GET of HTTP/1.1 without a body; nobody would ever answer another request."""
+        parser = self.parser
+        begins = request_head.begins_websocket(parser.get_method(), parser.get_http_version(), self.headers)
+        return begins and super()._should_upgrade()
 
     def _read_on(self) -> None:
         """All requests that waited have been answered, or are being answered."""
@@ -107,13 +143,28 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._pending = 0
-        if _can_be_read_in_two_ways(self.parser.get_http_version(), self.url, self.headers):
-            raise ValueError("the parser stops here, and uvicorn calls send_400_response")
+        version = self.parser.get_http_version()
+        if tidy := request_head.without_trailing_blanks(self.headers):
+            self.headers[:] = tidy
+            self.expect_100_continue = request_head.expects_continue(tidy)
+        if request_head.can_be_read_in_two_ways(version, self.url, self.headers):
+            raise ValueError("the parser stops here, and says that it could not go on")
+        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT" and not self._should_upgrade():
+            self._declines = True
+            return
+        if version == "1.0":  # RFC 9110, section 10.1.1: its clients know no 100
+            self.expect_100_continue = False
         super().on_headers_complete()
         # Trailers go into another list: RFC 9110, section 6.5.1, forbids to merge them into the headers.
         self.headers = self.headers.copy()
+        if version == "1.0":
+            send_until_close(self.cycle, self._responses)
         if self._ending:
             self._answer_is_last()
+
+    def on_message_complete(self) -> None:
+        if not self._declines:
+            super().on_message_complete()
 
     def on_body(self, body: bytes) -> None:
         self._pending = 0
@@ -136,14 +187,14 @@ class Protocol(HttpToolsProtocol):
         self.transport = self._responses.wrapped
         super().handle_websocket_upgrade()
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's sentence is no problem document
+    def _refuse_unreadable(self, problem: problems.Problem) -> None:
         """Refuse what is no HTTP; requests that came whole before it are answered first."""
         if self._is_answering() and not self.cycle.more_body:
             self._broken = True
             self._responses.hold_reading(True)
             self._answer_is_last()
         else:
-            self._refuse(problems.MalformedRequest("The request could not be read."))
+            self._refuse(problem)
 
     def shutdown(self) -> None:
         self._ending = True
@@ -202,17 +253,3 @@ class UnchosenProtocol(Protocol):
 
     def shutdown(self) -> None:
         HttpToolsProtocol.shutdown(self)
-
-
-def _can_be_read_in_two_ways(version: str, target: bytes, headers: list[tuple[bytes, bytes]]) -> bool:
-    """Whether a proxy may take the request for another one than we do (RFC 9112, sections 2.3, 3.2 and 6.1)."""
-    if version not in ("1.0", "1.1") or b"#" in target:
-        return True
-    names = [name for name, _ in headers]
-    hosts = names.count(b"host")
-    if hosts > 1 or (hosts == 0 and version == "1.1"):
-        return True
-    if b"transfer-encoding" not in names:
-        return False
-    codings = [value.lower() for name, value in headers if name == b"transfer-encoding"]
-    return version == "1.0" or b"content-length" in names or codings != [b"chunked"]

@@ -4,9 +4,13 @@ Stands between uvicorn's protocol and the event loop's transport. Knows no HTTP 
 """
 
 import asyncio
+import socket
+import struct
 from typing import Any, Final
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+# SO_LINGER's two numbers: it is on, and waits for no second. What is not sent yet is dropped, and the peer hears of it.
+RESET: Final = struct.pack("ii", 1, 0)
 # How often a connection is looked at within the time that its client has to read something.
 LOOKS_PER_TIMEOUT: Final = 2
 
@@ -29,6 +33,8 @@ class ResponseTransport(asyncio.Transport):
         self._written = 0
         # How many bytes had left at the last look; None where nothing was waiting.
         self._sent: int | None = None
+        # Whether the end of the connection, which is the end of the answer, would come too early now.
+        self.reset_on_close = False
         self._send_timeout = send_timeout
         self._moved_at = loop.time()
         self._watching = loop.call_later(send_timeout / LOOKS_PER_TIMEOUT, self._watch)
@@ -74,6 +80,10 @@ class ResponseTransport(asyncio.Transport):
             self.wrapped.resume_reading()
 
     def close(self) -> None:
+        if self.reset_on_close:
+            self.wrapped.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            self.wrapped.abort()
+            return
         self.flush()
         self.wrapped.close()
 

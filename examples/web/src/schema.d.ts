@@ -1418,14 +1418,10 @@ export interface components {
         ListPatch: {
             /**
              * Name
-             * @description What the list is called. Blanks around it are removed.
              * @example Groceries
              */
             name?: string;
-            /**
-             * Archived
-             * @description Whether it is put away: for pages to hide, nothing else.
-             */
+            /** Archived */
             archived?: boolean;
         };
         /**
@@ -2070,7 +2066,6 @@ export interface components {
         TaskEdits: {
             /**
              * Title
-             * @description What is to be done. Blanks around it are removed.
              * @example Buy milk
              */
             title?: string;
@@ -2085,11 +2080,9 @@ export interface components {
             time_zone?: string | null;
             /** Recurrence */
             recurrence?: string | null;
-            /** @description What the next due date is counted from: `due_date`, the moment of `completion`, or `due_date` without the occurrences that are past by then (`schedule`). Null is `due_date`. */
             recurrence_from?: components["schemas"]["RecurrenceFrom"] | null;
             /**
              * Tags
-             * @description Each once, also regardless of case.
              * @example [
              *       "home"
              *     ]
@@ -2097,7 +2090,6 @@ export interface components {
             tags?: string[];
             /**
              * Reminders
-             * @description When it reminds: a date-time with its offset, or a duration before the due date in the form of RFC 5545's TRIGGER. Before a day, it counts from that day's midnight.
              * @example [
              *       "-PT30M"
              *     ]
@@ -2125,7 +2117,6 @@ export interface components {
         TaskPatch: {
             /**
              * Title
-             * @description What is to be done. Blanks around it are removed.
              * @example Buy milk
              */
             title?: string;
@@ -2140,11 +2131,9 @@ export interface components {
             time_zone?: string | null;
             /** Recurrence */
             recurrence?: string | null;
-            /** @description What the next due date is counted from: `due_date`, the moment of `completion`, or `due_date` without the occurrences that are past by then (`schedule`). Null is `due_date`. */
             recurrence_from?: components["schemas"]["RecurrenceFrom"] | null;
             /**
              * Tags
-             * @description Each once, also regardless of case.
              * @example [
              *       "home"
              *     ]
@@ -2152,7 +2141,6 @@ export interface components {
             tags?: string[];
             /**
              * Reminders
-             * @description When it reminds: a date-time with its offset, or a duration before the due date in the form of RFC 5545's TRIGGER. Before a day, it counts from that day's midnight.
              * @example [
              *       "-PT30M"
              *     ]
@@ -2160,7 +2148,6 @@ export interface components {
             reminders?: (string)[];
             /**
              * Completed
-             * @description Whether it is done.
              * @example false
              */
             completed?: boolean;
@@ -2220,7 +2207,6 @@ export interface components {
             reminders?: (string)[];
             /**
              * Completed
-             * @description Whether it is done.
              * @example false
              */
             completed?: boolean;
@@ -2229,13 +2215,11 @@ export interface components {
             /**
              * Id
              * Format: int64
-             * @description Must be the path's.
              * @example 1
              */
             id?: number;
             /**
              * User Id
-             * @description Must be the path's.
              * @example u1
              */
             user_id?: string;
@@ -2338,12 +2322,12 @@ export interface components {
              * Parent Id
              * @description Subtasks of this task; `none`: tasks that are no subtasks.
              */
-            parent_id?: number | "none" | null;
+            parent_id?: number | "none";
             /**
              * List Id
              * @description Tasks of this list; `none`: those of the inbox, which are in no list.
              */
-            list_id?: number | "none" | null;
+            list_id?: number | "none";
             /**
              * Q
              * @description Text that the title or the description holds, regardless of case.
