@@ -20,6 +20,7 @@ from backend.app.db.citus import CITUS
 from backend.app.db.database import Database
 from backend.app.db.preamble import POSTGRESQL
 from backend.app.db.row_security import Expectations
+from backend.app.domain.keys import load_collator
 from backend.app.observability.logging import configure_logging
 from backend.app.observability.observer import Gauges, Observer, combined
 from backend.app.problems import StartupError
@@ -29,6 +30,7 @@ from backend.app.server import process, shutdown
 from backend.app.server.protocol import CONNECTION_LIMITS, ConnectionLimits
 from backend.app.web.body_room import BodyRoom
 from backend.app.web.idempotency import BEFORE_DEADLINE, IdempotentWrites
+from backend.app.web.request_turns import RequestTurns
 from backend.app.web.response_cache import ResponseCache
 from backend.app.web.services import Services
 from backend.app.web.subscriptions import Subscriptions
@@ -79,6 +81,7 @@ class Lifespan:
     async def __call__(self, app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         settings, components = self._settings, self._components
         configure_logging(settings.log_level)
+        load_collator()
         process.use_own_protocol()
         process.end_with_parent()
         async with contextlib.AsyncExitStack() as stack:
@@ -130,6 +133,7 @@ def _services(settings: Settings, components: Components, database: Database) ->
             wait_timeout=settings.body_room_timeout,
         ),
         turns=Turns(),
+        request_turns=RequestTurns(),
         user_rate_limit=components.user_rate_limit,
         address_rate_limit=components.address_rate_limit,
         verifier=components.verifier,

@@ -1,13 +1,17 @@
 """What texts are compared by: sorted and found in every script, on every server alike."""
 
+import time
 import unicodedata
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pyuca.collator import Collator_10_0_0
 
 from backend.app.domain import keys
 
 COLLATOR = Collator_10_0_0()
+keys.load_collator()
 
 
 def test_ascii_has_the_collators_weights() -> None:
@@ -16,6 +20,32 @@ def test_ascii_has_the_collators_weights() -> None:
         weights = [primary for primary, *_ in COLLATOR.collation_elements(chr(code)) if primary]
 
         assert keys.title_key(chr(code)) == "".join(map(chr, weights)), code
+
+
+# Scripts in which several characters make one element; and characters that stand for several, or are ignored.
+STRANGE = [*map(chr, [*range(0x900, 0x1000), *range(0x300, 0x320)]), *"aéß\ufdfa\u00ad\u332b\uac01\u4e00\U0001f600"]
+
+
+@given(st.text(st.sampled_from(STRANGE), min_size=keys.PIECE_CHARACTERS, max_size=300))
+def test_a_long_text_has_the_key_of_the_whole(text: str) -> None:
+    """Wherever it is cut for the collator."""
+    made = keys.title_key(text), keys.description_key(text)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keys, "PIECE_CHARACTERS", 10_000)
+        assert made == (keys.title_key(text), keys.description_key(text))
+
+
+@pytest.mark.parametrize("character", ["\ufdfa", "\u332b", "\u0301", "\u0390", "\uac01", "\u0e33", "\u0f77"])
+def test_no_text_takes_long(character: str) -> None:
+    """A character that stands for eighteen, too: a write makes its keys in one step of the event loop."""
+
+    def seconds() -> float:
+        begun = time.thread_time()
+        keys.description_key(character * 1000)
+        return time.thread_time() - begun
+
+    assert min(seconds() for _ in range(3)) < 0.015
 
 
 # Texts in their order: letters without a decomposition beside their base letters, and each script's usual order.

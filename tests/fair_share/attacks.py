@@ -113,6 +113,28 @@ async def numbers_as_tags(attacker: Attacker) -> None:
     await attacker.flood(Request("POST", f"/api/{attacker.user_id}/tasks", body, (JSON,)), at_once=20)
 
 
+async def many_tags_asked_for(attacker: Attacker) -> None:
+    """A list of tasks that have 2,500 tags: as many at a time as a user may have under way."""
+    tags = "&".join(["tag=%C3%A9"] * 2_500)
+    await attacker.flood(Request("GET", f"/api/{attacker.user_id}/tasks?{tags}"), at_once=95)
+
+
+async def long_keys(attacker: Attacker) -> None:
+    """Tasks of characters that stand for eighteen each, by which they must be found."""
+    task = {"title": "\ufdfa" * 200, "description": "\ufdfa" * 1_000}
+    body = json.dumps(task, ensure_ascii=False).encode()
+    await attacker.flood(Request("POST", f"/api/{attacker.user_id}/tasks", body, (JSON,)), at_once=60)
+
+
+async def imports_of_long_keys(attacker: Attacker) -> None:
+    """Imports of texts that are compared by their accents."""
+    moment = "2026-01-01T00:00:00Z"
+    texts = {"title": "\u0344" * 200, "description": "\u0344" * 1_000, "created_at": moment, "updated_at": moment}
+    file = {"format": "tasks-backend", "version": 1, "tasks": [{"id": number, **texts} for number in range(1, 501)]}
+    body = json.dumps(file, ensure_ascii=False).encode()
+    await attacker.flood(Request("POST", f"/api/{attacker.user_id}/import?ids=new", body, (JSON,)), at_once=5)
+
+
 async def impossible_rules(attacker: Attacker) -> None:
     """Rules of which no day ever comes, a hundred in each batch."""
     rule = "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30;BYSETPOS=" + ",".join(str(number) for number in range(1, 32))
@@ -236,6 +258,9 @@ ATTACKS: Final[dict[str, Attack]] = {
     "imports of 100,000 empty objects with blanks": spaced_empty_objects,
     "imports of 100,000 completions": long_history,
     "tags that are 32,000 numbers": numbers_as_tags,
+    "95 queries of 2,500 tags at a time": many_tags_asked_for,
+    "tasks of 1,000 characters that stand for eighteen each": long_keys,
+    "imports of 1,000 accents a task": imports_of_long_keys,
     "batches of 100 impossible rules": impossible_rules,
     "calendars of 500 zones": calendar_of_many_zones,
     "batches that fill the trash": trash,

@@ -18,7 +18,7 @@ from backend.app.repositories import (
     completions,
     deletion,
     import_statements,
-    list_imports,
+    list_import,
     moves,
     query_statements,
     subtasks,
@@ -80,7 +80,7 @@ OF_IMPORT = [
     import_statements.MISPLACED,
     import_statements.CROWDED,
     import_statements.MARK,
-    list_imports.FOLLOW_PARENTS,
+    list_import.FOLLOW_PARENTS,
 ]
 VALUES: dict[str, Any] = {
     "before": 15_000,
@@ -141,11 +141,11 @@ STATEMENTS = [
     query_statements.GET,
     query_statements.REVISION,
     query_statements.REVISION_OF,
+    query_statements.GET_COUNTERS,
 ]
 STATEMENTS += [task_writes.CREATE, task_writes.CREATE_TEXT]
 STATEMENTS += [form for write in WRITES for form in (write.plain, write.conditional)]
 STATEMENTS += [
-    subtasks.LOCK_LIST,
     subtasks.PARTS,
     subtasks.MARK,
     subtasks.WRITE,
@@ -154,7 +154,6 @@ STATEMENTS += [
 STATEMENTS += [deletion.REMOVE, deletion.TRASHED, deletion.TRASHED_PARTS, deletion.BRING_BACK]
 STATEMENTS += [task_writes.CREATE.steps[0], *deletion.REMOVE.steps, *deletion.BRING_BACK.steps[:3]]
 STATEMENTS += [
-    import_statements.START,
     import_statements.KNOWN,
     import_statements.TRASHED,
     import_statements.KEEP,

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.support.tokens import token
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 class Listening:

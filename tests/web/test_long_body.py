@@ -42,7 +42,11 @@ async def parsed(body: LongBody, text: bytes) -> LongDocument:
 
 async def judged(body: LongBody, document: Any, *, size: int = 0) -> BaseModel:
     """The document, sent with so many blanks that it has this size (bytes)."""
-    return await body.validate(await parsed(body, orjson.dumps(document).ljust(size)))
+    return await judged_text(body, orjson.dumps(document).ljust(size))
+
+
+async def judged_text(body: LongBody, text: bytes) -> BaseModel:
+    return await body.validate(await parsed(body, text))
 
 
 async def faults(body: LongBody, document: Any, size: int = 0) -> list[str]:
@@ -237,6 +241,15 @@ async def test_a_document_is_the_same_however_it_is_written(size: int) -> None:
     )
     changed = {**document, "tasks": [*document["tasks"][:-1], archived(0)]}
     assert (await parsed(ARCHIVES, orjson.dumps(changed))).contents != contents
+
+
+@pytest.mark.parametrize("text", [b'{"tasks":[%s]}', b'{"x":{"x":%s}}'], ids=["an item", "beside the lists"])
+async def test_a_document_that_is_too_deep_is_refused(text: bytes) -> None:
+    """orjson reads 1,024 levels and writes 254; what is read of a large body is written down for its hash."""
+    deep = text % (b'{"x":' * 300 + b"1" + b"}" * 300)
+
+    with pytest.raises(problems.ValidationFailed):
+        await judged_text(ARCHIVES, deep.ljust(SMALL_BODY_BYTES + 1))
 
 
 async def test_an_item_in_another_list_makes_another_document() -> None:

@@ -6,6 +6,7 @@ character, so that PostgreSQL's byte order (COLLATE "C") is the order of the wei
 """
 
 import unicodedata
+from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
 # How many weights are kept. An index row has 2,704 bytes, of which a user id may take 1,020 and a weight takes 3.
 TITLE_KEY_MAX: Final = 500
 DESCRIPTION_KEY_MAX: Final = 2000
+# How much of a text the collator is given at once (characters): it copies what is left for each one that it reads.
+PIECE_CHARACTERS: Final = 64
 
-# The weights of ASCII, 16 characters a row, 0 where a character is ignored: texts in ASCII never load the collator,
-# which takes 12 MB and 0.1 s.
+# The weights of ASCII, 16 characters a row, 0 where a character is ignored: texts in ASCII need no collator, which
+# takes 12 MB and 0.1 s to load.
 _ASCII_WEIGHTS: Final = (
     "0000 0000 0000 0000 0000 0000 0000 0000 0000 0201 0202 0203 0204 0205 0000 0000 "
     "0000 0000 0000 0000 0000 0000 0000 0000 0000 0000 0000 0000 0000 0000 0000 0000 "
@@ -44,12 +47,12 @@ _ASCII: Final = {
 
 def title_key(title: str) -> str:
     """What a title sorts and is found by."""
-    return _collation_key(title)[:TITLE_KEY_MAX]
+    return _collation_key(title, TITLE_KEY_MAX)
 
 
 def description_key(description: str) -> str:
     """What a description is found by."""
-    return _collation_key(description)[:DESCRIPTION_KEY_MAX]
+    return _collation_key(description, DESCRIPTION_KEY_MAX)
 
 
 def search_key(text: str) -> str:
@@ -57,7 +60,7 @@ def search_key(text: str) -> str:
 
     A text of which nothing is compared, such as an accent alone, is found nowhere.
     """
-    return _collation_key(text) or _character(0x10000 - _SURROGATES)
+    return _collation_key(text, DESCRIPTION_KEY_MAX) or _character(0x10000 - _SURROGATES)
 
 
 def tag_key(tag: str) -> str:
@@ -69,16 +72,52 @@ def tag_key(tag: str) -> str:
     return unicodedata.normalize("NFKC", folded)
 
 
-def _collation_key(text: str) -> str:
+def load_collator() -> None:
+    """Load what texts beyond ASCII need: 0.1 s that no request should take of the event loop."""
+    _collator()
+    _continuations()
+
+
+def _collation_key(text: str, most: int) -> str:
+    """At most so many weights: one character may stand for eighteen."""
     if text.isascii():
-        return text.translate(_ASCII)
+        return text.translate(_ASCII)[:most]
+    key = ""
     # Folded first, for the collator knows no letters that are younger than Unicode 10.
-    elements = _collator().collation_elements(unicodedata.normalize("NFKD", text.casefold()))
-    return "".join(_character(primary) for primary, *_ in elements if primary)
+    for piece in _pieces(unicodedata.normalize("NFKD", text.casefold())):
+        elements = _collator().collation_elements(piece)
+        key += "".join(_character(primary) for primary, *_ in elements if primary)
+        if len(key) >= most:
+            break
+    return key[:most]
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Parts of a normalized text whose weights, one after the other, are the text's: none begins within an element."""
+    begin = 0
+    while len(text) - begin > PIECE_CHARACTERS:
+        end = begin + PIECE_CHARACTERS
+        while end < len(text) and (unicodedata.combining(text[end]) or ord(text[end]) in _continuations()):
+            end += 1
+        yield text[begin:end]
+        begin = end
+    yield text[begin:]
 
 
 @cache
 def _collator() -> "Collator":
-    from pyuca.collator import Collator_10_0_0  # noqa: PLC0415 - loaded by the first text beyond ASCII
+    from pyuca.collator import Collator_10_0_0  # noqa: PLC0415 - 0.1 s that what only imports this need not take
 
     return Collator_10_0_0()
+
+
+@cache
+def _continuations() -> frozenset[int]:
+    """The characters that may go on an element of several."""
+    found: set[int] = set()
+    nodes = list((_collator().table.root.children or {}).values())
+    while nodes:
+        children = nodes.pop().children or {}
+        found.update(children)
+        nodes += children.values()
+    return frozenset(found)

@@ -68,9 +68,7 @@ class IdempotencyKeyInUse(Problem):
     cause = "A write with an `Idempotency-Key` of the same user is still running."
     remedy = "Repeat the request after the seconds in `Retry-After`, with the same key."
     detail = "Another write of yours with an Idempotency-Key has not ended yet. Repeat this one in a moment."
-
-    def headers(self) -> RawHeaders:
-        return [(b"retry-after", b"1")]
+    retry_after = 1
 
 
 class PreconditionFailed(Problem):

@@ -25,7 +25,7 @@ from sqlalchemy.sql.selectable import CTE
 
 from backend.app.db.session import OwnerSession
 from backend.app.models import metadata
-from backend.app.repositories.mapping import LISTS, TASKS, Task, bump_revision, owner, task_id
+from backend.app.repositories.mapping import COUNTERS, TASKS, Task, bump_revision, owner, task_id
 from backend.app.repositories.scoping import compile_scoped
 
 COMPLETIONS = metadata.tables["completions"]
@@ -52,7 +52,7 @@ _values: Final[dict[str, Any]] = {
 
 
 def _remember() -> ReturningInsert[Any]:
-    counted = bump_revision().returning(LISTS.c.revision).cte("counted")
+    counted = bump_revision().returning(COUNTERS.c.revision).cte("counted")
     values = {"user_id": owner, **_values, "sync_revision": counted.c.revision}
     made = insert(COMPLETIONS).from_select(list(values), select(*values.values()).select_from(counted))
     return made.returning(COMPLETIONS.c.sync_revision)

@@ -27,6 +27,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from backend.app import problems
 from backend.app.db.session import OwnerSession
 from backend.app.domain.completion_ids import named_completion
+from backend.app.domain.preconditions import Expected
 from backend.app.repositories.completion_records import (
     COMPLETIONS,
     DELETED_COMPLETIONS,
@@ -36,10 +37,10 @@ from backend.app.repositories.completion_records import (
     pass_on,
 )
 from backend.app.repositories.deletion import TRASHED
-from backend.app.repositories.mapping import LISTS, TASKS, Task, bump_revision, owner, task_id
+from backend.app.repositories.mapping import COUNTERS, TASKS, Task, bump_revision, owner, task_id
 from backend.app.repositories.query_statements import GET
 from backend.app.repositories.scoping import compile_scoped
-from backend.app.repositories.subtasks import Expected, TaskTree, as_expected, update_together
+from backend.app.repositories.subtasks import TaskTree, expected_task, update_together
 from backend.app.schemas.task import Changes
 
 _at = bindparam("completed_at", type_=DateTime(timezone=True))
@@ -55,7 +56,7 @@ def _written_again(*conditions: ColumnElement[bool], completed: bool) -> Select[
 
 
 def _leave_trace() -> ReturningInsert[Any]:
-    counted = bump_revision().returning(LISTS.c.revision).cte("counted")
+    counted = bump_revision().returning(COUNTERS.c.revision).cte("counted")
     values: dict[str, Any] = {"user_id": owner, "task_id": task_id, "completed_at": _at}
     values |= {"revision": counted.c.revision, "deleted_at": func.now()}
     made = insert(DELETED_COMPLETIONS).from_select(list(values), select(*values.values()).select_from(counted))
@@ -69,8 +70,8 @@ def _forget_traces() -> Update:
     surplus = newest.offset(bindparam("kept", type_=BigInteger)).limit(1).scalar_subquery()
     gone = delete(DELETED_COMPLETIONS).where(deleted_of_mine, revision <= surplus).returning(revision).cte("gone")
     last = select(func.max(gone.c.revision)).scalar_subquery()
-    horizon = func.greatest(func.coalesce(LISTS.c.horizon, LISTS.c.revision), last)
-    return update(LISTS).values(horizon=horizon).where(LISTS.c.user_id == owner, last.is_not(None))
+    horizon = func.greatest(func.coalesce(COUNTERS.c.horizon, COUNTERS.c.revision), last)
+    return update(COUNTERS).values(horizon=horizon).where(COUNTERS.c.user_id == owner, last.is_not(None))
 
 
 RECORD = compile_scoped("get the record of a completion", select(*(COMPLETIONS.c[n] for n in _RECORDED)).where(*_this))
@@ -169,7 +170,7 @@ async def _reopen(session: OwnerSession, this: dict[str, Any], expected: Expecte
 async def _unchanged(session: OwnerSession, named: int, expected: Expected) -> Task | None:
     """The task as it is, None where it is in the trash or gone. Raises PreconditionFailed."""
     found = await session.run(GET, task_id=named)
-    return as_expected(found, expected) if found else None
+    return expected_task(found, expected) if found else None
 
 
 def _moment(text: str | None) -> datetime | None:

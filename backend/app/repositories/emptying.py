@@ -7,12 +7,13 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from backend.app.db.session import OwnerSession
 from backend.app.db.statement import Statement
+from backend.app.domain.preconditions import Expected
 from backend.app.repositories.completion_records import gone_with
 from backend.app.repositories.deletion import TRASHED
 from backend.app.repositories.list_trash import purge_lists
-from backend.app.repositories.mapping import DELETED, LISTS, owner, task_id
+from backend.app.repositories.mapping import COUNTERS, DELETED, owner, task_id
 from backend.app.repositories.scoping import compile_scoped
-from backend.app.repositories.subtasks import LOCK_LIST, Expected, as_expected
+from backend.app.repositories.subtasks import expected_task
 from backend.app.repositories.trash import COUNT, FORGET, TRIMMED_AT_ONCE, emptied_contents
 
 _mine = DELETED.c.user_id == owner
@@ -34,13 +35,13 @@ PURGE_PARTS = _purge("purge what was deleted with a task", DELETED.c.deleted_wit
 PURGE_TASK = _purge("purge a task of the trash", DELETED.c.id == task_id)
 COUNT_PURGED = compile_scoped(
     "count what was purged",
-    update(LISTS)
+    update(COUNTERS)
     .values(
-        trash_count=LISTS.c.trash_count - bindparam("gone", type_=BigInteger),
-        tombstone_count=LISTS.c.tombstone_count + bindparam("gone", type_=BigInteger),
+        trash_count=COUNTERS.c.trash_count - bindparam("gone", type_=BigInteger),
+        tombstone_count=COUNTERS.c.tombstone_count + bindparam("gone", type_=BigInteger),
     )
-    .where(LISTS.c.user_id == owner)
-    .returning(LISTS.c.trash_count, LISTS.c.tombstone_count),
+    .where(COUNTERS.c.user_id == owner)
+    .returning(COUNTERS.c.trash_count, COUNTERS.c.tombstone_count),
 )
 
 
@@ -61,7 +62,6 @@ class EmptyingRepository:
         """
         gone = 0
         async with self._session.transaction() as session:
-            await session.run(LOCK_LIST)
             while purged := len(await session.run(PURGE_SOME, limit=TRIMMED_AT_ONCE)):
                 gone += purged
             await self._count(session, gone)
@@ -74,8 +74,7 @@ class EmptyingRepository:
         Raises TaskNotFound where it is not in the trash, or PreconditionFailed.
         """
         async with self._session.transaction() as session:
-            await session.run(LOCK_LIST)
-            as_expected(await session.run(TRASHED, task_id=task_id), expected)
+            expected_task(await session.run(TRASHED, task_id=task_id), expected)
             purged = [await session.run(statement, task_id=task_id) for statement in (PURGE_PARTS, PURGE_TASK)]
             await self._count(session, sum(map(len, purged)))
 

@@ -1,6 +1,7 @@
 """The tasks of a file by columns, as the statements of an import take them."""
 
 import asyncio
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,8 +14,8 @@ from backend.app.repositories.mapping import TASKS, rfc3339, task_to_columns
 from backend.app.schemas.transfer import ArchivedTask
 
 _LISTS = [name for name in NAMES if is_list(TASKS, name)]
-# So many tasks with the longest texts take about four milliseconds.
-STEP: Final = 100
+# How long tasks are looked at before others get their turn (seconds).
+STEP_SECONDS: Final = 0.005
 # How many of the caller's tasks or lists a refusal names.
 TAKEN_MAX: Final = 20
 # Two whose `created_at` is nearer than this are one: a client may have cut off the digits below a millisecond.
@@ -33,35 +34,38 @@ class NewIds:
 
 
 async def arrays_in_steps(tasks: list[ArchivedTask], parents: set[int], new: NewIds | None = None) -> Arrays:
-    """As `arrays_of`, with a turn for others every few milliseconds: the keys of long texts take their time."""
-    whole: Arrays = {f"of_{name}": [] for name in NAMES}
-    for start in range(0, len(tasks), STEP):
-        for name, values in arrays_of(tasks[start : start + STEP], parents, new).items():
-            whole[name] += values
-        await asyncio.sleep(0)
-    return whole
+    """The tasks by columns, under new ids where these are given; `parents` are the ids of those with subtasks.
 
-
-def arrays_of(tasks: list[ArchivedTask], parents: set[int], new: NewIds | None = None) -> Arrays:
-    """The tasks by columns, under new ids where these are given; `parents` are the ids of those with subtasks."""
-    rows = []
+    Others have their turn every few milliseconds: the keys of long texts take their time, up to some milliseconds each.
+    """
+    arrays: Arrays = {f"of_{name}": [] for name in NAMES}
+    until = time.perf_counter() + STEP_SECONDS
     for task in tasks:
-        members = task.model_dump()
-        columns = {**task_to_columns(members), "reminders": task.reminders}
-        columns |= {name: SEPARATOR.join(columns[name]) for name in _LISTS}
-        columns |= {name: members[name] for name in ("id", "completed_at", "created_at", "updated_at")}
-        columns["reminders"] = columns["reminders"] or None
-        columns["due_at"] = str(columns["due_at"])
-        columns["revision"] = 0
-        columns["compound"] = bool(task.recurrence or task.reminders) or task.id in parents
-        columns |= {"list_id": task.list_id, "position": task.position}
-        if new is not None:
-            columns["id"] = new.tasks[task.id]
-            columns["parent_id"] = None if task.parent_id is None else new.tasks[task.parent_id]
-            columns["list_id"] = None if task.list_id is None else new.lists[task.list_id]
-            columns["position"] = new.positions.get(task.id, "")
-        rows.append(columns)
-    return {f"of_{name}": [row[name] for row in rows] for name in NAMES}
+        columns = _columns_of(task, parents, new)
+        for name in NAMES:
+            arrays[f"of_{name}"].append(columns[name])
+        if time.perf_counter() >= until:
+            await asyncio.sleep(0)
+            until = time.perf_counter() + STEP_SECONDS
+    return arrays
+
+
+def _columns_of(task: ArchivedTask, parents: set[int], new: NewIds | None) -> dict[str, Any]:
+    members = task.model_dump()
+    columns = {**task_to_columns(members), "reminders": task.reminders}
+    columns |= {name: SEPARATOR.join(columns[name]) for name in _LISTS}
+    columns |= {name: members[name] for name in ("id", "completed_at", "created_at", "updated_at")}
+    columns["reminders"] = columns["reminders"] or None
+    columns["due_at"] = str(columns["due_at"])
+    columns["revision"] = 0
+    columns["compound"] = bool(task.recurrence or task.reminders) or task.id in parents
+    columns |= {"list_id": task.list_id, "position": task.position}
+    if new is not None:
+        columns["id"] = new.tasks[task.id]
+        columns["parent_id"] = None if task.parent_id is None else new.tasks[task.parent_id]
+        columns["list_id"] = None if task.list_id is None else new.lists[task.list_id]
+        columns["position"] = new.positions.get(task.id, "")
+    return columns
 
 
 def is_another(created_at: datetime, stored: str) -> bool:

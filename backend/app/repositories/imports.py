@@ -2,20 +2,22 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 from backend.app import problems
 from backend.app.db.session import OwnerSession
 from backend.app.domain.enums import ImportIds
 from backend.app.domain.errors import InvalidField
-from backend.app.domain.first_revision import first_revision
 from backend.app.repositories import import_statements as statements
+from backend.app.repositories.arrays import slices
 from backend.app.repositories.completion_import import CompletionImport
+from backend.app.repositories.import_positions import Places, new_positions
 from backend.app.repositories.import_replacement import Replacement
 from backend.app.repositories.import_rows import NewIds, arrays_in_steps, revised
-from backend.app.repositories.list_imports import ListImport, Places, new_positions
+from backend.app.repositories.list_import import ListImport
+from backend.app.repositories.query_statements import GET_COUNTERS
 from backend.app.repositories.reminders import renew_reminders
 from backend.app.schemas.transfer import ArchivedCompletion, ArchivedList, ArchivedTask
 
@@ -23,7 +25,6 @@ from backend.app.schemas.transfer import ArchivedCompletion, ArchivedList, Archi
 BATCH: Final = 250
 # How many ids a statement names that looks at tasks or marks them.
 IDS_AT_ONCE: Final = 5_000
-Item = TypeVar("Item")
 
 _NOT_IN_FILE: Final = "must be another task of this file, in the same list, which is no subtask itself"
 _NO_PARENT: Final = "must be another task, in the same list, which is no subtask itself"
@@ -77,16 +78,16 @@ class ImportRepository:
         chosen = ids or (ImportIds.KEEP if is_own else ImportIds.NEW)
         opened = self._session.transaction_undone if dry_run else self._session.transaction
         async with opened() as session:
-            [begun] = await session.run(statements.START, first_revision=first_revision())
+            [counters] = await session.run(GET_COUNTERS)
             listed = ListImport(session, lists, max_lists=self._max_lists)
-            await listed.write(begun, new=chosen is ImportIds.NEW, check=ids is None)
+            await listed.write(counters, new=chosen is ImportIds.NEW, check=ids is None)
             await listed.check_tasks(tasks, new=chosen is ImportIds.NEW)
             completed = CompletionImport(session, completions, most=self._max_completions)
             await completed.check_tasks(tasks)
             if chosen is ImportIds.NEW:
-                created = await self._add(session, tasks, listed, completed, **begun)
+                created = await self._add(session, tasks, listed, completed, **counters)
                 return Count(chosen, created, 0, 0)
-            made = await self._replace(session, tasks, listed, completed, check=ids is None, **begun)
+            made = await self._replace(session, tasks, listed, completed, check=ids is None, **counters)
         created, changed = len(made.created), len(made.changed)
         return Count(chosen, created, changed, len(tasks) - created - changed)
 
@@ -103,13 +104,13 @@ class ImportRepository:
         await self._check_parents_in_file(tasks)
         in_order = sorted(tasks, key=lambda task: task.id)
         ids: dict[int, int] = {}
-        for some in _slices(in_order, IDS_AT_ONCE):
+        for some in slices(in_order, IDS_AT_ONCE):
             await asyncio.sleep(0)
             ids |= {task.id: number for number, task in enumerate(some, last_task_id + len(ids) + 1)}
         parents = _parents(tasks)
         new = NewIds(ids, listed.new_ids, await _new_positions(session, in_order, ids))
         revision = listed.revision
-        for batch in _slices(in_order, BATCH):
+        for batch in slices(in_order, BATCH):
             await session.run(statements.WRITE, **revised(await arrays_in_steps(batch, parents, new), revision))
             await renew_reminders(session, [ids[task.id] for task in batch if task.reminders])
             revision += len(batch)
@@ -150,7 +151,7 @@ class ImportRepository:
         replacement = Replacement(session, revision=listed.revision, last_id=last_id, check=check)
         parents = _parents(tasks)
         places = Places(session, frozenset(task.id for task in tasks))
-        for number, batch in enumerate(_slices(tasks, BATCH)):
+        for number, batch in enumerate(slices(tasks, BATCH)):
             await replacement.write(await places.freed(await arrays_in_steps(batch, parents)), number * BATCH)
         replacement.refuse_taken()
         if not replacement.created and not replacement.changed:
@@ -160,7 +161,7 @@ class ImportRepository:
         if task_count + len(replacement.created) > self._max_tasks:
             raise problems.TaskLimitReached(self._max_tasks)
         await self._check_families(session, tasks)
-        for some in _slices(tasks, IDS_AT_ONCE):
+        for some in slices(tasks, IDS_AT_ONCE):
             await replacement.follow_parents([task.id for task in some])
         replacement.revision = await completed.write(replacement.revision)
         await replacement.finish(max_trash=self._max_tasks)
@@ -168,9 +169,9 @@ class ImportRepository:
 
     async def _check_families(self, session: OwnerSession, tasks: list[ArchivedTask]) -> None:
         parents, wrong, full = list(_parents(tasks)), set[int](), set[int]()
-        for some in _slices(tasks, IDS_AT_ONCE):
+        for some in slices(tasks, IDS_AT_ONCE):
             wrong |= {row["id"] for row in await session.run(statements.MISPLACED, ids=[task.id for task in some])}
-        for ids in _slices(parents, IDS_AT_ONCE):
+        for ids in slices(parents, IDS_AT_ONCE):
             crowded = await session.run(statements.CROWDED, ids=ids, max_subtasks=self._max_subtasks)
             full |= {row["parent_id"] for row in crowded}
         for number, task in enumerate(tasks if wrong or full else ()):
@@ -178,7 +179,7 @@ class ImportRepository:
                 raise _invalid(number, _NO_PARENT)
             if task.parent_id in full:
                 raise self._crowded(number)
-        for ids in _slices(parents, IDS_AT_ONCE):
+        for ids in slices(parents, IDS_AT_ONCE):
             await session.run(statements.MARK, ids=ids)
 
     def _crowded(self, number: int) -> InvalidField:
@@ -195,11 +196,6 @@ async def _new_positions(session: OwnerSession, tasks: list[ArchivedTask], ids: 
 
 def _parents(tasks: list[ArchivedTask]) -> set[int]:
     return {task.parent_id for task in tasks if task.parent_id is not None}
-
-
-def _slices(items: list[Item], size: int) -> Iterator[list[Item]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
 
 
 def _invalid(number: int, detail: str) -> InvalidField:

@@ -27,7 +27,6 @@ from backend.app.web.openapi_responses import (
     CONDITIONAL,
     CURSOR,
     ETAG,
-    FOUND,
     INVALID,
     LINK,
     LIST_ETAG,
@@ -118,7 +117,7 @@ async def create_task(body: TaskCreate, tasks: Tasks, links: CallerLinks) -> Api
     responses={
         200: {"headers": ETAG},
         304: {"description": "You have it already", "headers": ETAG},
-        **FOUND,
+        **CONDITIONAL,
         **INVALID,
     },
 )

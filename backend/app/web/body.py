@@ -14,6 +14,7 @@ from backend.app.web.body_room import BodyPlace
 from backend.app.web.foreign.formats import BY_MEDIA_TYPE, ForeignDocument, OtherApps
 from backend.app.web.headers import is_media_type
 from backend.app.web.long_body import LongBody, LongDocument
+from backend.app.web.request_turns import turn_of
 from backend.app.web.services import services_of
 from backend.app.web.turns import Steps
 from backend.app.web.validation import errors_of, models_of
@@ -89,6 +90,8 @@ class BodyReader:
         """
         self.size_at_most(request)
         body = await _read(request.receive, self._limit_of(request))
+        if not self.is_long and (turn := turn_of(request)) is not None:
+            await turn
         if not body and self.optional:
             return NO_BODY
         if self.optional:

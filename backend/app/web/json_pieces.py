@@ -22,6 +22,8 @@ PIECE_MAX_BYTES: Final = 128 * 1024
 # looked through at once: a task that is written out has a hundred bytes.
 BYTES_PER_CONTAINER: Final = 20
 CONTAINERS_ALWAYS: Final = 10_000
+# How many texts there may be in what is looked through at once: all that fit into a usual window.
+TEXTS_AT_ONCE: Final = WINDOW_BYTES // 2
 # So deep do items usually nest: an operation of a batch has a task, which has tags.
 _USUAL_LEVELS: Final = 4
 _BRACKET: Final = re.compile(rb"[\[\]{}]")
@@ -85,6 +87,8 @@ class JSONPieces:
         for number, offset, bracket in _brackets(parts):
             if bracket in b"]}":
                 depth -= 1
+                if depth < 0:
+                    raise problems.MalformedJSON
             elif bracket == b"[" and depth == 1:
                 self._name = _name_before(window, parts, number, offset)
                 return offset, depth + 1
@@ -159,9 +163,12 @@ def _refused(detail: str) -> problems.Problem:
 def _parts(window: bytes) -> list[bytes]:
     """Text that begins outside of any string, cut at the quotes: every second part is inside of one.
 
-    What is escaped has other bytes in its place, so that offsets stay.
+    What is escaped has other bytes in its place, so that offsets stay. Raises ValidationFailed for too many to look at.
     """
-    return window.replace(rb"\\", b"__").replace(rb"\"", b"__").split(b'"')
+    parts = window.replace(rb"\\", b"__").replace(rb"\"", b"__").split(b'"')
+    if len(parts) > 2 * TEXTS_AT_ONCE + 1:
+        raise _refused(_TOO_MANY)
+    return parts
 
 
 def _brackets(parts: list[bytes]) -> Iterator[tuple[int, int, bytes]]:

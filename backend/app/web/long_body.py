@@ -140,14 +140,23 @@ class _Contents:
         self._rest = hashlib.sha256()
 
     def add(self, items: Items) -> None:
+        """Raises ValidationFailed."""
         digest = self._lists.get(items.name or "", self._rest)
-        digest.update(orjson.dumps(items.values, option=orjson.OPT_SORT_KEYS)[1:-1] + b",")
+        digest.update(_sorted(items.values)[1:-1] + b",")
 
     def of(self, document: Any) -> list[str]:
-        """After all lists: those, and the document without their items."""
-        self._rest.update(orjson.dumps(document, option=orjson.OPT_SORT_KEYS))
+        """After all lists: those, and the document without their items. Raises ValidationFailed."""
+        self._rest.update(_sorted(document))
         digests = [self._rest, *(digest for _, digest in sorted(self._lists.items()))]
         return [digest.hexdigest() for digest in digests]
+
+
+def _sorted(document: Any) -> bytes:
+    """JSON with sorted members. orjson writes less deep documents than it reads, but none of ours is so deep."""
+    try:
+        return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:
+        raise problems.ValidationFailed([{"pointer": "#", "detail": "has parts that nest too deeply"}]) from None
 
 
 class LongBody:

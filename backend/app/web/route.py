@@ -25,6 +25,7 @@ from backend.app.web.forms import Solver, UnsupportedForm, refuse_unsupported_ha
 from backend.app.web.owner_session import owner_session
 from backend.app.web.parameters import HeaderReader, refuse_query
 from backend.app.web.pipeline import respond
+from backend.app.web.request_turns import turn_of
 from backend.app.web.responses import ApiResponse
 from backend.app.web.services import services_of
 from backend.app.web.signature import ONE_QUERY, Signature
@@ -85,6 +86,8 @@ class StrictRoute(APIRoute):
         async def handle(request: Request, place: BodyPlace | None = None) -> ApiResponse:
             try:
                 document = None if body is None else await body.read(request, place)
+                if body is None and (turn := turn_of(request)) is not None:
+                    await turn
                 solved = {} if solver is None else await solver.solve(request, self.dependency_overrides_provider)
                 if request.scope["query_string"] and not takes_query:
                     refuse_query(request, known_query)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from backend.app.auth.jwks import RemoteKeys
     from backend.app.web.body_room import BodyRoom
     from backend.app.web.idempotency import IdempotentWrites
+    from backend.app.web.request_turns import RequestTurns
     from backend.app.web.response_cache import ResponseCache
     from backend.app.web.subscriptions import Subscriptions
     from backend.app.web.turns import Turns
@@ -32,6 +33,7 @@ class Services:
     subscriptions: "Subscriptions"
     body_room: "BodyRoom"
     turns: "Turns"
+    request_turns: "RequestTurns"
     user_rate_limit: RateLimit
     address_rate_limit: RateLimit
     verifier: TokenVerifier

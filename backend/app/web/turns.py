@@ -13,12 +13,39 @@ from typing import Final
 STEP_SECONDS: Final = 0.005
 
 
+class WaitingTasks:
+    """Tasks that wait, in the order in which their users take turns; a user without a waiting task has no queue."""
+
+    def __init__(self) -> None:
+        self._queues: dict[str, deque[asyncio.Future[None]]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._queues)
+
+    def add(self, user_id: str) -> asyncio.Future[None]:
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queues.setdefault(user_id, deque()).append(turn)
+        return turn
+
+    def wake_one(self) -> bool:
+        """Whether there was one to wake."""
+        while self._queues:
+            user_id, queue = next(iter(self._queues.items()))
+            turn = queue.popleft()
+            del self._queues[user_id]
+            if queue:
+                self._queues[user_id] = queue
+            if not turn.done():  # its request may have been given up
+                turn.set_result(None)
+                return True
+        return False
+
+
 class Turns:
     """The steps of this process."""
 
     def __init__(self) -> None:
-        # In the order in which users take turns; a user without a waiting task has no queue.
-        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+        self._waiting = WaitingTasks()
         self._taken = False
 
     def of(self, user_id: str) -> "Steps":
@@ -27,32 +54,17 @@ class Turns:
 
     async def take(self, user_id: str) -> None:
         """Wait until this task is the one that may take a step in this round of the event loop."""
-        loop = asyncio.get_running_loop()
         if not self._taken:
             self._taken = True
-            loop.call_soon(self._next)
+            asyncio.get_running_loop().call_soon(self._next)
             return
-        turn: asyncio.Future[None] = loop.create_future()
-        self._waiting.setdefault(user_id, deque()).append(turn)
-        await turn
+        await self._waiting.add(user_id)
 
     def _next(self) -> None:
         """Wake one task, and come back in the round after its step."""
-        self._taken = self._wake_one()
+        self._taken = self._waiting.wake_one()
         if self._taken:
             asyncio.get_running_loop().call_soon(self._next)
-
-    def _wake_one(self) -> bool:
-        while self._waiting:
-            user_id, queue = next(iter(self._waiting.items()))
-            turn = queue.popleft()
-            del self._waiting[user_id]
-            if queue:
-                self._waiting[user_id] = queue
-            if not turn.done():  # its request may have been given up
-                turn.set_result(None)
-                return True
-        return False
 
 
 class Steps:
