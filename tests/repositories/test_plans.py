@@ -172,7 +172,7 @@ STATEMENTS += [
     completion_records.PASS_ON,
     completion_undo.REOPEN,
     completion_undo.COMPLETE_PARTS,
-    completion_undo.LEAVE_TRACE,
+    completion_undo.LEAVE_TOMBSTONE,
     completion_export.PAGE,
     completion_import.TAKE_OVER,
 ]
@@ -312,7 +312,7 @@ def test_completions_are_read_along_their_moments(plans: Plans, of_task: bool, m
         *completions.COUNT.values(),
         completion_records.TRIM,
         completion_import.OLDEST_KEPT,
-        completion_undo.FORGET_TRACES,
+        completion_undo.FORGET_TOMBSTONES,
     ],
     ids=lambda statement: statement.name,
 )

@@ -65,7 +65,7 @@ class EmptyingRepository:
             while purged := len(await session.run(PURGE_SOME, limit=TRIMMED_AT_ONCE)):
                 gone += purged
             await self._count(session, gone)
-            await purge_lists(session, keep=0, max_traces=self._max_lists)
+            await purge_lists(session, keep=0, max_tombstones=self._max_lists)
         return gone
 
     async def purge(self, task_id: int, expected: Expected) -> None:
@@ -79,7 +79,7 @@ class EmptyingRepository:
             await self._count(session, sum(map(len, purged)))
 
     async def _count(self, session: OwnerSession, gone: int) -> None:
-        """Count what was purged, and forget the oldest traces beyond as many as a user may leave."""
+        """Count what was purged, and forget the oldest tombstones beyond as many as a user may leave."""
         counts: list[dict[str, Any]] = await session.run(COUNT_PURGED, gone=gone)
         if counts and counts[0]["tombstone_count"] is None:
             counts = await session.run(COUNT)
