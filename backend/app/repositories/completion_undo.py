@@ -87,7 +87,7 @@ REOPEN = compile_scoped(
     ),
     bumps_revision=True,
 )
-COMPLETE_PARTS = compile_scoped(
+COMPLETE_SUBTASKS = compile_scoped(
     "complete the subtasks again that a repetition had opened",
     _written_again(
         TASKS.c.parent_id == task_id,
@@ -146,7 +146,7 @@ async def _undo_occurrence(tree: TaskTree, record: dict[str, Any], this: dict[st
     )
     written = await tree.change(task, was)
     if record["reopened"]:
-        await tree.session.run(COMPLETE_PARTS, **this, reopened=record["reopened"])
+        await tree.session.run(COMPLETE_SUBTASKS, **this, reopened=record["reopened"])
     await tree.session.run(FORGET, **this)
     await pass_on(tree.session, written, record["revision_before"])
     return written

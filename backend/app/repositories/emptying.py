@@ -31,7 +31,7 @@ PURGE_SOME = _purge(
     "purge some of the trash",
     DELETED.c.id.in_(select(DELETED.c.id).where(_mine, _kept).order_by(DELETED.c.revision).limit(_limit)),
 )
-PURGE_PARTS = _purge("purge what was deleted with a task", DELETED.c.deleted_with == task_id)
+PURGE_SUBTASKS = _purge("purge what was deleted with a task", DELETED.c.deleted_with == task_id)
 PURGE_TASK = _purge("purge a task of the trash", DELETED.c.id == task_id)
 COUNT_PURGED = compile_scoped(
     "count what was purged",
@@ -75,7 +75,7 @@ class EmptyingRepository:
         """
         async with self._session.transaction() as session:
             expected_task(await session.run(TRASHED, task_id=task_id), expected)
-            purged = [await session.run(statement, task_id=task_id) for statement in (PURGE_PARTS, PURGE_TASK)]
+            purged = [await session.run(statement, task_id=task_id) for statement in (PURGE_SUBTASKS, PURGE_TASK)]
             await self._count(session, sum(map(len, purged)))
 
     async def _count(self, session: OwnerSession, gone: int) -> None:
