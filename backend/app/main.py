@@ -17,7 +17,7 @@ from backend.app.middleware.access_log import AccessLogMiddleware
 from backend.app.middleware.cors import KnownOriginsCORS
 from backend.app.middleware.errors import ErrorsMiddleware
 from backend.app.middleware.jwt import AuthenticationMiddleware
-from backend.app.middleware.limits import LimitsMiddleware, UserPlaces
+from backend.app.middleware.limits import LimitsMiddleware, UserRequestLimit
 from backend.app.middleware.path_guard import PathGuardMiddleware
 from backend.app.middleware.rate_limit import AnonymousRateLimit, UserRateLimit
 from backend.app.problems import StartupError
@@ -109,7 +109,7 @@ def _middleware(settings: Settings, parts: Components, public_paths: frozenset[s
             own_origins=settings.cors_origins,
         ),
         Middleware(UserRateLimit, limit=parts.user_rate_limit),
-        Middleware(UserPlaces, most=settings.max_requests_per_user),
+        Middleware(UserRequestLimit, most=settings.max_requests_per_user),
         Middleware(PathGuardMiddleware, public_paths=public_paths),
     ]
 

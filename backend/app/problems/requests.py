@@ -79,7 +79,7 @@ class PreconditionFailed(Problem):
     )
     remedy = "Read it again, apply the change to what it is now, and send the new ETag."
     detail = (
-        "`If-Match` does not name the task's current ETag. Get the task again and repeat the change on what it is now."
+        "`If-Match` does not name the current ETag. Get the task or list again and repeat the change on what it is now."
     )
 
 
