@@ -52,8 +52,8 @@ class When:
                 return When(day.isoformat(), self.time_zone, self.note)
             due = due_dates.read(self.due_date)
             later = reminders.moment(duration, self.due_date, self.time_zone)
-            wall = later.astimezone(due_dates.home(due, self.time_zone)).replace(tzinfo=None)
-            return When(due_dates.written(wall, due, self.time_zone), self.time_zone, self.note)
+            wall = later.astimezone(due_dates.local_zone(due, self.time_zone)).replace(tzinfo=None)
+            return When(due_dates.written_like(wall, due, self.time_zone), self.time_zone, self.note)
         except (ValueError, OverflowError):
             return None
 
