@@ -36,7 +36,8 @@ def alembic(server: Server) -> Iterator[Config]:
         server.execute(
             "INSERT INTO tasks (user_id, id, title, description, title_key, description_key, revision) "
             f"VALUES ('alice', {number}, '{title}', {described}, '{keys.title_key(title)}', 'old', 1); "
-            "INSERT INTO deleted_tasks (user_id, id, title, description, title_key, description_key, revision, deleted_at) "
+            "INSERT INTO deleted_tasks "
+            "(user_id, id, title, description, title_key, description_key, revision, deleted_at) "
             f"VALUES ('alice', {number + 10_000}, '{title}', {described}, 'old', 'old', 1, now())",
             database=NAME,
         )
