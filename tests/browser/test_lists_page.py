@@ -34,6 +34,22 @@ async def add_list(page: Page, name: str) -> None:
     await expect(page.get_by_role("heading", name=name, level=1)).to_be_focused()
 
 
+async def test_a_task_stays_in_a_list_that_is_archived(page: Page, example: Example) -> None:
+    """The form offers no such list, and does not take the task out of it."""
+    made = await ask(page, example, "POST", "/lists", {"name": "Last year"})
+    await create(page, example, {"title": "Look at the photos", "list_id": made["id"]})
+    await ask(page, example, "PATCH", f"/lists/{made['id']}", {"archived": True})
+    await page.reload()
+
+    await act(page, "Look at the photos", "Edit")
+    await page.get_by_role("textbox", name="Title").fill("Sort the photos")
+    await button(page, "Save").click()
+    await saved(page)
+
+    [kept] = await ask(page, example, "GET", "/tasks")
+    assert (kept["title"], kept["list_id"]) == ("Sort the photos", made["id"])
+
+
 async def test_tasks_are_kept_in_lists(page: Page) -> None:
     """A new task goes to the list that is open; the inbox has the others; an edit takes a task elsewhere."""
     await add(page, "Call the bank")

@@ -54,6 +54,7 @@ async def test_what_to_do_now_comes_first(week: Page) -> None:
         ],
         No_date=["Find a present for Alan", "Read the paper on fractional indexing", "Tidy the workshop"],
     )
+    await expect(week.get_by_role("status").first).to_have_text("11 to do")
     above, below = [await task(week, title).bounding_box() for title in ("Prepare the party", "Order the cake")]
     assert above is not None
     assert below is not None
@@ -86,6 +87,7 @@ async def test_everything_can_be_entered(visit: Visit) -> None:
         await page.get_by_label("Time", exact=True).fill("18:30")
         await page.get_by_label("Reminder").select_option("10 minutes before")
         await page.get_by_label("Not before").fill("2030-07-01")
+        await expect(page.get_by_label("Counts from")).not_to_be_visible()
         await page.get_by_label("Repeats").select_option("Every 2 weeks")
         await page.get_by_label("Counts from").select_option("Completion")
         await page.get_by_label("Priority").select_option("High")
@@ -150,7 +152,7 @@ async def test_a_repeating_task_says_when_it_comes_again(page: Page, example: Ex
     await expect_tasks(page, Overdue=["Swim", "- Pack the towel"])
     await saved(page)
     await expect(task(page, "Pack the towel")).to_be_checked()
-    await expect(row(page, "Swim")).to_contain_text("every week 3 more times")
+    await expect(row(page, "Swim")).to_contain_text("every week, 3 more times")
     again = {name: before[name] for name in ("revision", "updated_at")}
     assert {**await ask(page, example, "GET", "/tasks/1"), **again} == before
     assert await ask(page, example, "GET", "/completions?task_id=1") == []

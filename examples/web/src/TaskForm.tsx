@@ -118,6 +118,8 @@ export function Editor({ content, lists, current, onSave, onCancel }: EditorProp
                   {name}
                 </option>
               ))}
+              {/* An archived one is not offered, but a task in it stays there. */}
+              {content.list_id && !lists.some(({ id }) => id === content.list_id) && <option value={content.list_id}>Unchanged</option>}
             </select>
           </label>
         )}
@@ -181,7 +183,7 @@ function Plan({ content, children }: { content?: Content; children?: ReactNode }
           {rule && !(rule in RULES) && <option value={rule}>{ruleInWords(rule)}</option>}
         </select>
       </label>
-      <label>
+      <label className="from">
         Counts from
         <select name="recurrence_from" defaultValue={content?.recurrence_from ?? "due_date"}>
           <option value="due_date">Due date</option>

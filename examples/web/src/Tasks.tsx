@@ -148,11 +148,11 @@ function useNow() {
   return now;
 }
 
+/** Without subtasks, as the groups and the lists count. */
 function summary(entries: Entry[]) {
-  const tasks = entries.flatMap(({ task, subtasks }) => [task, ...subtasks]);
-  const done = tasks.filter(({ completed }) => completed).length;
-  if (!tasks.length) return "";
-  return done ? `${tasks.length - done} to do, ${done} done` : `${tasks.length} to do`;
+  const done = entries.filter(({ task }) => task.completed).length;
+  if (!entries.length) return "";
+  return done ? `${entries.length - done} to do, ${done} done` : `${entries.length} to do`;
 }
 
 /** What to read where there is no task. */
