@@ -11,7 +11,6 @@ import logging
 import signal
 import sys
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -23,13 +22,12 @@ import psycopg2
 
 from backend.app import config
 from backend.app.config.delivery import DeliverySettings
-from backend.app.db.row_security import SEARCH_PATH, quoted
 from backend.app.domain.completion_ids import microseconds
 from backend.app.models import SCHEMA
 from backend.app.observability.logging import configure_logging
 from backend.app.observability.reminder_metrics import DELIVERED, FAILED, GIVEN_UP, ReminderMetrics
 from backend.app.problems import StartupError
-from scripts.purge import database_url, require_login
+from scripts.maintenance import Maintenance, database_url
 from scripts.webhooks import Message, Receiver
 
 # Each wait before another try is so many times the one before.
@@ -37,11 +35,6 @@ BACKOFF_FACTOR: Final = 4
 
 log = logging.getLogger("tasks")
 
-# The role of this database that delivers: the one that the policies `deliver` are for.
-FIND_ROLE: Final = """
-SELECT r.rolname FROM pg_policy p JOIN pg_roles r ON r.oid = ANY (p.polroles)
-WHERE p.polrelid = to_regclass(%(schema)s || '.reminders') AND p.polname = 'deliver'
-"""
 # Each user is served in turn, so that nobody with very many reminders holds up the others.
 USERS: Final = f"SELECT DISTINCT user_id FROM {SCHEMA}.reminders WHERE try_at <= now()"  # noqa: S608 - of constants
 # The user's next reminder, and when it is tried again if nothing more is heard of this try. One whose task is not open
@@ -117,50 +110,35 @@ class Queue:
 
     def __init__(self, connection: Any, settings: DeliverySettings) -> None:
         """Raises StartupError where the database is not migrated, or this login may not deliver."""
-        self._connection = connection
-        self._cluster = settings.database_cluster is not None
+        self._maintenance = Maintenance(
+            connection,
+            table="reminders",
+            policy="deliver",
+            timeout="SET LOCAL statement_timeout = '30s'",
+            cluster=settings.database_cluster is not None,
+        )
         self._parameters = {
             "max_age": timedelta(seconds=settings.reminder_max_age),
             "max_tries": settings.reminder_tries,
             "delay": timedelta(seconds=settings.reminder_retry_delay),
         }
-        self._role = self._found_role()
-        if self._cluster:
-            require_login(connection, self._role)
-
-    def _found_role(self) -> str:
-        with self._connection, self._connection.cursor() as cursor:
-            cursor.execute(SEARCH_PATH + FIND_ROLE, {"schema": SCHEMA})
-            found = cursor.fetchone()
-        if found is None:
-            raise StartupError("the database is not migrated to this version yet: run `alembic upgrade head`.")
-        return str(found[0])
 
     def users(self) -> list[str]:
         """Who has reminders that are due."""
-        with self._opened() as cursor:
+        with self._maintenance.transaction() as cursor:
             cursor.execute(USERS)
             return [user for (user,) in cursor]
 
     def claim(self, user: str) -> Due | None:
         """The user's next reminder, which nobody else tries meanwhile; None where none is due."""
-        with self._opened() as cursor:
+        with self._maintenance.transaction() as cursor:
             cursor.execute(CLAIM, {**self._parameters, "user": user})
             row = cursor.fetchone()
         return None if row is None else Due(*row)
 
     def forget(self, due: Due) -> None:
-        with self._opened() as cursor:
+        with self._maintenance.transaction() as cursor:
             cursor.execute(FORGET, {"user": due.user, "task": due.task, "remind_at": due.remind_at})
-
-    @contextlib.contextmanager
-    def _opened(self) -> Iterator[Any]:
-        with self._connection, self._connection.cursor() as cursor:
-            role = "" if self._cluster else f"SET LOCAL ROLE {quoted(self._role)}"
-            # One for each message, or a cluster would not hand it on.
-            for setting in filter(None, (role, SEARCH_PATH, "SET LOCAL statement_timeout = '30s'")):
-                cursor.execute(setting, {})
-            yield cursor
 
 
 class Delivery:
@@ -226,7 +204,7 @@ async def run(settings: DeliverySettings, *, once: bool) -> None:
         receiver = Receiver(
             str(settings.reminder_url), settings.secret_key, timeout=settings.reminder_timeout, client=client
         )
-        with metrics.answered(settings.metrics_host, settings.reminder_metrics_port), database_url(settings) as url:
+        with metrics.running(settings.metrics_host, settings.reminder_metrics_port), database_url(settings) as url:
             while not stop.is_set():
                 try:
                     await _rounds(url, receiver, metrics, settings, stop, once=once)

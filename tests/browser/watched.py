@@ -6,7 +6,7 @@ from typing import Any
 
 from playwright.async_api import Browser, Page
 
-TIMEOUT_MS = 10_000
+TIMEOUT_MS = 30_000
 
 
 class Watched:

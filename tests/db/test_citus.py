@@ -99,9 +99,9 @@ async def test_each_setting_is_a_message_of_its_own(own_server: Server) -> None:
     assert [text[:6] for text in alone[5:]] == ["INSERT", "INSERT", "COMMIT"]
     assert together[:5] == opening(user_id)
     assert together[5].startswith("INSERT INTO public.task_lists AS list (user_id, ")
-    # To complete is one statement. To delete, list and task are read, then reminders go, and what goes is counted,
-    # copied, removed.
-    steps = ["WITH c", "SELECT", "SELECT", "DELETE", "WITH g", "WITH g", "DELETE", "COMMIT"]
+    # To complete is one statement. To delete, the task is read, then reminders go, and what goes is counted, copied,
+    # removed.
+    steps = ["WITH c", "SELECT", "DELETE", "WITH g", "WITH g", "DELETE", "COMMIT"]
     assert [text[:6] for text in together[6:]] == steps
     # No message holds two statements, and none takes another role.
     assert [text for text in [*alone, *together] if ";" in text or "ROLE" in text] == []

@@ -13,6 +13,7 @@ from backend.app.models import metadata
 from backend.app.problems import StartupError
 from tests.support.applications import client_for, database_for, running, settings_for
 from tests.support.postgres import Server
+from tests.support.wall_faults import FAULTS, NOTES, THE_ROLE
 
 
 @pytest.fixture(scope="module")
@@ -24,98 +25,6 @@ def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         embedded.bring_up_to_date(server.database_url("migrated"))
         server.execute(f"CREATE ROLE tasks_login LOGIN IN ROLE {server.role()}")
         yield server
-
-
-# Stands for the name of the role, which the database gives it.
-THE_ROLE = "the_role"
-ALTER = "ALTER TABLE tasks"
-POLICY = "CREATE POLICY extra ON tasks"
-NOTES = """
-    CREATE TABLE notes (user_id text); GRANT SELECT, INSERT ON notes TO the_role;
-    ALTER TABLE notes ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY
-"""
-FAULTS = {
-    "off": (f"{ALTER} DISABLE ROW LEVEL SECURITY", "", "row-level security is off on tasks"),
-    "not forced": (f"{ALTER} NO FORCE ROW LEVEL SECURITY", "", "row-level security is not forced on tasks"),
-    "no policy": ("DROP POLICY own_rows ON tasks", "", "no policy confines tasks to its owner"),
-    "wider USING": ("ALTER POLICY own_rows ON tasks USING (true)", "", "a policy opens tasks to more"),
-    "wider CHECK": ("ALTER POLICY own_rows ON tasks WITH CHECK (true)", "", "a policy opens tasks to more"),
-    "one more policy": (f"{POLICY} USING (true)", "", "a policy opens tasks to more"),
-    "one more for reading": (f"{POLICY} FOR SELECT TO the_role USING (completed)", "", "a policy opens tasks to more"),
-    "bypass": ("ALTER ROLE the_role BYPASSRLS", "ALTER ROLE the_role NOBYPASSRLS", "can bypass row-level security"),
-    "superuser": (
-        "ALTER ROLE the_role SUPERUSER",
-        "ALTER ROLE the_role NOSUPERUSER",
-        "can bypass row-level security",
-    ),
-    "member": (
-        "GRANT pg_read_all_data TO the_role",
-        "REVOKE pg_read_all_data FROM the_role",
-        "the_role is a member of pg_read_all_data",
-    ),
-    "owner": (f"{ALTER} OWNER TO the_role", "", "role the_role owns tasks"),
-    "grant": ("GRANT SELECT ON alembic_version TO the_role", "", "the_role may use alembic_version"),
-    "new table": (
-        "CREATE TABLE notes (user_id text); GRANT SELECT ON notes TO the_role",
-        "",
-        "row-level security is off on notes",
-    ),
-    "new table for everybody": (
-        "CREATE TABLE notes (user_id text); GRANT SELECT ON notes TO PUBLIC",
-        "",
-        "row-level security is off on notes",
-    ),
-    "new table that is open": (
-        f"{NOTES}; CREATE POLICY own_rows ON notes TO the_role USING (true)",
-        "",
-        "no policy confines notes to its owner",
-    ),
-    "new table of nobody": (
-        "CREATE TABLE notes (title text); GRANT SELECT ON notes TO the_role",
-        "",
-        "the_role may use notes, which is not a table of this program",
-    ),
-    "view": (
-        "CREATE VIEW all_tasks AS SELECT * FROM tasks; GRANT SELECT ON all_tasks TO the_role",
-        "",
-        "row-level security is off on all_tasks",
-    ),
-    "no membership": (
-        "REVOKE the_role FROM tasks_login",
-        "GRANT the_role TO tasks_login",
-        "user tasks_login may not SET ROLE the_role",
-    ),
-    "no role": (
-        "DROP POLICY own_rows ON task_lists",
-        "",
-        "the role that statements run as does not exist",
-    ),
-    "foreign member": (
-        "CREATE ROLE neighbour LOGIN IN ROLE the_role",
-        "DROP ROLE neighbour",
-        "administrator runs: REVOKE the_role FROM neighbour",
-    ),
-    "foreign group": (
-        "CREATE ROLE neighbours IN ROLE the_role",
-        "DROP ROLE neighbours",
-        "user neighbours is a member of role the_role",
-    ),
-    "everybody may connect": (
-        "DO $$ BEGIN EXECUTE format('GRANT CONNECT ON DATABASE %I TO PUBLIC', current_database()); END $$",
-        "",
-        "every login of this server may connect",
-    ),
-    "everybody may create": (
-        "GRANT CREATE ON SCHEMA public TO PUBLIC",
-        "",
-        "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
-    ),
-    "somebody may create": (
-        "CREATE ROLE builder; GRANT CREATE ON SCHEMA public TO builder",
-        "DROP OWNED BY builder; DROP ROLE builder",
-        "REVOKE CREATE ON SCHEMA public FROM builder",
-    ),
-}
 
 
 async def test_the_walls_stand_after_the_migration(own_server: Server) -> None:

@@ -162,7 +162,8 @@ def test_it_has_what_production_needs_and_no_more(tmp_path: Path) -> None:
 
     assert set(copied) == {
         "requirements.lock", "pyproject.toml", "backend", "scripts/__init__.py", "scripts/ready.py", "scripts/purge.py",
-        "scripts/deliver.py", "scripts/webhooks.py", "deploy/start.sh", "--from=packages", "/srv/venv",
+        "scripts/deliver.py", "scripts/maintenance.py", "scripts/webhooks.py", "deploy/start.sh", "--from=packages",
+        "/srv/venv",
     }  # fmt: skip
     assert [
         ignored(name) for name in (".env", ".git/config", ".data/postgres/base", "deploy/.env", "tests/conftest.py")

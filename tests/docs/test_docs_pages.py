@@ -140,3 +140,12 @@ def test_every_named_module_exists() -> None:
     }
 
     assert [name for name in sorted(named) if not (app / name).exists() and not (PROJECT_ROOT / name).exists()] == []
+
+
+def test_every_name_of_the_glossary_is_in_the_code() -> None:
+    """A name in the glossary is one that a reader finds by searching for it."""
+    code = "\n".join(path.read_text() for path in (PROJECT_ROOT / "backend/app").rglob("*.py"))
+    names = re.findall(r"`([A-Za-z_]+)`", (DOCS / "glossary.md").read_text())
+
+    assert len(names) > 10
+    assert [name for name in names if not re.search(rf"\b{name}\b", code)] == []

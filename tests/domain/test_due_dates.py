@@ -27,7 +27,7 @@ MOMENTS = [
 @pytest.mark.parametrize(("text", "time_zone", "moment"), MOMENTS)
 def test_a_due_date_stands_for_a_moment(text: str, time_zone: str | None, moment: str) -> None:
     """A day lasts until its last microsecond where the task is; a date-time is what it is."""
-    assert due_dates.instant(text, time_zone) == datetime.fromisoformat(moment)
+    assert due_dates.due_at(text, time_zone) == datetime.fromisoformat(moment)
     assert str(due_dates.read(text)) == text.upper()
 
 
@@ -61,8 +61,8 @@ WRITTEN = [
 @pytest.mark.parametrize(("text", "kept"), WRITTEN)
 def test_what_libraries_write_is_read(text: str, kept: str) -> None:
     """It is kept as it was given, with a T and at most six digits of a second, which are cut and never rounded up."""
-    assert due_dates.kept(text) == kept
-    assert due_dates.kept(kept) == kept
+    assert due_dates.normalized(text) == kept
+    assert due_dates.normalized(kept) == kept
     assert due_dates.read(text) == due_dates.read(kept)
     if "T" in kept.upper() and "T" in kept:
         assert due_dates.moment(text) == datetime.fromisoformat(kept)
@@ -128,10 +128,10 @@ def test_what_is_no_due_date_is_refused(text: str) -> None:
 def test_a_day_may_end_beyond_the_calendar(text: str, time_zone: str) -> None:
     """The first and the last day there are, in zones where UTC has another one."""
     if time_zone == "Asia/Tokyo":
-        assert due_dates.instant(text, time_zone).year == 1
+        assert due_dates.due_at(text, time_zone).year == 1
     else:
         with pytest.raises(ValueError, match="years 1 to 9999"):
-            due_dates.instant(text, time_zone)
+            due_dates.due_at(text, time_zone)
 
 
 @pytest.mark.parametrize(("text", "time_zone"), BEYOND)
@@ -156,8 +156,8 @@ def test_what_is_no_time_zone_is_refused(name: str) -> None:
 
 def test_the_beginning_of_a_day_is_utc() -> None:
     """What `due_before=2026-12-25` and `due_after=2026-12-24` have between them is that day."""
-    assert due_dates.beginning("2026-12-24") == datetime.fromisoformat("2026-12-24T00:00:00+00:00")
-    assert due_dates.beginning("2026-12-24T00:30:00+01:00") == datetime.fromisoformat("2026-12-23T23:30:00+00:00")
+    assert due_dates.first_moment("2026-12-24") == datetime.fromisoformat("2026-12-24T00:00:00+00:00")
+    assert due_dates.first_moment("2026-12-24T00:30:00+01:00") == datetime.fromisoformat("2026-12-23T23:30:00+00:00")
 
 
 @given(st.text(max_size=40) | st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt][0-9:.+-]*)?[Zz]?", fullmatch=True))
@@ -168,8 +168,8 @@ def test_no_text_is_worse_than_refused(text: str) -> None:
     except ValueError:
         return
 
-    assert due_dates.read(due_dates.kept(text)) == found
-    assert datetime.fromisoformat(str(found)) == datetime.fromisoformat(due_dates.kept(text).upper())
+    assert due_dates.read(due_dates.normalized(text)) == found
+    assert datetime.fromisoformat(str(found)) == datetime.fromisoformat(due_dates.normalized(text).upper())
 
 
 @given(st.text(max_size=30) | st.sampled_from(["Europe/Berlin", "UTC", "Asia/Kathmandu"]))

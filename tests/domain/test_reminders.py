@@ -31,7 +31,7 @@ LATE = "2099-01-01T00:00:00Z"
 def test_a_duration_of_the_grammar_is_read(text: str, days: int, seconds: int) -> None:
     """RFC 5545, section 3.3.6: days are the calendar's, hours are exact."""
     assert reminders.read(text) == Lead(days, timedelta(seconds=seconds))
-    assert reminders.kept(text) == text
+    assert reminders.normalized(text) == text
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_duration_of_the_grammar_is_read(text: str, days: int, seconds: int) -
 def test_what_is_neither_is_refused(text: str) -> None:
     """In one sentence that does not hold the text."""
     with pytest.raises(ValueError, match="must be a date-time with its offset") as refused:
-        reminders.kept(text)
+        reminders.normalized(text)
     assert not text.strip() or f"'{text}'" not in str(refused.value)
 
 

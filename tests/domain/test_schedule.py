@@ -31,7 +31,7 @@ def repeated(due: str, rule: str, time_zone: str | None, now: datetime) -> Next 
         if following is None:
             return None
         due, rule = following.due, following.rule
-        if due_dates.instant(due, time_zone) > now:
+        if due_dates.due_at(due, time_zone) > now:
             return Next(due, rule, skipped)
     raise AssertionError
 

@@ -1,7 +1,6 @@
 """Other logins of the same PostgreSQL server, on every version that is there: what they can create, lock and become."""
 
 import contextlib
-from collections.abc import Iterator
 
 import psycopg2
 import pytest
@@ -15,7 +14,6 @@ from backend.app.schemas.task import TaskCreate
 from tests.support.applications import database_for
 from tests.support.postgres import Server
 from tests.support.repositories import repository
-from tests.support.servers import debian_postgres
 
 # Operators and functions that fit our statements' arguments better than PostgreSQL's own, which take any array.
 HOSTILE = """
@@ -27,35 +25,6 @@ CREATE FUNCTION unnest(text[]) RETURNS SETOF text LANGUAGE plpgsql AS $$ BEGIN
 CREATE OPERATOR @> (LEFTARG = text[], RIGHTARG = text[], FUNCTION = fits);
 CREATE OPERATOR = (LEFTARG = text[], RIGHTARG = text[], FUNCTION = fits);
 """
-
-
-@pytest.fixture(scope="module")
-def debian_server() -> Iterator[Server]:
-    with debian_postgres() as (folder, _):
-        yield Server(f"postgresql://postgres@/postgres?host={folder}")
-
-
-@pytest.fixture(scope="module")
-def embedded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server of this module's own: roles belong to all of one."""
-    with embedded.joined(tmp_path_factory.mktemp("neighbours")) as url:
-        yield Server(url)
-
-
-@pytest.fixture(params=["embedded_server", "debian_server"], ids=["embedded", "debian"])
-def both(request: pytest.FixtureRequest) -> Server:
-    server: Server = request.getfixturevalue(request.param)
-    return server
-
-
-def run_as(server: Server, user: str, name: str, *statements: str) -> list[tuple[object, ...]]:
-    connection = psycopg2.connect(server.database_url(name, user))
-    with contextlib.closing(connection), connection.cursor() as cursor:
-        for statement in statements:
-            cursor.execute(statement)
-        rows = cursor.fetchall() if cursor.description else []
-        connection.commit()
-        return rows
 
 
 OLD_TASK = (
@@ -76,15 +45,15 @@ def test_two_deployments_of_one_server_cannot_name_each_others_users(both: Serve
         alembic = embedded.alembic_for(both.database_url(name, f"{name}_owner"))
         command.upgrade(alembic, "0004")
         both.execute(f"GRANT tasks_api TO {name}_app")
-        run_as(both, f"{name}_app", name, *OLD_TASK)
+        both.run_as(f"{name}_app", name, *OLD_TASK)
     both.execute("GRANT tasks_api TO one_app, two_app")
-    before = run_as(both, "two_app", "one", "SET LOCAL ROLE tasks_api", *READ)
+    before = both.run_as("two_app", "one", "SET LOCAL ROLE tasks_api", *READ)
 
     roles = {}
     for name in ("one", "two"):
         alembic = embedded.alembic_for(both.database_url(name, f"{name}_owner"))
         command.upgrade(alembic, "0005")
-        assert run_as(both, f"{name}_app", name, "SET LOCAL ROLE tasks_api", *READ) == [(2000,)]  # it serves on
+        assert both.run_as(f"{name}_app", name, "SET LOCAL ROLE tasks_api", *READ) == [(2000,)]  # it serves on
         command.upgrade(alembic, "head")
         command.check(alembic)
         roles[name] = both.role(database=name)
@@ -92,11 +61,11 @@ def test_two_deployments_of_one_server_cannot_name_each_others_users(both: Serve
     assert before == [(2000,)]
     assert roles["one"] != roles["two"]
     for name, other in (("one", "two"), ("two", "one")):
-        assert run_as(both, f"{name}_app", name, f"SET LOCAL ROLE {roles[name]}", *READ) == [(2000,)]
+        assert both.run_as(f"{name}_app", name, f"SET LOCAL ROLE {roles[name]}", *READ) == [(2000,)]
         for user in (f"{other}_app", f"{other}_owner"):
             for role in (roles[name], "tasks_api"):
                 with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-                    run_as(both, user, name, f"SET LOCAL ROLE {role}", *READ)
+                    both.run_as(user, name, f"SET LOCAL ROLE {role}", *READ)
     both.execute("DROP ROLE tasks_api")  # nothing in either database depends on it
 
 
@@ -136,7 +105,7 @@ async def test_what_others_create_is_never_called(both: Server) -> None:
     both.execute(f"CREATE ROLE served LOGIN IN ROLE {both.role(database='open_to_all')}")
     both.execute("CREATE ROLE tenant LOGIN")
     both.execute("GRANT CREATE ON SCHEMA public TO PUBLIC", database="open_to_all")
-    run_as(both, "tenant", "open_to_all", HOSTILE)
+    both.run_as("tenant", "open_to_all", HOSTILE)
 
     async with database_for(both.database_url("open_to_all", "served")) as database:
         await repository(database, "victim").create(TaskCreate(title="secret", tags=["home"]))

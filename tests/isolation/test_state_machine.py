@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from backend.app.domain import recurrence, reminders
-from backend.app.domain.due_dates import instant, start
+from backend.app.domain.due_dates import due_at, start_at
 from backend.app.main import create_app
 from backend.app.middleware.path_guard import PathGuardMiddleware
 from backend.app.repositories import completion_undo
@@ -280,7 +280,7 @@ class Model:
         if task["due_date"] is None and (task["recurrence"] is not None or "-PT30M" in task["reminders"]):
             raise Refused(422)
         begin, due = task["start_date"], task["due_date"]
-        if begin is not None and due is not None and start(begin, None) > instant(due, None):
+        if begin is not None and due is not None and start_at(begin, None) > due_at(due, None):
             raise Refused(422)
 
     def _take_in(self, child: Task, known: Task | None) -> None:
@@ -298,7 +298,7 @@ class Model:
             return None
         if skip_missed or task["recurrence_from"] == "schedule":
             now, following = datetime.now(UTC), self._following({**task, "recurrence_from": None}, skip_missed=False)
-            while following is not None and instant(following.due, None) <= now:
+            while following is not None and due_at(following.due, None) <= now:
                 moved = {"due_date": following.due, "recurrence": following.rule, "recurrence_from": None}
                 following = self._following(moved, skip_missed=False)
             return following

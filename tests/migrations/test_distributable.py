@@ -19,7 +19,7 @@ from backend.app.config import PROJECT_ROOT
 from backend.app.db.statement import OWNER, Statement
 from backend.app.models import metadata
 from backend.app.repositories.deletion import BRING_BACK, REMOVE
-from backend.app.repositories.mapping import LISTS, TASKS, owner, task_id
+from backend.app.repositories.mapping import COUNTERS, TASKS, owner, task_id
 from backend.app.repositories.scoping import UnscopedStatement, compile_scoped
 from backend.app.repositories.task_writes import CREATE, DELETE
 from tests.support.postgres import Server
@@ -340,7 +340,7 @@ def test_a_statement_for_many_users_is_noticed(plans: Plans, text: str) -> None:
 
 def test_wall_3_prepares_no_statement_for_many_users() -> None:
     """The failing samples, by the check at import: equality, at the top, with the owner itself."""
-    by_query = select(LISTS.c.user_id).where(LISTS.c.user_id == owner).scalar_subquery()
+    by_query = select(COUNTERS.c.user_id).where(COUNTERS.c.user_id == owner).scalar_subquery()
     of_many: list[Any] = [
         select(TASKS.c.id).where(TASKS.c.user_id >= owner),
         select(TASKS.c.id).where((TASKS.c.user_id == owner) | (TASKS.c.id == task_id)),

@@ -110,7 +110,7 @@ def test_who_is_quiet_is_forgotten(clock: Clock) -> None:
 
 def test_there_are_never_more_names_than_there_may_be(clock: Clock) -> None:
     """Of a million addresses the last are remembered, and the one that was quiet for longest goes first."""
-    window = Window(parse_limit("2/minute"), names_max=1_000)
+    window = Window(parse_limit("2/minute"), max_names=1_000)
     for number in range(1_000_000):
         window.hit(str(number))
 

@@ -184,7 +184,7 @@ def name(server: Server) -> Iterator[str]:
 
 @pytest.fixture
 async def bounded(server: Server, name: str) -> AsyncIterator[Client]:
-    """A client whose users may have four tasks, and leave as many traces."""
+    """A client whose users may have four tasks, and leave as many tombstones."""
     app = create_app(settings_for(server.api_url(name), max_tasks_per_user=MAX_TASKS))
     async with running(app), client_for(app) as client:
         yield client
@@ -194,7 +194,7 @@ async def bounded(server: Server, name: str) -> AsyncIterator[Client]:
 async def test_what_is_left_of_removed_tasks_is_bounded(
     bounded: Client, server: Server, name: str, monkeypatch: pytest.MonkeyPatch, counted: bool
 ) -> None:
-    """As many traces stay as a user may have tasks, the newest; contents are gone, and the counts are right."""
+    """As many tombstones stay as a user may have tasks, the newest; contents are gone, and the counts are right."""
     monkeypatch.setattr(trash, "TRIMMED_AT_ONCE", 2)
     monkeypatch.setattr("backend.app.repositories.emptying.TRIMMED_AT_ONCE", 2)
     for _ in range(2):

@@ -12,6 +12,7 @@ import pytest
 from backend.app.main import create_app
 from tests.support.applications import Client, client_for, running, settings_for
 from tests.support.foreign_files import CALENDAR, GOOGLE, TODOIST
+from tests.support.hostile_files import HEAVY
 from tests.support.lists import create_list, lists_of
 from tests.support.tasks import PLAN, create, path
 
@@ -250,35 +251,6 @@ async def test_lists_are_bounded(database_url: str, kind: str, file: Callable[[i
         assert (too_many[0], too_many[1]["type"]) == (422, "urn:tasks:problem:list-limit-reached")
         assert (file_too_long[0], file_too_long[1]["errors"][0]["detail"]) == (422, "must have at most 1000 lists")
         assert (fits[0], len(await lists_of(client))) == (200, 3)
-
-
-HEAVY = {
-    "folded lines": ("calendar", "BEGIN:VCALENDAR\nX:\n" + " x\n" * 15_000),
-    "empty lines": ("calendar", "BEGIN:VCALENDAR\n" + "\n" * 60_000),
-    "components": ("calendar", "BEGIN:VCALENDAR\n" + "BEGIN:X\nEND:X\n" * 18_000),
-    "categories": (
-        "calendar",
-        "BEGIN:VCALENDAR\nBEGIN:VTODO\nSUMMARY:x\n" + "CATEGORIES:" + "a," * 120_000 + "\nEND:VTODO",
-    ),
-    "parameters": ("calendar", "BEGIN:VCALENDAR\nBEGIN:VTODO\nSUMMARY" + ";A=b" * 60_000 + ":x"),
-    "a long chain": (
-        "calendar",
-        "BEGIN:VCALENDAR\n"
-        + "".join(f"BEGIN:VTODO\nUID:{n}\nRELATED-TO:{n + 1}\nSUMMARY:x\nEND:VTODO\n" for n in range(1_500)),
-    ),
-    "empty rows": ("todoist", "TYPE,CONTENT\n" + "\n" * 60_000),
-    "columns": ("todoist", "TYPE,CONTENT" + "," * 60_000 + "\n" + ("task,x" + "," * 60_000 + "\n") * 4),
-    "comments": ("todoist", "TYPE,CONTENT\ntask,x\n" + "note,y\n" * 15_000),
-    "sections": ("todoist", "TYPE,CONTENT\n" + "section,\n" * 20_000),
-    "labels": ("todoist", "TYPE,CONTENT\n" + ("task," + "@a " * 20_000 + "x\n") * 5),
-    "numbers in a list": (
-        "google",
-        '{"kind": "tasks#taskLists", "items": [{"title": "x", "items": [' + "0," * 240_000 + "0]}]}",
-    ),
-    "numbers": ("google", '{"kind": "tasks#taskLists", "items": [' + "0," * 120_000 + "0]}"),
-    "lists": ("google", '{"kind": "tasks#taskLists", "items": [' + f'{{"x": "{"x" * 12}"}},' * 40_000 + "0]}"),
-    "members": ("google", '{"kind": "tasks#taskLists", ' + ",".join(f'"{n}":1' for n in range(20_000)) + "}"),
-}
 
 
 @pytest.mark.parametrize("what", HEAVY)

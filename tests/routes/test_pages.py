@@ -12,7 +12,7 @@ import pytest
 from backend.app.domain.enums import DELETED_SORTS, Sort
 from backend.app.domain.limits import ID_MAX
 from backend.app.domain.positions import POSITION_CHARACTERS_MAX
-from backend.app.repositories import positions
+from backend.app.repositories import page_positions
 from backend.app.schemas.queries import TaskPageQuery
 from backend.app.web import pagination
 from tests.support.applications import Client
@@ -147,7 +147,7 @@ async def test_a_walk_that_cannot_remember_sends_its_reader_to_the_changes(
 ) -> None:
     """What was changed since the first page is not met any more, and /changes has all of it."""
     ids = await some_tasks(client, 6)
-    monkeypatch.setattr(positions, how, 3)
+    monkeypatch.setattr(page_positions, how, 3)
 
     first = await client.get(f"{path(client)}?sort=-updated&limit=2")
     assert first.status_code == 200

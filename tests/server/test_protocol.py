@@ -16,7 +16,7 @@ import uvicorn
 from backend.app.server.protocol import CONNECTION_LIMITS, LINGER, ConnectionLimits, Protocol, UnchosenProtocol
 from tests.support.programs import PATIENCE_SECONDS, until
 
-HEADER_BYTES, HEADER_SECONDS, SEND_SECONDS, MOST_WAITING = 2000, 0.4, 0.6, 3
+HEADER_BYTES, HEADER_SECONDS, SEND_SECONDS, MOST_WAITING = 2000, 0.4, 1.0, 3
 LIMITS = ConnectionLimits(HEADER_BYTES, HEADER_SECONDS, SEND_SECONDS, MOST_WAITING)
 
 

@@ -130,9 +130,14 @@ GOOGLE = json.dumps(
 
 def read_file(reader: Any, text: str, max_subtasks: int = 200) -> ForeignArchive:
     """What a reader makes of a file."""
+    return read_bytes(reader, text.encode(), max_subtasks)
+
+
+def read_bytes(reader: Any, content: bytes, max_subtasks: int = 200) -> ForeignArchive:
+    """As `read_file`, of a file that need not be UTF-8."""
 
     async def once() -> ForeignArchive:
-        archive: ForeignArchive = await reader(text.encode(), Turns().of("somebody"), max_subtasks=max_subtasks)
+        archive: ForeignArchive = await reader(content, Turns().of("somebody"), max_subtasks=max_subtasks)
         return archive
 
     return asyncio.run(once())

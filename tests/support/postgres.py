@@ -35,6 +35,16 @@ class Server:
             cursor.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
+    def run_as(self, user: str, name: str, *statements: str) -> list[tuple[Any, ...]]:
+        """Run statements as this login of a database, in one transaction; the rows of the last one."""
+        connection = psycopg2.connect(self.database_url(name, user))
+        with contextlib.closing(connection), connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            rows = cursor.fetchall() if cursor.description else []
+            connection.commit()
+            return rows
+
     def role(self, kind: str = "own_rows", *, database: str = "migrated") -> str:
         """The role that the API's statements run as in this database; with `purge` or `deliver`, that program's."""
         [(name,)] = self.execute(

@@ -20,7 +20,7 @@ from tests.support import leaks
 
 SECRET = leaks.secret("a-secret-of-the-tests-that-is-long-enough")
 UVICORN = [sys.executable, "-m", "uvicorn", "backend.app.main:app"]
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 90.0
 
 
 def clone(folder: Path) -> Path:
@@ -47,7 +47,7 @@ def free_port() -> int:
 def answers(port: int, path: str = "/health/ready") -> bool:
     with (
         contextlib.suppress(OSError),
-        urllib.request.urlopen(f"http://localhost:{port}{path}", timeout=2) as answer,
+        urllib.request.urlopen(f"http://localhost:{port}{path}", timeout=10) as answer,
     ):
         return bool(answer.status == 200)
     return False

@@ -19,7 +19,7 @@ STEP_SECONDS = 0.02
 
 def in_calendar(task: dict[str, Any]) -> list[str]:
     """What recurring-ical-events makes of it, told in the same way."""
-    where = due_dates.home(due_dates.read(task["due_date"]), task["time_zone"])
+    where = due_dates.local_zone(due_dates.read(task["due_date"]), task["time_zone"])
     calendar = icalendar.Calendar.from_ical(written(**task))
     found = recurring_ical_events.of(calendar, components=["VTODO"]).after(datetime(2020, 1, 1))  # noqa: DTZ001 - wall time
     starts = (one["DTSTART"].dt for one in itertools.islice(found, OCCURRENCES + 1))

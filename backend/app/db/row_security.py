@@ -96,12 +96,19 @@ WITH meant AS (
 ),
 role AS (SELECT r.* FROM pg_roles r JOIN meant USING (rolname) WHERE (SELECT count(*) FROM meant) = 1),
 declared AS (SELECT DISTINCT t AS name, to_regclass(%(schema)s || '.' || t) AS oid FROM unnest(%(tables)s) AS t),
+server AS (SELECT current_setting('server_version_num')::int < 160000 AS before_16),
 database AS (SELECT * FROM pg_database WHERE datname = current_database()),
+owners AS (
+  SELECT oid FROM pg_roles WHERE rolsuper
+  UNION SELECT datdba FROM database
+  UNION SELECT relowner FROM pg_class WHERE oid IN (SELECT oid FROM declared)
+),
+-- What others have in schemas of their own is theirs: it shows nothing of ours, whomever they let use it.
 relation AS (
   SELECT c.*, CASE n.nspname WHEN %(schema)s THEN quote_ident(c.relname) ELSE c.oid::regclass::text END AS name
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-    AND n.nspname NOT LIKE 'pg_toast%%'
+  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+    AND (n.nspname = %(schema)s OR c.relowner IN (SELECT oid FROM owners UNION SELECT oid FROM role))
 ),
 reachable AS (
   SELECT r.* FROM relation r, role WHERE EXISTS (
@@ -115,10 +122,19 @@ policy AS (
          AND pg_get_expr(p.polwithcheck, p.polrelid) = %(confined)s AS confines
   FROM pg_policy p, role WHERE p.polpermissive AND (role.oid = ANY (p.polroles) OR 0::oid = ANY (p.polroles))
 ),
-owners AS (
-  SELECT oid FROM pg_roles WHERE rolsuper
-  UNION SELECT datdba FROM database
-  UNION SELECT relowner FROM reachable
+granted AS (
+  SELECT d.oid, d.name, acl.grantee, acl.privilege_type FROM declared d, pg_class c, aclexplode(c.relacl) AS acl
+    WHERE c.oid = d.oid
+  UNION SELECT d.oid, d.name, acl.grantee, acl.privilege_type
+    FROM declared d, pg_attribute a, aclexplode(a.attacl) AS acl WHERE a.attrelid = d.oid
+),
+-- Other roles that the tables know, and those that may do more than the policies say.
+powerful AS (
+  SELECT oid FROM owners
+  UNION SELECT oid FROM pg_roles
+    WHERE rolbypassrls OR rolname ~ '^pg_' OR rolcreaterole AND (SELECT before_16 FROM server)
+  UNION SELECT grantee FROM granted
+  UNION SELECT unnest(polroles) FROM pg_policy WHERE polrelid IN (SELECT oid FROM declared)
 ),
 -- Who may do anyway what membership allows, and who was let in by name.
 at_home AS (
@@ -151,8 +167,12 @@ UNION ALL
 SELECT %(wall_missing)s, format('role %%s can bypass row-level security', rolname)
   FROM role WHERE rolsuper OR rolbypassrls
 UNION ALL
-SELECT %(wall_missing)s, format('role %%s is a member of %%s', role.rolname, m.roleid::regrole)
-  FROM role JOIN pg_auth_members m ON m.member = role.oid
+SELECT %(wall_missing)s, format('role %%s may give itself the rights of others (CREATEROLE)', rolname)
+  FROM role WHERE rolcreaterole
+UNION ALL
+SELECT %(wall_missing)s, format('role %%s is a member of %%s', role.rolname, powerful.oid::regrole)
+  FROM role, powerful
+  WHERE powerful.oid NOT IN (0, role.oid) AND NOT role.rolsuper AND pg_has_role(role.oid, powerful.oid, 'MEMBER')
 UNION ALL
 SELECT DISTINCT %(wall_missing)s, format(
     'user %%1$s is a member of role %%2$I, could name any user, and was not let into this database by name; an '
@@ -160,13 +180,42 @@ SELECT DISTINCT %(wall_missing)s, format(
     'GRANT CONNECT ON DATABASE %%3$I TO %%1$s)', m.member::regrole, role.rolname, current_database())
   FROM role JOIN pg_auth_members m ON m.roleid = role.oid WHERE m.member NOT IN (SELECT oid FROM at_home)
 UNION ALL
+SELECT %(wall_missing)s, format(
+    'user %%1$I may become anybody of this server (CREATEROLE, before PostgreSQL 16), and was not let into this '
+    'database by name; an administrator runs: ALTER ROLE %%1$I NOCREATEROLE (or, where it serves this database too: '
+    'GRANT CONNECT ON DATABASE %%2$I TO %%1$I)', rolname, current_database())
+  FROM pg_roles WHERE %(strict)s AND (SELECT before_16 FROM server) AND rolcreaterole
+    AND oid NOT IN (SELECT oid FROM at_home UNION SELECT oid FROM role)
+UNION ALL
+SELECT %(wall_missing)s, format(
+    '%%1$s may do on %%2$s what row-level security does not confine; an administrator runs: '
+    'REVOKE %%3$s ON %%2$s FROM %%1$s', coalesce(quote_ident(rolname), 'PUBLIC'),
+    string_agg(DISTINCT format('%%I.%%I', %(schema)s, name), ', '), string_agg(DISTINCT privilege_type, ', '))
+  FROM granted LEFT JOIN pg_roles ON pg_roles.oid = granted.grantee
+  WHERE CASE WHEN granted.grantee IN (SELECT oid FROM role UNION SELECT 0)
+    THEN privilege_type NOT IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE')
+    ELSE %(strict)s AND privilege_type NOT IN ('SELECT', 'INSERT')
+      AND granted.grantee NOT IN (SELECT oid FROM owners)
+      AND pg_roles.rolname NOT IN (current_user, session_user)
+      -- Those may LOCK a table, too: the programs that the policies know need them.
+      AND NOT (privilege_type IN ('UPDATE', 'DELETE') AND EXISTS (
+        SELECT FROM pg_policy p WHERE p.polrelid = granted.oid AND granted.grantee = ANY (p.polroles)))
+    END
+  GROUP BY rolname
+UNION ALL
+SELECT DISTINCT %(wall_missing)s, format(
+    'a trigger on %%1$s, or a table that refers to %%1$s, belongs to %%2$s', d.name, theirs.owner::regrole)
+  FROM declared d JOIN pg_trigger t ON t.tgrelid = d.oid JOIN pg_proc f ON f.oid = t.tgfoid
+    LEFT JOIN pg_class c ON c.oid = t.tgconstrrelid, unnest(ARRAY[f.proowner, c.relowner]) AS theirs(owner)
+  WHERE theirs.owner NOT IN (SELECT oid FROM owners)
+UNION ALL
 SELECT %(wall_missing)s, format('role %%s owns %%s', role.rolname, r.name)
   FROM role JOIN relation r ON r.relowner = role.oid
 UNION ALL
 SELECT %(wall_missing)s, format('user %%I may not SET ROLE %%I; an administrator runs: GRANT %%I TO %%I',
                                 current_user, role.rolname, role.rolname, current_user)
   FROM role WHERE NOT pg_has_role(
-    current_user, role.oid, CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END)
+    current_user, role.oid, CASE WHEN (SELECT before_16 FROM server) THEN 'MEMBER' ELSE 'SET' END)
 UNION ALL
 SELECT %(wall_missing)s, format('the user of DATABASE_URL is %%I, and on a cluster must be %%I', session_user, rolname)
   FROM role WHERE %(itself)s AND session_user <> rolname

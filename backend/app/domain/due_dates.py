@@ -75,10 +75,10 @@ def read(text: str) -> Due:
     return Due(moment.replace(tzinfo=None), moment.utcoffset(), len(fraction), zulu=found["offset"] in "Zz")
 
 
-def kept(text: str) -> str:
+def normalized(text: str) -> str:
     """A due date as it is stored and comes back: as it was given, with a T and at most six digits of a second.
 
-    Raises ValueError.
+    Raises ValueError for what `read` does not take.
     """
     read(text)
     found = _DUE.fullmatch(text)
@@ -119,7 +119,7 @@ def is_zone(name: str) -> bool:
     return name in _names()
 
 
-def home(due: Due, time_zone: str | None) -> tzinfo:
+def local_zone(due: Due, time_zone: str | None) -> tzinfo:
     """Where a due date is local: in its time zone, else at its own offset, else in UTC. Raises ValueError."""
     return zone(time_zone) if time_zone is not None else timezone(due.offset or timedelta())
 
@@ -140,13 +140,13 @@ def local(due: Due, time_zone: str | None) -> datetime:
         raise ValueError(_OUT_OF_RANGE) from None
 
 
-def instant(text: str, time_zone: str | None) -> datetime:
+def due_at(text: str, time_zone: str | None) -> datetime:
     """The moment by which it has to be done: of a day, the last one in this zone, or in UTC.
 
     Raises ValueError for what is no due date or no zone, and where that moment is out of range.
     """
     due = read(text)
-    where = home(due, time_zone)
+    where = local_zone(due, time_zone)
     try:
         if due.offset is None:
             return datetime.combine(due.wall, time.max, where).replace(fold=1).astimezone(UTC)
@@ -155,22 +155,22 @@ def instant(text: str, time_zone: str | None) -> datetime:
         raise ValueError(_OUT_OF_RANGE) from None
 
 
-def start(text: str, time_zone: str | None) -> datetime:
+def start_at(text: str, time_zone: str | None) -> datetime:
     """The moment from which on it can be done: of a day, the first one in this zone, or in UTC. Raises ValueError."""
     due = read(text)
     if due.offset is not None:
-        return instant(text, time_zone)
+        return due_at(text, time_zone)
     try:
-        return datetime.combine(due.wall, time.min, home(due, time_zone)).astimezone(UTC)
+        return datetime.combine(due.wall, time.min, local_zone(due, time_zone)).astimezone(UTC)
     except OverflowError:
         raise ValueError(_OUT_OF_RANGE) from None
 
 
-def written(wall: datetime, due: Due, time_zone: str | None) -> str:
-    """A wall time, written like this due date.
+def written_like(wall: datetime, due: Due, time_zone: str | None) -> str:
+    """A wall time as text in the spelling of this due date, with the offset that its time zone has then.
 
-    One that is left out by a change of the clocks has the offset from before: that is a moment, and the wall time is
-    still there to go on from. Of two, it is the first.
+    A wall time that the clocks skip has the offset from before the change. One that comes twice is the first of both.
+    Raises ValueError for what is no time zone.
     """
     offset = due.offset
     if offset is not None and time_zone is not None:
@@ -180,11 +180,11 @@ def written(wall: datetime, due: Due, time_zone: str | None) -> str:
 
 def check(text: str, time_zone: str | None) -> None:
     """Raises ValueError for a due date that is written now: its moment must be in range in UTC and in its zone."""
-    instant(text, time_zone)
+    due_at(text, time_zone)
     local(read(text), time_zone)
 
 
-def beginning(text: str) -> datetime:
+def first_moment(text: str) -> datetime:
     """The moment of a date-time, or the first one of a day in UTC. Raises ValueError."""
     due = read(text)
     return (due.wall - (due.offset or timedelta())).replace(tzinfo=UTC)

@@ -25,8 +25,8 @@ def check_plan(
     if due_date is not None:
         due_dates.check(due_date, time_zone)
     if start_date is not None:
-        start = due_dates.start(start_date, time_zone)
-        if due_date is not None and start > due_dates.instant(due_date, time_zone):
+        start = due_dates.start_at(start_date, time_zone)
+        if due_date is not None and start > due_dates.due_at(due_date, time_zone):
             raise ValueError("the start_date must not be after the due_date")
     if rule is not None:
         if due_date is None:
@@ -45,9 +45,3 @@ def check_past_plan(due_date: str | None, rule: str | None, reminders: Sequence[
         raise ValueError(_NO_DUE_DATE)
     if any(reminding.needs_due_date(text) for text in reminders):
         raise ValueError(reminding.NO_DUE_DATE)
-
-
-def check_skip(completed: bool, skip_missed: bool) -> None:
-    """Raises ValueError where occurrences are to be skipped of what is not completed."""
-    if skip_missed and not completed:
-        raise ValueError("skip_missed goes with completed: true")

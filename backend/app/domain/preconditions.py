@@ -15,3 +15,7 @@ class Precondition:
 
     def holds(self, revision: int) -> bool:
         return (self.any_of is None or revision in self.any_of) and revision not in self.none_of
+
+
+# None where the request has no condition.
+Expected = Precondition | None

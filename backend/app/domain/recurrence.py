@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Final
 
-from backend.app.domain import due_dates as dues
+from backend.app.domain import due_dates
 from backend.app.domain.due_dates import Due
 from backend.app.domain.occurrences import following
 from backend.app.domain.rules import Rule, read_rule
@@ -30,14 +30,9 @@ class Next:
     skipped: int = 0
 
 
-def check_rule(rule: str) -> None:
-    """Raises ValueError, in a sentence without the rule, for what is no rule, or none of the subset."""
-    read_rule(rule)
-
-
 def check(due: str, rule: str, time_zone: str | None) -> None:
     """Raises ValueError for a rule that, apart from its end, never comes again after this due date."""
-    wall = dues.local(dues.read(due), time_zone)
+    wall = due_dates.local(due_dates.read(due), time_zone)
     if following(read_rule(rule), wall.date())[1] is None:
         raise ValueError("the recurrence never comes again after the due_date")
 
@@ -48,7 +43,7 @@ def advance(due: str, rule: str, *, time_zone: str | None, completed_at: datetim
     COUNT and UNTIL of a rule are of what is left from the due date on. None: it does not come again. Next's `due` is
     written like the one before.
     """
-    task = _Repeating(read_rule(rule), rule, dues.read(due), time_zone)
+    task = _Repeating(read_rule(rule), rule, due_dates.read(due), time_zone)
     try:
         start = task.wall.date() if completed_at is None else completed_at.astimezone(task.where).date()
         is_one, day = following(task.rule, start)
@@ -62,12 +57,12 @@ def advance_past(due: str, rule: str, *, time_zone: str | None, now: datetime) -
 
     A day is past when it has ended. Those that are skipped count as if they were completed. None: none is left.
     """
-    task = _Repeating(read_rule(rule), rule, dues.read(due), time_zone)
+    task = _Repeating(read_rule(rule), rule, due_dates.read(due), time_zone)
     try:
         start = task.wall.date()
         schedule = Schedule(task.rule, start)
         day = schedule.first(max(start + _DAY, now.astimezone(task.where).date() - _OVER))
-        while day is not None and dues.instant(task.due_on(day), time_zone) <= now:
+        while day is not None and due_dates.due_at(task.due_on(day), time_zone) <= now:
             day = schedule.first(day + _DAY)
         skipped = 0 if day is None else schedule.count(start + _DAY, day)
         return task.next(day, used=schedule.includes(start), skipped=skipped)
@@ -86,11 +81,11 @@ class _Repeating:
 
     @property
     def where(self) -> tzinfo:
-        return dues.home(self.due, self.time_zone)
+        return due_dates.local_zone(self.due, self.time_zone)
 
     @property
     def wall(self) -> datetime:
-        return dues.local(self.due, self.time_zone)
+        return due_dates.local(self.due, self.time_zone)
 
     def next(self, day: date | None, *, used: bool, skipped: int = 0) -> Next | None:
         """The occurrence on this day, unless the rule has ended before; `used`: the due date was one of the rule's."""
@@ -101,12 +96,12 @@ class _Repeating:
         if last is not None and datetime.combine(day, self.wall.time()) > last:
             return None
         there = self.due_on(day)
-        dues.check(there, self.time_zone)
+        due_dates.check(there, self.time_zone)
         return Next(there, self.text if left is None else _COUNT.sub(f"COUNT={left}", self.text), skipped)
 
     def due_on(self, day: date) -> str:
         """The due date of an occurrence on this day, written like the first."""
-        return dues.written(datetime.combine(day, self.wall.time()), self.due, self.time_zone)
+        return due_dates.written_like(datetime.combine(day, self.wall.time()), self.due, self.time_zone)
 
 
 def moved_start(start: str | None, due: str, then: str, time_zone: str | None) -> str | None:
@@ -117,9 +112,9 @@ def moved_start(start: str | None, due: str, then: str, time_zone: str | None) -
     if start is None:
         return None
     try:
-        walls = [dues.local(dues.read(text), time_zone) for text in (start, due, then)]
-        moved = dues.written(walls[0] + (walls[2] - walls[1]), dues.read(start), time_zone)
-        dues.start(moved, time_zone)
+        walls = [due_dates.local(due_dates.read(text), time_zone) for text in (start, due, then)]
+        moved = due_dates.written_like(walls[0] + (walls[2] - walls[1]), due_dates.read(start), time_zone)
+        due_dates.start_at(moved, time_zone)
     except (OverflowError, ValueError):
         return None
     return moved

@@ -12,7 +12,6 @@ from functools import lru_cache
 from typing import Any, Final
 
 from backend.app.domain import due_dates
-from backend.app.domain.due_dates import Due
 
 # The longest duration; a year and the day that a leap year has more.
 LEAD_MAX: Final = timedelta(days=366)
@@ -61,9 +60,9 @@ def read(text: str) -> Lead | datetime:
     return Lead(sign * days, sign * exact)
 
 
-def kept(text: str) -> str:
+def normalized(text: str) -> str:
     """A reminder as it is stored and comes back; a moment is spelled as a due date is. Raises ValueError."""
-    return text if isinstance(read(text), Lead) else due_dates.kept(text)
+    return text if isinstance(read(text), Lead) else due_dates.normalized(text)
 
 
 def moment(text: str, due_date: str | None, time_zone: str | None) -> datetime:
@@ -76,9 +75,9 @@ def moment(text: str, due_date: str | None, time_zone: str | None) -> datetime:
     due = due_dates.read(due_date)
     try:
         if due.offset is not None and not reminder.days:
-            return due_dates.instant(due_date, time_zone) + reminder.time
+            return due_dates.due_at(due_date, time_zone) + reminder.time
         day = due_dates.local(due, time_zone) + timedelta(days=reminder.days)
-        return day.replace(tzinfo=due_dates.home(due, time_zone)).astimezone(UTC) + reminder.time
+        return day.replace(tzinfo=due_dates.local_zone(due, time_zone)).astimezone(UTC) + reminder.time
     except OverflowError:
         raise ValueError(_OUT_OF_RANGE) from None
 
@@ -87,7 +86,7 @@ def check(reminders: Sequence[str], due_date: str | None, time_zone: str | None)
     """Raises ValueError for a duration without a due date, out of the calendar, or after what it reminds of."""
     for text in reminders:
         comes = moment(text, due_date, time_zone)
-        if due_date is not None and isinstance(read(text), Lead) and comes > due_dates.instant(due_date, time_zone):
+        if due_date is not None and isinstance(read(text), Lead) and comes > due_dates.due_at(due_date, time_zone):
             raise ValueError(_TOO_LATE)
 
 
@@ -136,13 +135,11 @@ def moved(reminders: Sequence[str], due_date: str, following: str, time_zone: st
 
 def _later(text: str, days: timedelta, time_zone: str | None) -> str:
     due = due_dates.read(text)
-    wall, offset = due_dates.local(due, time_zone) + days, due.offset
-    if time_zone is not None:
-        offset = wall.replace(tzinfo=due_dates.zone(time_zone)).utcoffset()
-    there = str(Due(wall, offset, due.fraction, due.zulu))
+    there = due_dates.written_like(due_dates.local(due, time_zone) + days, due, time_zone)
     due_dates.check(there, time_zone)
     return there
 
 
 def _rfc3339(when: datetime) -> str:
+    # strftime pads no year before 1000.
     return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(len("2026-01-01T00:00:00.000000Z"), "0")

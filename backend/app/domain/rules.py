@@ -65,7 +65,10 @@ class Rule:
 
 @lru_cache(maxsize=RULES_REMEMBERED)
 def read_rule(text: str) -> Rule:
-    """Raises ValueError, in a sentence without the rule, for what is no rule, or none of the subset."""
+    """The rule that a text says. Raises ValueError for what is no rule, or none of the subset.
+
+    The error's sentence does not hold the text.
+    """
     parts = _parts(text)
     _check_together(parts)
     days = [(int(day[:-2] or 0), WEEKDAYS.index(day[-2:])) for day in _values(parts, "BYDAY")]

@@ -10,19 +10,25 @@ from sqlalchemy.dialects.postgresql import DOMAIN
 from backend.app import config
 from backend.app.config import Cluster, DatabaseSettings
 from backend.app.db import dsn, embedded
-from backend.app.migrations import distribution
+from backend.app.migrations import distribution, neighbours
 from backend.app.models import DOMAINS, metadata
 from backend.app.problems import StartupError
 
 
-def run(url: str, cluster: Cluster | None, role: str | None = None) -> None:
-    """Migrate over one connection, every revision in a transaction of its own; then distribute, on a cluster."""
+def run(url: str, cluster: Cluster | None, role: str | None = None, *, no_neighbours: bool = False) -> None:
+    """Migrate over one connection, every revision in a transaction of its own; then distribute, on a cluster.
+
+    `no_neighbours`: refuse where others than the owners may create what a migration would call.
+    """
     # SQLAlchemy reads postgresql:// as psycopg 3; this project's driver is psycopg2.
     engine = create_engine(
         url.replace("postgresql://", "postgresql+psycopg2://", 1),
         poolclass=pool.NullPool,
         hide_parameters=True,
     )
+    if no_neighbours:
+        with engine.connect() as connection:
+            neighbours.require_none(connection)
     distributing = cluster is not None and migrates()
     if distributing:
         with engine.connect() as connection:
@@ -81,7 +87,8 @@ def run_as_set() -> None:
     except StartupError as refusal:
         raise CommandError(str(refusal)) from None
     if url := url_of(settings):
-        run(url, settings.database_cluster, settings.database_role)
+        strict = settings.environment != "development"
+        run(url, settings.database_cluster, settings.database_role, no_neighbours=strict)
     else:
         with embedded.joined() as url:
             run(url, None)
@@ -92,6 +99,7 @@ if context.is_offline_mode():
     with context.begin_transaction():
         context.run_migrations()
 elif given := context.config.attributes.get("url"):
-    run(given, context.config.attributes.get("cluster"), context.config.attributes.get("role"))
+    options = context.config.attributes
+    run(given, options.get("cluster"), options.get("role"), no_neighbours=options.get("no_neighbours", False))
 else:
     run_as_set()

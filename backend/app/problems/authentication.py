@@ -125,8 +125,5 @@ class SigningKeysUnavailable(Unavailable):
 
     def __init__(self, retry_after: int = 5) -> None:
         """In seconds."""
-        self.seconds = retry_after
+        self.retry_after = retry_after
         super().__init__()
-
-    def headers(self) -> RawHeaders:
-        return [(b"retry-after", b"%d" % self.seconds)]

@@ -14,9 +14,9 @@ class Window:
     second; here a request costs the same however many names there are.
     """
 
-    def __init__(self, limit: Limit, names_max: int) -> None:
-        """Of more than `names_max` names the one whose last request is the oldest is forgotten."""
-        self._names_max = names_max
+    def __init__(self, limit: Limit, max_names: int) -> None:
+        """Of more than `max_names` names the one whose last request is the oldest is forgotten."""
+        self._max_names = max_names
         self._most, self._seconds = limit
         self._moments: OrderedDict[str, deque[float]] = OrderedDict()
 
@@ -24,7 +24,7 @@ class Window:
         now = time.monotonic()
         since = now - self._seconds
         moments = self._moments.get(name)
-        if moments is None and len(self._moments) >= self._names_max:
+        if moments is None and len(self._moments) >= self._max_names:
             self._moments.popitem(last=False)
         if moments is None:
             moments = self._moments[name] = deque()

@@ -2,29 +2,15 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Select, Text, bindparam, delete, func, select, true
-from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.sql.elements import BindParameter
+from sqlalchemy import Select, delete, func, select, true
 
 from backend.app.db.session import OwnerSession
-from backend.app.db.statement import OWNER
-from backend.app.domain.first_revision import first_revision
 from backend.app.models import metadata
+from backend.app.repositories.mapping import COUNTERS, owner
 from backend.app.repositories.scoping import compile_scoped
 
-_owner: BindParameter[str] = bindparam(OWNER, type_=Text)
-_lists = metadata.tables["task_lists"]
 _keys = metadata.tables["idempotency_keys"]
-_others = [table for table in metadata.sorted_tables if table is not _lists]
-
-# Every write takes this row first, and makes it where there is none: once it is had, no other write is under way, and
-# what follows sees all that were.
-MAKE_AND_LOCK_LIST = compile_scoped(
-    "lock the list before it is erased",
-    upsert(_lists)
-    .values(user_id=_owner, last_task_id=0, task_count=0, revision=bindparam("first_revision", type_=BigInteger))
-    .on_conflict_do_update(index_elements=[_lists.c.user_id], set_={"task_count": _lists.c.task_count}),
-)
+_others = [table for table in metadata.sorted_tables if table is not COUNTERS]
 
 
 def _erase() -> Select[Any]:
@@ -32,13 +18,13 @@ def _erase() -> Select[Any]:
     spared = {_keys: _keys.c.status.is_not(None)}
     gone = [
         delete(table)
-        .where(table.c.user_id == _owner, spared.get(table, true()))
+        .where(table.c.user_id == owner, spared.get(table, true()))
         .returning(table.c.user_id)
         .cte(f"gone_{table.name}")
         for table in _others
     ]
     counted = select(*(select(func.count()).select_from(cte).scalar_subquery().label(cte.name) for cte in gone))
-    return counted.add_cte(delete(_lists).where(_lists.c.user_id == _owner).cte("gone_counter"))
+    return counted.add_cte(delete(COUNTERS).where(COUNTERS.c.user_id == owner).cte("gone_counter"))
 
 
 ERASE = compile_scoped("erase everything", _erase())
@@ -46,7 +32,6 @@ ERASE = compile_scoped("erase everything", _erase())
 
 async def erase_rows(session: OwnerSession) -> int:
     """Remove everything of the session's owner, in its transaction. How many tasks there were."""
-    await session.run(MAKE_AND_LOCK_LIST, first_revision=first_revision())
     [gone] = await session.run(ERASE)
     return int(gone["gone_tasks"])
 

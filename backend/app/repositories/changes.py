@@ -30,9 +30,9 @@ from backend.app.repositories.completion_records import COMPLETIONS, DELETED_COM
 from backend.app.repositories.completions import completion_of
 from backend.app.repositories.lists import SHOWN, NamedList, row_to_list
 from backend.app.repositories.mapping import (
+    COUNTERS,
     DELETED,
     DELETED_LISTS,
-    LISTS,
     NAMED_LISTS,
     TASKS,
     Task,
@@ -104,9 +104,9 @@ def _changes() -> Select[Any]:
         changed = select(*columns, _kind(kind)).where(table.c.user_id == owner, revision > _since)
         pages.append(changed.order_by(revision).limit(_limit).subquery(kind.name.lower()))
     changes = union_all(*(select(*page.c) for page in pages)).subquery("changes")
-    horizon = func.coalesce(LISTS.c.horizon, LISTS.c.revision).label("horizon")
-    listed = select(LISTS.c.revision.label("list_revision"), horizon, *changes.c)
-    return listed.select_from(LISTS.outerjoin(changes, literal(True))).where(LISTS.c.user_id == owner)
+    horizon = func.coalesce(COUNTERS.c.horizon, COUNTERS.c.revision).label("horizon")
+    listed = select(COUNTERS.c.revision.label("list_revision"), horizon, *changes.c)
+    return listed.select_from(COUNTERS.outerjoin(changes, literal(True))).where(COUNTERS.c.user_id == owner)
 
 
 CHANGES = compile_scoped("list changes", _changes())

@@ -18,14 +18,15 @@ from backend.app import problems
 from backend.app.db.session import OwnerSession
 from backend.app.repositories.account import erase_rows
 from backend.app.repositories.arrays import SEPARATOR, is_list
-from backend.app.repositories.claim_statements import COUNTS, IDS, MOVED, ROWS, WRITE, names_of
+from backend.app.repositories.claim_statements import IDS, MOVED, ROWS, WRITE, names_of
 from backend.app.repositories.completion_claim import move_completions
 from backend.app.repositories.completion_records import trim_completions
+from backend.app.repositories.import_positions import ALL_PLACES, new_positions
 from backend.app.repositories.import_statements import FINISH
 from backend.app.repositories.list_claim import move_lists
-from backend.app.repositories.list_imports import ALL_PLACES, new_positions
 from backend.app.repositories.list_trash import purge_lists
 from backend.app.repositories.mapping import DELETED, TASKS
+from backend.app.repositories.query_statements import GET_COUNTERS
 from backend.app.repositories.reminders import renew_reminders
 from backend.app.repositories.trash import TRIMMED_AT_ONCE, trim_trash
 
@@ -64,7 +65,7 @@ class ClaimRepository:
         """
         async with self._session.transaction_with(other) as (mine, theirs):
             ids = {table: await _ids(theirs, table) for table in MOVED}
-            [counts] = await mine.run(COUNTS)
+            [counts] = await mine.run(GET_COUNTERS)
             if counts["task_count"] + len(ids[TASKS]) > self._max_tasks:
                 raise problems.TaskLimitReached(self._max_tasks)
             lists = await move_lists(mine, theirs, counts, max_lists=self._max_lists)
@@ -73,7 +74,7 @@ class ClaimRepository:
                 await _Move(mine, theirs, ids, counts, lists).move(max_trash=self._max_tasks)
                 await trim_completions(mine, most=self._max_completions)
             if lists:
-                await purge_lists(mine, keep=self._max_lists, max_traces=self._max_lists)
+                await purge_lists(mine, keep=self._max_lists, max_tombstones=self._max_lists)
             await erase_rows(theirs)
         return Claimed(len(ids[TASKS]), len(ids[DELETED]))
 

@@ -22,11 +22,11 @@ from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.sql.elements import ColumnElement
 
 from backend.app.repositories.arrays import rows_of_arrays
-from backend.app.repositories.mapping import DELETED, DELETED_LISTS, LISTS, NAMED_LISTS, TASKS, owner
+from backend.app.repositories.mapping import DELETED, DELETED_LISTS, NAMED_LISTS, TASKS, owner
 from backend.app.repositories.scoping import compile_scoped
 
-# What is moved. What stays behind and is erased: a purged task's trace and that of a completion that was taken back,
-# the answers to keyed writes, and what is waited for of reminders, which the tasks that moved bring along.
+# What is moved. What stays behind and is erased: tombstones, the answers to keyed writes, and what is waited for of
+# reminders, which the tasks that moved bring along.
 MOVED: Final = (TASKS, DELETED)
 MOVED_LISTS: Final = (NAMED_LISTS, DELETED_LISTS)
 
@@ -65,15 +65,6 @@ def _write(table: Table) -> ReturningInsert[Any]:
     return written.returning(table.c.id)
 
 
-COUNTS = compile_scoped(
-    "count a list's tasks",
-    select(
-        LISTS.c.task_count,
-        LISTS.c.last_task_id,
-        func.coalesce(LISTS.c.last_list_id, 0).label("last_list_id"),
-        LISTS.c.revision,
-    ).where(LISTS.c.user_id == owner),
-)
 _ALL: Final = (*MOVED, *MOVED_LISTS)
 IDS = {table: compile_scoped(f"read ids of {table.name}", _some_ids(table)) for table in _ALL}
 ROWS = {table: compile_scoped(f"read rows of {table.name}", _some(table)) for table in _ALL}

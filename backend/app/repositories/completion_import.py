@@ -2,7 +2,7 @@
 
 import asyncio
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final
@@ -13,7 +13,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from backend.app.db.session import OwnerSession
 from backend.app.domain.errors import InvalidField
-from backend.app.repositories.arrays import SEPARATOR, rows_of_arrays
+from backend.app.repositories.arrays import SEPARATOR, rows_of_arrays, slices
 from backend.app.repositories.completion_records import (
     COMPLETIONS,
     DELETED_COMPLETIONS,
@@ -92,7 +92,7 @@ class CompletionImport:
         written, so that the same file twice changes nothing.
         """
         before = last = revision
-        for some in _slices(await self._newest(new_ids)):
+        for some in slices(await self._newest(new_ids), ROWS_AT_ONCE):
             rows = [_row(one, new_ids, number) for number, one in enumerate(some, revision + 1)]
             revision += len(rows)
             arrays = {f"of_{name}": [row[name] for row in rows] for name in _NAMES}
@@ -138,8 +138,3 @@ def _row(one: ArchivedCompletion, new_ids: Mapping[int, int] | None, revision: i
         "reminders": SEPARATOR.join(members["reminders"]) or None,
         "sync_revision": revision,
     }
-
-
-def _slices(completions: list[ArchivedCompletion]) -> Iterator[list[ArchivedCompletion]]:
-    for start in range(0, len(completions), ROWS_AT_ONCE):
-        yield completions[start : start + ROWS_AT_ONCE]

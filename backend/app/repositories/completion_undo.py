@@ -27,6 +27,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from backend.app import problems
 from backend.app.db.session import OwnerSession
 from backend.app.domain.completion_ids import named_completion
+from backend.app.domain.preconditions import Expected
 from backend.app.repositories.completion_records import (
     COMPLETIONS,
     DELETED_COMPLETIONS,
@@ -36,10 +37,10 @@ from backend.app.repositories.completion_records import (
     pass_on,
 )
 from backend.app.repositories.deletion import TRASHED
-from backend.app.repositories.mapping import LISTS, TASKS, Task, bump_revision, owner, task_id
+from backend.app.repositories.mapping import COUNTERS, TASKS, Task, bump_revision, owner, task_id
 from backend.app.repositories.query_statements import GET
 from backend.app.repositories.scoping import compile_scoped
-from backend.app.repositories.subtasks import Expected, TaskTree, as_expected, update_together
+from backend.app.repositories.subtasks import TaskTree, expected_task, update_together
 from backend.app.schemas.task import Changes
 
 _at = bindparam("completed_at", type_=DateTime(timezone=True))
@@ -54,29 +55,29 @@ def _written_again(*conditions: ColumnElement[bool], completed: bool) -> Select[
     return select(written.c.id)
 
 
-def _leave_trace() -> ReturningInsert[Any]:
-    counted = bump_revision().returning(LISTS.c.revision).cte("counted")
+def _leave_tombstone() -> ReturningInsert[Any]:
+    counted = bump_revision().returning(COUNTERS.c.revision).cte("counted")
     values: dict[str, Any] = {"user_id": owner, "task_id": task_id, "completed_at": _at}
     values |= {"revision": counted.c.revision, "deleted_at": func.now()}
     made = insert(DELETED_COMPLETIONS).from_select(list(values), select(*values.values()).select_from(counted))
     return made.returning(DELETED_COMPLETIONS.c.revision)
 
 
-def _forget_traces() -> Update:
+def _forget_tombstones() -> Update:
     """Who has not heard of what is forgotten starts again, as with purged tasks (trash.py)."""
     revision = DELETED_COMPLETIONS.c.revision
     newest = select(revision).where(deleted_of_mine).order_by(revision.desc())
     surplus = newest.offset(bindparam("kept", type_=BigInteger)).limit(1).scalar_subquery()
     gone = delete(DELETED_COMPLETIONS).where(deleted_of_mine, revision <= surplus).returning(revision).cte("gone")
     last = select(func.max(gone.c.revision)).scalar_subquery()
-    horizon = func.greatest(func.coalesce(LISTS.c.horizon, LISTS.c.revision), last)
-    return update(LISTS).values(horizon=horizon).where(LISTS.c.user_id == owner, last.is_not(None))
+    horizon = func.greatest(func.coalesce(COUNTERS.c.horizon, COUNTERS.c.revision), last)
+    return update(COUNTERS).values(horizon=horizon).where(COUNTERS.c.user_id == owner, last.is_not(None))
 
 
 RECORD = compile_scoped("get the record of a completion", select(*(COMPLETIONS.c[n] for n in _RECORDED)).where(*_this))
 FORGET = compile_scoped("forget a completion", delete(COMPLETIONS).where(*_this))
-LEAVE_TRACE = compile_scoped("remember that a completion was taken back", _leave_trace(), bumps_revision=True)
-FORGET_TRACES = compile_scoped("forget which completions were taken back first", _forget_traces())
+LEAVE_TOMBSTONE = compile_scoped("remember that a completion was taken back", _leave_tombstone(), bumps_revision=True)
+FORGET_TOMBSTONES = compile_scoped("forget which completions were taken back first", _forget_tombstones())
 REOPEN = compile_scoped(
     "open again what was completed",
     _written_again(
@@ -86,7 +87,7 @@ REOPEN = compile_scoped(
     ),
     bumps_revision=True,
 )
-COMPLETE_PARTS = compile_scoped(
+COMPLETE_SUBTASKS = compile_scoped(
     "complete the subtasks again that a repetition had opened",
     _written_again(
         TASKS.c.parent_id == task_id,
@@ -126,8 +127,8 @@ class CompletionUndo:
             records = await tree.session.run(RECORD, **this)
             if records:
                 undone = await _undo_occurrence(tree, records[0], this, expected)
-                await tree.session.run(LEAVE_TRACE, **this)
-                await tree.session.run(FORGET_TRACES, kept=self._max_completions)
+                await tree.session.run(LEAVE_TOMBSTONE, **this)
+                await tree.session.run(FORGET_TOMBSTONES, kept=self._max_completions)
                 return undone
             return await _reopen(tree.session, this, expected)
 
@@ -145,7 +146,7 @@ async def _undo_occurrence(tree: TaskTree, record: dict[str, Any], this: dict[st
     )
     written = await tree.change(task, was)
     if record["reopened"]:
-        await tree.session.run(COMPLETE_PARTS, **this, reopened=record["reopened"])
+        await tree.session.run(COMPLETE_SUBTASKS, **this, reopened=record["reopened"])
     await tree.session.run(FORGET, **this)
     await pass_on(tree.session, written, record["revision_before"])
     return written
@@ -169,7 +170,7 @@ async def _reopen(session: OwnerSession, this: dict[str, Any], expected: Expecte
 async def _unchanged(session: OwnerSession, named: int, expected: Expected) -> Task | None:
     """The task as it is, None where it is in the trash or gone. Raises PreconditionFailed."""
     found = await session.run(GET, task_id=named)
-    return as_expected(found, expected) if found else None
+    return expected_task(found, expected) if found else None
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -28,7 +28,7 @@ from backend.app import problems
 from backend.app.db.session import OwnerSession
 from backend.app.db.statement import Row
 from backend.app.domain.completion_ids import completion_id, named_completion
-from backend.app.domain.due_dates import beginning
+from backend.app.domain.due_dates import first_moment
 from backend.app.domain.limits import ID_MAX
 from backend.app.repositories.completion_records import COMPLETIONS, PLAN
 from backend.app.repositories.mapping import DELETED, TASKS, in_utc, owner, rfc3339
@@ -129,8 +129,8 @@ class CompletionQueries:
 def _bounds(query: CompletionQuery) -> dict[str, Any]:
     only = {} if query.task_id is None else {"only_task": query.task_id}
     return {
-        "after": _FIRST if query.after is None else beginning(query.after),
-        "before": _LAST if query.before is None else beginning(query.before),
+        "after": _FIRST if query.after is None else first_moment(query.after),
+        "before": _LAST if query.before is None else first_moment(query.before),
         **only,
     }
 

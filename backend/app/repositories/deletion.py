@@ -12,10 +12,8 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
-    false,
     func,
     insert,
-    not_,
     or_,
     select,
     union_all,
@@ -26,12 +24,13 @@ from sqlalchemy.sql.selectable import CTE
 
 from backend.app.db.statement import Statement
 from backend.app.repositories.mapping import (
+    COUNTERS,
     DELETED,
-    LISTS,
     TASKS,
     VALUES,
     bump_revision,
     how_many,
+    in_trash,
     numbered,
     owner,
     row_to_task,
@@ -46,14 +45,11 @@ _CONTENT = [column.name for column in TASKS.c]
 _revision = bindparam("revision", type_=BigInteger)
 
 _living = (TASKS.c.user_id == owner, or_(TASKS.c.id == task_id, TASKS.c.parent_id == task_id))
-# As a plain condition: one that an index of kept tasks has may lead the planner to read all of that.
-_kept = not_(func.coalesce(DELETED.c.purged, false()))
-_trashed = (DELETED.c.user_id == owner, _kept)
-_parts = DELETED.c.deleted_with == task_id
+_subtasks = DELETED.c.deleted_with == task_id
 
 
 def _fewer(by: ColumnElement[int]) -> Update:
-    return bump_revision(by, task_count=LISTS.c.task_count - by, trash_count=LISTS.c.trash_count + by)
+    return bump_revision(by, task_count=COUNTERS.c.task_count - by, trash_count=COUNTERS.c.trash_count + by)
 
 
 def _to_trash(rows: CTE, revision: ColumnElement[int]) -> ReturningInsert[Any]:
@@ -69,14 +65,14 @@ def _to_trash(rows: CTE, revision: ColumnElement[int]) -> ReturningInsert[Any]:
 
 def _remove() -> Select[Any]:
     gone = numbered(delete(TASKS).where(*_living).returning(*TASKS.c).cte("gone"))
-    counted = _fewer(how_many(gone)).returning(LISTS.c.revision, LISTS.c.trash_count).cte("counted")
+    counted = _fewer(how_many(gone)).returning(COUNTERS.c.revision, COUNTERS.c.trash_count).cte("counted")
     trashed = _to_trash(gone, counted.c.revision).cte("trashed")
     return select(counted.c.revision, counted.c.trash_count).add_cte(trashed)
 
 
 def _remove_in_steps(name: str) -> tuple[Statement, ...]:
     going = select(*TASKS.c).where(*_living).cte("going")
-    counted = _fewer(how_many(going)).returning(LISTS.c.revision, LISTS.c.trash_count)
+    counted = _fewer(how_many(going)).returning(COUNTERS.c.revision, COUNTERS.c.trash_count)
     return (
         compile_scoped(f"{name}: count them", counted, bumps_revision=True),
         compile_scoped(f"{name}: write them to the trash", _to_trash(numbered(going), _revision)),
@@ -85,7 +81,7 @@ def _remove_in_steps(name: str) -> tuple[Statement, ...]:
 
 
 def _more(by: ColumnElement[int]) -> Update:
-    return bump_revision(by, task_count=LISTS.c.task_count + by, trash_count=LISTS.c.trash_count - by)
+    return bump_revision(by, task_count=COUNTERS.c.task_count + by, trash_count=COUNTERS.c.trash_count - by)
 
 
 def _to_tasks(rows: CTE, revision: ColumnElement[int]) -> ReturningInsert[Any]:
@@ -103,18 +99,18 @@ def _to_tasks(rows: CTE, revision: ColumnElement[int]) -> ReturningInsert[Any]:
 def _bring_back() -> Select[Any]:
     # Two statements, for each has an index of its own.
     content = [DELETED.c[name] for name in _CONTENT]
-    itself = delete(DELETED).where(*_trashed, DELETED.c.id == task_id).returning(*content).cte("itself")
-    parts = delete(DELETED).where(*_trashed, _parts).returning(*content).cte("parts")
-    back = numbered(union_all(select(*itself.c), select(*parts.c)).cte("back"))
-    counted = _more(how_many(back)).returning(LISTS.c.revision).cte("counted")
+    itself = delete(DELETED).where(*in_trash, DELETED.c.id == task_id).returning(*content).cte("itself")
+    subtasks = delete(DELETED).where(*in_trash, _subtasks).returning(*content).cte("subtasks")
+    back = numbered(union_all(select(*itself.c), select(*subtasks.c)).cte("back"))
+    counted = _more(how_many(back)).returning(COUNTERS.c.revision).cte("counted")
     living = _to_tasks(back, counted.c.revision).cte("living")
     return select(*living.c).where(living.c.id == task_id)
 
 
 def _bring_back_in_steps(name: str) -> tuple[Statement, ...]:
-    these = (*_trashed, or_(DELETED.c.id == task_id, _parts))
+    these = (*in_trash, or_(DELETED.c.id == task_id, _subtasks))
     coming = select(*(DELETED.c[name] for name in _CONTENT)).where(*these).cte("coming")
-    counted = _more(how_many(coming)).returning(LISTS.c.revision)
+    counted = _more(how_many(coming)).returning(COUNTERS.c.revision)
     return (
         compile_scoped(f"{name}: count them", counted, bumps_revision=True),
         compile_scoped(f"{name}: write them to the tasks", _to_tasks(numbered(coming), _revision)),
@@ -124,11 +120,11 @@ def _bring_back_in_steps(name: str) -> tuple[Statement, ...]:
 
 
 TRASHED = compile_scoped(
-    "get a deleted task", select(*shown(DELETED)).where(*_trashed, DELETED.c.id == task_id), row_to_task
+    "get a deleted task", select(*shown(DELETED)).where(*in_trash, DELETED.c.id == task_id), row_to_task
 )
-TRASHED_PARTS = compile_scoped(
+COUNT_TRASHED_SUBTASKS = compile_scoped(
     "count what was deleted with a task",
-    select(func.count().label("parts")).select_from(DELETED).where(*_trashed, _parts),
+    select(func.count().label("count")).select_from(DELETED).where(*in_trash, _subtasks),
 )
 
 _REMOVE = "delete a task with its subtasks"

@@ -7,12 +7,13 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from backend.app.db.session import OwnerSession
 from backend.app.db.statement import Statement
+from backend.app.domain.preconditions import Expected
 from backend.app.repositories.completion_records import gone_with
 from backend.app.repositories.deletion import TRASHED
 from backend.app.repositories.list_trash import purge_lists
-from backend.app.repositories.mapping import DELETED, LISTS, owner, task_id
+from backend.app.repositories.mapping import COUNTERS, DELETED, owner, task_id
 from backend.app.repositories.scoping import compile_scoped
-from backend.app.repositories.subtasks import LOCK_LIST, Expected, as_expected
+from backend.app.repositories.subtasks import expected_task
 from backend.app.repositories.trash import COUNT, FORGET, TRIMMED_AT_ONCE, emptied_contents
 
 _mine = DELETED.c.user_id == owner
@@ -30,17 +31,17 @@ PURGE_SOME = _purge(
     "purge some of the trash",
     DELETED.c.id.in_(select(DELETED.c.id).where(_mine, _kept).order_by(DELETED.c.revision).limit(_limit)),
 )
-PURGE_PARTS = _purge("purge what was deleted with a task", DELETED.c.deleted_with == task_id)
+PURGE_SUBTASKS = _purge("purge what was deleted with a task", DELETED.c.deleted_with == task_id)
 PURGE_TASK = _purge("purge a task of the trash", DELETED.c.id == task_id)
 COUNT_PURGED = compile_scoped(
     "count what was purged",
-    update(LISTS)
+    update(COUNTERS)
     .values(
-        trash_count=LISTS.c.trash_count - bindparam("gone", type_=BigInteger),
-        tombstone_count=LISTS.c.tombstone_count + bindparam("gone", type_=BigInteger),
+        trash_count=COUNTERS.c.trash_count - bindparam("gone", type_=BigInteger),
+        tombstone_count=COUNTERS.c.tombstone_count + bindparam("gone", type_=BigInteger),
     )
-    .where(LISTS.c.user_id == owner)
-    .returning(LISTS.c.trash_count, LISTS.c.tombstone_count),
+    .where(COUNTERS.c.user_id == owner)
+    .returning(COUNTERS.c.trash_count, COUNTERS.c.tombstone_count),
 )
 
 
@@ -61,11 +62,10 @@ class EmptyingRepository:
         """
         gone = 0
         async with self._session.transaction() as session:
-            await session.run(LOCK_LIST)
             while purged := len(await session.run(PURGE_SOME, limit=TRIMMED_AT_ONCE)):
                 gone += purged
             await self._count(session, gone)
-            await purge_lists(session, keep=0, max_traces=self._max_lists)
+            await purge_lists(session, keep=0, max_tombstones=self._max_lists)
         return gone
 
     async def purge(self, task_id: int, expected: Expected) -> None:
@@ -74,13 +74,12 @@ class EmptyingRepository:
         Raises TaskNotFound where it is not in the trash, or PreconditionFailed.
         """
         async with self._session.transaction() as session:
-            await session.run(LOCK_LIST)
-            as_expected(await session.run(TRASHED, task_id=task_id), expected)
-            purged = [await session.run(statement, task_id=task_id) for statement in (PURGE_PARTS, PURGE_TASK)]
+            expected_task(await session.run(TRASHED, task_id=task_id), expected)
+            purged = [await session.run(statement, task_id=task_id) for statement in (PURGE_SUBTASKS, PURGE_TASK)]
             await self._count(session, sum(map(len, purged)))
 
     async def _count(self, session: OwnerSession, gone: int) -> None:
-        """Count what was purged, and forget the oldest traces beyond as many as a user may leave."""
+        """Count what was purged, and forget the oldest tombstones beyond as many as a user may leave."""
         counts: list[dict[str, Any]] = await session.run(COUNT_PURGED, gone=gone)
         if counts and counts[0]["tombstone_count"] is None:
             counts = await session.run(COUNT)

@@ -25,8 +25,8 @@ from sqlalchemy.sql.elements import BindParameter, ColumnElement
 
 from backend.app import problems
 from backend.app.db.session import OwnerSession
-from backend.app.db.statement import OWNER
 from backend.app.models import metadata
+from backend.app.repositories.mapping import COUNTERS, owner
 from backend.app.repositories.scoping import compile_scoped
 
 # How many of a user's keys that are too old a keyed write removes.
@@ -38,20 +38,18 @@ COMPRESSION_LEVEL = 1
 OVERHEAD_BYTES = 200
 
 _keys = metadata.tables["idempotency_keys"]
-_lists = metadata.tables["task_lists"]
 
-_owner: BindParameter[str] = bindparam(OWNER, type_=Text)
 _key: BindParameter[str] = bindparam("key", type_=Text)
 _fingerprint: BindParameter[str] = bindparam("fingerprint", type_=Text)
 _now: BindParameter[datetime] = bindparam("now", type_=DateTime(timezone=True))
 _kept_from: BindParameter[datetime] = bindparam("kept_from", type_=DateTime(timezone=True))
-_mine = _keys.c.user_id == _owner
+_mine = _keys.c.user_id == owner
 
 # One that is too old is as none.
 CLAIM = compile_scoped(
     "claim an idempotency key",
     upsert(_keys)
-    .values(user_id=_owner, key=_key, fingerprint=_fingerprint, created_at=_now)
+    .values(user_id=owner, key=_key, fingerprint=_fingerprint, created_at=_now)
     .on_conflict_do_update(
         index_elements=[_keys.c.user_id, _keys.c.key],
         set_={
@@ -99,15 +97,15 @@ def _keep() -> Update:
         return select(func.coalesce(what, 0)).select_from(rows).scalar_subquery()
 
     return (
-        update(_lists)
+        update(COUNTERS)
         .values(
-            key_count=_lists.c.key_count + 1 - total(swept, func.count()),
-            key_bytes=_lists.c.key_bytes
+            key_count=COUNTERS.c.key_count + 1 - total(swept, func.count()),
+            key_bytes=COUNTERS.c.key_bytes
             + total(kept, func.sum(kept.c.octets))
             - total(swept, func.sum(swept.c.octets)),
         )
-        .where(_lists.c.user_id == _owner)
-        .returning(_lists.c.key_count, _lists.c.key_bytes)
+        .where(COUNTERS.c.user_id == owner)
+        .returning(COUNTERS.c.key_count, COUNTERS.c.key_bytes)
         .add_cte(kept, swept)
     )
 
@@ -120,10 +118,10 @@ KEEP = compile_scoped("keep the answer to an idempotency key", _keep())
 # The counts may be too high, where a purge has removed keys or a key was taken anew: nobody is refused for that.
 COUNT = compile_scoped(
     "count the idempotency keys",
-    update(_lists)
+    update(COUNTERS)
     .values(key_count=_all(func.count()), key_bytes=_all(func.sum(_octets())))
-    .where(_lists.c.user_id == _owner)
-    .returning(_lists.c.key_count, _lists.c.key_bytes),
+    .where(COUNTERS.c.user_id == owner)
+    .returning(COUNTERS.c.key_count, COUNTERS.c.key_bytes),
 )
 OLDEST = compile_scoped(
     "find the oldest idempotency key", select(func.min(_keys.c.created_at).label("created_at")).where(_mine)

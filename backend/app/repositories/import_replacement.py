@@ -7,7 +7,7 @@ from backend.app.db.session import OwnerSession
 from backend.app.db.statement import Statement
 from backend.app.repositories import import_statements as statements
 from backend.app.repositories.import_rows import TAKEN_MAX, Arrays, is_another, only, respelled, revised
-from backend.app.repositories.list_imports import FOLLOW_PARENTS
+from backend.app.repositories.list_import import FOLLOW_PARENTS
 from backend.app.repositories.reminders import renew_reminders
 from backend.app.repositories.trash import TRIMMED_AT_ONCE, trim_trash
 
@@ -19,7 +19,7 @@ class Replacement:
         """`revision` and `last_id` are the last ones that are given; `check`: refuse to replace another task."""
         self.created: set[int] = set()
         self.changed: set[int] = set()
-        # The last one that was given.
+        # The last revision that was given.
         self.revision = revision
         self._session = session
         self._last_id = last_id

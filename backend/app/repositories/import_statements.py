@@ -10,7 +10,6 @@ from sqlalchemy import (
     any_,
     bindparam,
     delete,
-    false,
     func,
     insert,
     literal,
@@ -26,9 +25,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.selectable import FromClause
 
-from backend.app.models import NO_COUNTS
 from backend.app.repositories.arrays import rows_of_arrays
-from backend.app.repositories.mapping import DELETED, LISTS, TASKS, in_utc, owner
+from backend.app.repositories.mapping import COUNTERS, DELETED, TASKS, in_trash, in_utc, owner
 from backend.app.repositories.scoping import compile_scoped
 
 NAMES = tuple(column.name for column in TASKS.c if column.name != "user_id")
@@ -37,8 +35,6 @@ _COMPARED = [name for name in NAMES if name not in ("id", "revision", "compound"
 
 _mine = TASKS.c.user_id == owner
 _ids = bindparam("ids", type_=ARRAY(BigInteger))
-# As a plain condition: one that an index of kept tasks has may lead the planner to read all of that.
-_trashed = (DELETED.c.user_id == owner, not_(func.coalesce(DELETED.c.purged, false())))
 
 
 def _write() -> Any:
@@ -79,7 +75,7 @@ def _keep() -> Any:
 def _keep_trashed() -> Any:
     moves = _moves()
     moved = {"id": moves.c.new_id, "revision": moves.c.revision, "deleted_with": null(), "position": literal("")}
-    return update(DELETED).values(**moved).where(*_trashed, DELETED.c.id == any_(_ids), DELETED.c.id == moves.c.id)
+    return update(DELETED).values(**moved).where(*in_trash, DELETED.c.id == any_(_ids), DELETED.c.id == moves.c.id)
 
 
 def _misplaced() -> Select[Any]:
@@ -96,29 +92,16 @@ def _misplaced() -> Select[Any]:
     return select(TASKS.c.id).where(_mine, TASKS.c.id == any_(_ids), TASKS.c.parent_id.is_not(None), wrong)
 
 
-_first_revision = bindparam("first_revision", type_=BigInteger)
-START = compile_scoped(
-    "begin an import",
-    upsert(LISTS)
-    .values(user_id=owner, last_task_id=0, task_count=0, revision=_first_revision, horizon=_first_revision, **NO_COUNTS)
-    .on_conflict_do_update(index_elements=[LISTS.c.user_id], set_={"task_count": LISTS.c.task_count})
-    .returning(
-        LISTS.c.revision,
-        LISTS.c.task_count,
-        LISTS.c.last_task_id,
-        func.coalesce(LISTS.c.last_list_id, 0).label("last_list_id"),
-    ),
-)
 KNOWN = compile_scoped(
     "find the tasks that are known", select(TASKS.c.id, TASKS.c.due_date).where(_mine, TASKS.c.id == any_(_ids))
 )
 DIFFERING = compile_scoped("find the tasks that differ from a file's", _differing(TASKS, _mine))
 TRASHED = compile_scoped(
     "find the tasks that are in the trash",
-    select(DELETED.c.id, DELETED.c.due_date).where(*_trashed, DELETED.c.id == any_(_ids)),
+    select(DELETED.c.id, DELETED.c.due_date).where(*in_trash, DELETED.c.id == any_(_ids)),
 )
 TRASHED_DIFFERING = compile_scoped(
-    "find the tasks in the trash that differ from a file's", _differing(DELETED, *_trashed)
+    "find the tasks in the trash that differ from a file's", _differing(DELETED, *in_trash)
 )
 KEEP = compile_scoped("write to the trash what is replaced", _keep())
 KEEP_TRASHED = compile_scoped("number anew in the trash what is replaced", _keep_trashed())
@@ -140,17 +123,17 @@ CROWDED = compile_scoped(
 )
 FINISH = compile_scoped(
     "end an import",
-    update(LISTS)
+    update(COUNTERS)
     .values(
         revision=bindparam("revision", type_=BigInteger),
-        horizon=func.coalesce(LISTS.c.horizon, LISTS.c.revision),
-        task_count=LISTS.c.task_count + bindparam("created", type_=BigInteger),
-        last_task_id=func.greatest(LISTS.c.last_task_id, bindparam("last_task_id", type_=BigInteger)),
+        horizon=func.coalesce(COUNTERS.c.horizon, COUNTERS.c.revision),
+        task_count=COUNTERS.c.task_count + bindparam("created", type_=BigInteger),
+        last_task_id=func.greatest(COUNTERS.c.last_task_id, bindparam("last_task_id", type_=BigInteger)),
         # An import takes ids over from the trash and adds to it: the next delete counts anew.
         trash_count=null(),
         tombstone_count=null(),
     )
-    .where(LISTS.c.user_id == owner)
-    .returning(LISTS.c.revision),
+    .where(COUNTERS.c.user_id == owner)
+    .returning(COUNTERS.c.revision),
     bumps_revision=True,
 )

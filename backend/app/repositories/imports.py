@@ -2,20 +2,22 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 from backend.app import problems
 from backend.app.db.session import OwnerSession
 from backend.app.domain.enums import ImportIds
 from backend.app.domain.errors import InvalidField
-from backend.app.domain.first_revision import first_revision
 from backend.app.repositories import import_statements as statements
+from backend.app.repositories.arrays import slices
 from backend.app.repositories.completion_import import CompletionImport
+from backend.app.repositories.import_positions import Places, new_positions
 from backend.app.repositories.import_replacement import Replacement
 from backend.app.repositories.import_rows import NewIds, arrays_in_steps, revised
-from backend.app.repositories.list_imports import ListImport, Places, new_positions
+from backend.app.repositories.list_import import ListImport
+from backend.app.repositories.query_statements import GET_COUNTERS
 from backend.app.repositories.reminders import renew_reminders
 from backend.app.schemas.transfer import ArchivedCompletion, ArchivedList, ArchivedTask
 
@@ -23,7 +25,6 @@ from backend.app.schemas.transfer import ArchivedCompletion, ArchivedList, Archi
 BATCH: Final = 250
 # How many ids a statement names that looks at tasks or marks them.
 IDS_AT_ONCE: Final = 5_000
-Item = TypeVar("Item")
 
 _NOT_IN_FILE: Final = "must be another task of this file, in the same list, which is no subtask itself"
 _NO_PARENT: Final = "must be another task, in the same list, which is no subtask itself"
@@ -37,6 +38,17 @@ class Count:
     created: int
     changed: int
     unchanged: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Import:
+    """What is imported, and the transaction that does it, which has locked the list; `counters` are as it began."""
+
+    session: OwnerSession
+    counters: Mapping[str, int]
+    tasks: list[ArchivedTask]
+    lists: ListImport
+    completions: CompletionImport
 
 
 class ImportRepository:
@@ -77,50 +89,44 @@ class ImportRepository:
         chosen = ids or (ImportIds.KEEP if is_own else ImportIds.NEW)
         opened = self._session.transaction_undone if dry_run else self._session.transaction
         async with opened() as session:
-            [begun] = await session.run(statements.START, first_revision=first_revision())
+            [counters] = await session.run(GET_COUNTERS)
             listed = ListImport(session, lists, max_lists=self._max_lists)
-            await listed.write(begun, new=chosen is ImportIds.NEW, check=ids is None)
+            await listed.write(counters, new=chosen is ImportIds.NEW, check=ids is None)
             await listed.check_tasks(tasks, new=chosen is ImportIds.NEW)
             completed = CompletionImport(session, completions, most=self._max_completions)
             await completed.check_tasks(tasks)
+            file = _Import(session, counters, tasks, listed, completed)
             if chosen is ImportIds.NEW:
-                created = await self._add(session, tasks, listed, completed, **begun)
-                return Count(chosen, created, 0, 0)
-            made = await self._replace(session, tasks, listed, completed, check=ids is None, **begun)
+                return Count(chosen, await self._add(file), 0, 0)
+            made = await self._replace(file, check=ids is None)
         created, changed = len(made.created), len(made.changed)
         return Count(chosen, created, changed, len(tasks) - created - changed)
 
-    async def _add(
-        self, session: OwnerSession, tasks: list[ArchivedTask], listed: ListImport, completed: CompletionImport, *,
-        revision: int, task_count: int, last_task_id: int, **_: int,
-    ) -> int:  # fmt: skip
+    async def _add(self, file: _Import) -> int:
         """Write the tasks under the ids after the caller's last one, in the order of their ids in the file."""
-        if task_count + len(tasks) > self._max_tasks:
+        session, tasks, last_id = file.session, file.tasks, file.counters["last_task_id"]
+        if file.counters["task_count"] + len(tasks) > self._max_tasks:
             raise problems.TaskLimitReached(self._max_tasks)
         if not tasks:
-            await listed.finish()
+            await file.lists.finish()
             return 0
         await self._check_parents_in_file(tasks)
         in_order = sorted(tasks, key=lambda task: task.id)
-        ids: dict[int, int] = {}
-        for some in _slices(in_order, IDS_AT_ONCE):
-            await asyncio.sleep(0)
-            ids |= {task.id: number for number, task in enumerate(some, last_task_id + len(ids) + 1)}
+        ids = await _next_ids(in_order, last_id)
         parents = _parents(tasks)
-        new = NewIds(ids, listed.new_ids, await _new_positions(session, in_order, ids))
-        revision = listed.revision
-        for batch in _slices(in_order, BATCH):
+        new = NewIds(ids, file.lists.new_ids, await _new_positions(session, in_order, ids))
+        revision = file.lists.revision
+        for batch in slices(in_order, BATCH):
             await session.run(statements.WRITE, **revised(await arrays_in_steps(batch, parents, new), revision))
             await renew_reminders(session, [ids[task.id] for task in batch if task.reminders])
             revision += len(batch)
-        revision = await completed.write(revision, ids)
-        await session.run(
-            statements.FINISH, revision=revision, created=len(tasks), last_task_id=last_task_id + len(tasks)
-        )
+        revision = await file.completions.write(revision, ids)
+        counts = {"created": len(tasks), "last_task_id": last_id + len(tasks)}
+        await session.run(statements.FINISH, revision=revision, **counts)
         return len(tasks)
 
     async def _check_parents_in_file(self, tasks: list[ArchivedTask]) -> None:
-        """Nothing of the caller's is touched, so a parent is in the file."""
+        """Raises InvalidField: nothing of the caller's is touched, so a parent is in the file."""
         possible = {(task.id, task.list_id) for task in tasks if task.parent_id is None}
         await asyncio.sleep(0)
         counts = Counter(task.parent_id for task in tasks)
@@ -132,45 +138,28 @@ class ImportRepository:
             if number % BATCH == 0:
                 await asyncio.sleep(0)
 
-    async def _replace(
-        self,
-        session: OwnerSession,
-        tasks: list[ArchivedTask],
-        listed: ListImport,
-        completed: CompletionImport,
-        *,
-        check: bool,
-        task_count: int,
-        last_task_id: int,
-        **_: int,
-    ) -> Replacement:
-        """Write the tasks under the file's ids."""
-        last_id = max([last_task_id, *(task.id for task in tasks)])
-        await asyncio.sleep(0)
-        replacement = Replacement(session, revision=listed.revision, last_id=last_id, check=check)
-        parents = _parents(tasks)
-        places = Places(session, frozenset(task.id for task in tasks))
-        for number, batch in enumerate(_slices(tasks, BATCH)):
-            await replacement.write(await places.freed(await arrays_in_steps(batch, parents)), number * BATCH)
-        replacement.refuse_taken()
+    async def _replace(self, file: _Import, *, check: bool) -> Replacement:
+        """Write the tasks under the file's ids; `check`: refuse to replace another task."""
+        replacement = await _write_in_place(file, check=check)
         if not replacement.created and not replacement.changed:
-            listed.revision = await completed.write(listed.revision)
-            await listed.finish()
+            file.lists.revision = await file.completions.write(file.lists.revision)
+            await file.lists.finish()
             return replacement
-        if task_count + len(replacement.created) > self._max_tasks:
+        if file.counters["task_count"] + len(replacement.created) > self._max_tasks:
             raise problems.TaskLimitReached(self._max_tasks)
-        await self._check_families(session, tasks)
-        for some in _slices(tasks, IDS_AT_ONCE):
+        await self._check_parents(file.session, file.tasks)
+        for some in slices(file.tasks, IDS_AT_ONCE):
             await replacement.follow_parents([task.id for task in some])
-        replacement.revision = await completed.write(replacement.revision)
+        replacement.revision = await file.completions.write(replacement.revision)
         await replacement.finish(max_trash=self._max_tasks)
         return replacement
 
-    async def _check_families(self, session: OwnerSession, tasks: list[ArchivedTask]) -> None:
+    async def _check_parents(self, session: OwnerSession, tasks: list[ArchivedTask]) -> None:
+        """Raises InvalidField for a parent that cannot be one, and marks the others as parents."""
         parents, wrong, full = list(_parents(tasks)), set[int](), set[int]()
-        for some in _slices(tasks, IDS_AT_ONCE):
+        for some in slices(tasks, IDS_AT_ONCE):
             wrong |= {row["id"] for row in await session.run(statements.MISPLACED, ids=[task.id for task in some])}
-        for ids in _slices(parents, IDS_AT_ONCE):
+        for ids in slices(parents, IDS_AT_ONCE):
             crowded = await session.run(statements.CROWDED, ids=ids, max_subtasks=self._max_subtasks)
             full |= {row["parent_id"] for row in crowded}
         for number, task in enumerate(tasks if wrong or full else ()):
@@ -178,11 +167,32 @@ class ImportRepository:
                 raise _invalid(number, _NO_PARENT)
             if task.parent_id in full:
                 raise self._crowded(number)
-        for ids in _slices(parents, IDS_AT_ONCE):
+        for ids in slices(parents, IDS_AT_ONCE):
             await session.run(statements.MARK, ids=ids)
 
     def _crowded(self, number: int) -> InvalidField:
         return _invalid(number, f"must be a task with at most {self._max_subtasks} subtasks")
+
+
+async def _next_ids(tasks: list[ArchivedTask], last_id: int) -> dict[int, int]:
+    """The ids that follow the last one, by those in the file."""
+    ids: dict[int, int] = {}
+    for some in slices(tasks, IDS_AT_ONCE):
+        await asyncio.sleep(0)
+        ids |= {task.id: number for number, task in enumerate(some, last_id + len(ids) + 1)}
+    return ids
+
+
+async def _write_in_place(file: _Import, *, check: bool) -> Replacement:
+    last_id = max([file.counters["last_task_id"], *(task.id for task in file.tasks)])
+    await asyncio.sleep(0)
+    replacement = Replacement(file.session, revision=file.lists.revision, last_id=last_id, check=check)
+    parents = _parents(file.tasks)
+    places = Places(file.session, frozenset(task.id for task in file.tasks))
+    for number, batch in enumerate(slices(file.tasks, BATCH)):
+        await replacement.write(await places.freed(await arrays_in_steps(batch, parents)), number * BATCH)
+    replacement.refuse_taken()
+    return replacement
 
 
 async def _new_positions(session: OwnerSession, tasks: list[ArchivedTask], ids: dict[int, int]) -> dict[int, str]:
@@ -195,11 +205,6 @@ async def _new_positions(session: OwnerSession, tasks: list[ArchivedTask], ids: 
 
 def _parents(tasks: list[ArchivedTask]) -> set[int]:
     return {task.parent_id for task in tasks if task.parent_id is not None}
-
-
-def _slices(items: list[Item], size: int) -> Iterator[list[Item]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
 
 
 def _invalid(number: int, detail: str) -> InvalidField:

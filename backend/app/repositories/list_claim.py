@@ -7,7 +7,7 @@ from backend.app.db.session import OwnerSession
 from backend.app.domain import positions
 from backend.app.domain.limits import ID_MAX
 from backend.app.repositories.claim_statements import IDS, MOVED_LISTS, ROWS, WRITE, names_of
-from backend.app.repositories.list_imports import KNOWN_LISTS, NUMBER_LISTS
+from backend.app.repositories.list_import import KNOWN_LISTS, NUMBER_LISTS
 from backend.app.repositories.lists import LAST_POSITION
 from backend.app.repositories.mapping import NAMED_LISTS
 

@@ -13,7 +13,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from backend.app import problems
 from backend.app.db.session import OwnerSession
 from backend.app.db.statement import Statement
-from backend.app.repositories.mapping import DELETED, LISTS, TASKS, bump_revision, numbered, owner
+from backend.app.repositories.mapping import COUNTERS, DELETED, TASKS, bump_revision, numbered, owner
 from backend.app.repositories.scoping import compile_scoped
 from backend.app.repositories.trash import trim_trash
 
@@ -81,22 +81,24 @@ SOME_DELETED = _some(
     "find some tasks that were deleted with a list", DELETED, DELETED.c.deleted_with_list == _list_id,
     not_(DELETED.c.purged),
 )  # fmt: skip
-_counts = (LISTS.c.revision, LISTS.c.task_count, LISTS.c.trash_count)
-FEWER = compile_scoped(
+_counts = (COUNTERS.c.revision, COUNTERS.c.task_count, COUNTERS.c.trash_count)
+
+
+def _counted(name: str, **values: Any) -> Statement:
+    return compile_scoped(name, bump_revision(_count, **values).returning(*_counts), bumps_revision=True)
+
+
+FEWER = _counted(
     "count the tasks that a list takes to the trash",
-    bump_revision(_count, task_count=LISTS.c.task_count - _count, trash_count=LISTS.c.trash_count + _count).returning(
-        *_counts
-    ),
-    bumps_revision=True,
+    task_count=COUNTERS.c.task_count - _count,
+    trash_count=COUNTERS.c.trash_count + _count,
 )
-MORE = compile_scoped(
+MORE = _counted(
     "count the tasks that a list brings back",
-    bump_revision(_count, task_count=LISTS.c.task_count + _count, trash_count=LISTS.c.trash_count - _count).returning(
-        *_counts
-    ),
-    bumps_revision=True,
+    task_count=COUNTERS.c.task_count + _count,
+    trash_count=COUNTERS.c.trash_count - _count,
 )
-BUMP = compile_scoped("count a change of lists", bump_revision(_count).returning(*_counts), bumps_revision=True)
+BUMP = _counted("count a change of lists")
 TRASH_TASKS = compile_scoped("write tasks of a list to the trash", _to_trash())
 REMOVE_TASKS = compile_scoped("remove tasks of a list", delete(TASKS).where(*_living))
 BRING_TASKS = compile_scoped("write tasks of the trash to their list", _to_tasks())

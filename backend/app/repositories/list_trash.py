@@ -10,19 +10,19 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from backend.app import problems
 from backend.app.db.session import OwnerSession
+from backend.app.domain.preconditions import Expected
 from backend.app.repositories.list_tasks import BUMP, bring_tasks, keep_tasks, trash_tasks
 from backend.app.repositories.lists import (
     COUNT_LISTS,
-    LOCK,
     SHOWN,
-    Expected,
     NamedList,
+    expected_list,
     get_list,
     row_to_list,
     shown_list,
     this_list,
 )
-from backend.app.repositories.mapping import DELETED_LISTS, LISTS, NAMED_LISTS, owner
+from backend.app.repositories.mapping import COUNTERS, DELETED_LISTS, NAMED_LISTS, owner
 from backend.app.repositories.reminders import cancel_reminders_of_list, take_up_reminders_of_list
 from backend.app.repositories.scoping import compile_scoped
 
@@ -87,20 +87,20 @@ def _forget() -> Any:
     gone = delete(DELETED_LISTS).where(DELETED_LISTS.c.user_id == owner, these)
     forgotten = gone.returning(DELETED_LISTS.c.revision).cte("forgotten")
     last = select(func.max(forgotten.c.revision)).scalar_subquery()
-    horizon = func.greatest(func.coalesce(LISTS.c.horizon, LISTS.c.revision), last)
-    return update(LISTS).values(horizon=horizon).where(LISTS.c.user_id == owner)
+    horizon = func.greatest(func.coalesce(COUNTERS.c.horizon, COUNTERS.c.revision), last)
+    return update(COUNTERS).values(horizon=horizon).where(COUNTERS.c.user_id == owner)
 
 
 FORGET_LISTS = compile_scoped("forget the oldest purged lists", _forget())
 
 
-async def purge_lists(session: OwnerSession, *, keep: int, max_traces: int) -> None:
-    """Purge the oldest lists of the trash down to so many, and forget the oldest traces beyond `max_traces`."""
+async def purge_lists(session: OwnerSession, *, keep: int, max_tombstones: int) -> None:
+    """Purge the oldest lists of the trash down to so many, and forget the oldest tombstones beyond `max_tombstones`."""
     [trash] = await session.run(COUNT_TRASH)
     purged = max(trash["kept"] - keep, 0)
     if purged:
         await session.run(PURGE_LISTS, surplus=purged)
-    forgotten = trash["purged"] + purged - max_traces
+    forgotten = trash["purged"] + purged - max_tombstones
     if forgotten > 0:
         await session.run(FORGET_LISTS, surplus=forgotten)
 
@@ -122,7 +122,6 @@ class ListTrash:
         PreconditionFailed.
         """
         async with self._session.transaction() as session:
-            await session.run(LOCK)
             await get_list(session, list_id, expected)
             if tasks == "keep":
                 await keep_tasks(session, list_id)
@@ -132,7 +131,7 @@ class ListTrash:
             [counter] = await session.run(BUMP, count=1)
             await session.run(TRASH_LIST, list_id=list_id, revision=counter["revision"])
             await session.run(REMOVE_LIST, list_id=list_id)
-            await purge_lists(session, keep=self._max_lists, max_traces=self._max_lists)
+            await purge_lists(session, keep=self._max_lists, max_tombstones=self._max_lists)
 
     async def restore(self, list_id: int, expected: Expected = None) -> NamedList:
         """Take a list back from the trash, with the tasks that were deleted with it.
@@ -140,7 +139,6 @@ class ListTrash:
         Raises ListNotFound where it is not in the trash, PreconditionFailed, ListLimitReached or TaskLimitReached.
         """
         async with self._session.transaction() as session:
-            await session.run(LOCK)
             await self._check_restorable(session, list_id, expected)
             [counter] = await session.run(BUMP, count=1)
             [restored] = await session.run(BRING_LIST, list_id=list_id, revision=counter["revision"])
@@ -150,11 +148,7 @@ class ListTrash:
         return restored
 
     async def _check_restorable(self, session: OwnerSession, list_id: int, expected: Expected) -> None:
-        found = await session.run(TRASHED_LIST, list_id=list_id)
-        if not found:
-            raise problems.ListNotFound
-        if expected is not None and not expected.holds(found[0]["revision"]):
-            raise problems.PreconditionFailed
+        expected_list(await session.run(TRASHED_LIST, list_id=list_id), expected)
         [count] = await session.run(COUNT_LISTS)
         if count["lists"] >= self._max_lists:
             raise problems.ListLimitReached(self._max_lists)

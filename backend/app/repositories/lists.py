@@ -1,6 +1,6 @@
 """The lists that a user makes: read, made, renamed and moved. `list_trash.py` deletes and restores them.
 
-A write locks the caller's counter first, as the writes of tasks do, so that revisions become visible in their order.
+A write is a transaction, which locks the caller's counter first, so that revisions become visible in their order.
 """
 
 from typing import Any
@@ -22,7 +22,6 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql.elements import ColumnElement
 
 from backend.app import problems
@@ -30,12 +29,10 @@ from backend.app.db.session import OwnerSession
 from backend.app.db.statement import Row
 from backend.app.domain import positions
 from backend.app.domain.errors import InvalidField
-from backend.app.domain.first_revision import first_revision
-from backend.app.domain.preconditions import Precondition
-from backend.app.models import NO_COUNTS
+from backend.app.domain.preconditions import Expected
 from backend.app.repositories.mapping import (
+    COUNTERS,
     DELETED_LISTS,
-    LISTS,
     NAMED_LISTS,
     bump_revision,
     in_utc,
@@ -43,12 +40,11 @@ from backend.app.repositories.mapping import (
     rfc3339,
 )
 from backend.app.repositories.moves import LIST_ORDER, Neighbours
+from backend.app.repositories.query_statements import GET_COUNTERS
 from backend.app.repositories.scoping import compile_scoped
 from backend.app.schemas.lists import ListCreate, ListStatus
 
 NamedList = dict[str, Any]
-# None where the request has no condition.
-Expected = Precondition | None
 
 SHOWN = ("user_id", "id", "name", "position", "archived", "revision", "created_at", "updated_at")
 _list_id = bindparam("list_id", type_=BigInteger)
@@ -74,8 +70,8 @@ def _beside_revision(table: Table, *conditions: ColumnElement[bool], order_by: A
     """The revision beside each list; beside nulls where there is none, and no row for who never wrote anything."""
     columns = shown_list(table) + ([in_utc(DELETED_LISTS.c.deleted_at)] if table is DELETED_LISTS else [])
     rows = select(*columns).where(table.c.user_id == owner, *conditions).order_by(*order_by).subquery("page")
-    listed = select(LISTS.c.revision.label("list_revision"), *rows.c)
-    return listed.select_from(LISTS.outerjoin(rows, literal(True))).where(LISTS.c.user_id == owner)
+    listed = select(COUNTERS.c.revision.label("list_revision"), *rows.c)
+    return listed.select_from(COUNTERS.outerjoin(rows, literal(True))).where(COUNTERS.c.user_id == owner)
 
 
 _BY_POSITION = (NAMED_LISTS.c.position, NAMED_LISTS.c.id)
@@ -96,24 +92,6 @@ LIST_LISTS = {
 GET_LIST = compile_scoped("get a list", select(*shown_list(NAMED_LISTS)).where(*this_list), row_to_list)
 REVISION_OF_LIST = compile_scoped("get a list's own revision", select(NAMED_LISTS.c.revision).where(*this_list))
 
-MAKE_AND_LOCK = compile_scoped(
-    "lock the counter before a list is made",
-    upsert(LISTS)
-    .values(
-        user_id=owner,
-        last_task_id=0,
-        task_count=0,
-        revision=bindparam("first_revision", type_=BigInteger),
-        horizon=bindparam("first_revision", type_=BigInteger),
-        **NO_COUNTS,
-    )
-    .on_conflict_do_update(index_elements=[LISTS.c.user_id], set_={"task_count": LISTS.c.task_count})
-    .returning(func.coalesce(LISTS.c.last_list_id, 0).label("last_list_id"), LISTS.c.revision),
-)
-LOCK = compile_scoped(
-    "lock the counter before a list changes",
-    select(LISTS.c.revision).where(LISTS.c.user_id == owner).with_for_update(key_share=True),
-)
 COUNT_LISTS = compile_scoped(
     "count lists", select(func.count().label("lists")).select_from(NAMED_LISTS).where(NAMED_LISTS.c.user_id == owner)
 )
@@ -141,12 +119,12 @@ CREATE_LIST = compile_scoped(
     row_to_list,
 )
 COUNT_CREATED = compile_scoped(
-    "count a new list", bump_revision(last_list_id=_list_id).returning(LISTS.c.revision), bumps_revision=True
+    "count a new list", bump_revision(last_list_id=_list_id).returning(COUNTERS.c.revision), bumps_revision=True
 )
 
 
 def _update() -> Any:
-    counted = bump_revision().returning(LISTS.c.revision).cte("counted")
+    counted = bump_revision().returning(COUNTERS.c.revision).cte("counted")
     return (
         update(NAMED_LISTS)
         .values(
@@ -164,7 +142,7 @@ UPDATE_LIST = compile_scoped("update a list", _update(), row_to_list, bumps_revi
 
 
 def _move() -> Any:
-    counted = bump_revision().returning(LISTS.c.revision).cte("counted")
+    counted = bump_revision().returning(COUNTERS.c.revision).cte("counted")
     position = bindparam("position", type_=Text)
     change = update(NAMED_LISTS).values(position=position, revision=counted.c.revision, updated_at=func.now())
     return change.where(*this_list).returning(*shown_list(NAMED_LISTS))
@@ -175,7 +153,11 @@ MOVE_LIST = compile_scoped("move a list", _move(), row_to_list, bumps_revision=T
 
 async def get_list(session: OwnerSession, list_id: int, expected: Expected = None) -> NamedList:
     """Raises ListNotFound, or PreconditionFailed where the list's revision is not an expected one."""
-    found = await session.run(GET_LIST, list_id=list_id)
+    return expected_list(await session.run(GET_LIST, list_id=list_id), expected)
+
+
+def expected_list(found: list[NamedList], expected: Expected) -> NamedList:
+    """The list that was found. Raises ListNotFound, or PreconditionFailed where its revision is not an expected one."""
     if not found:
         raise problems.ListNotFound
     if expected is not None and not expected.holds(found[0]["revision"]):
@@ -221,7 +203,7 @@ class ListRepository:
     async def create(self, new: ListCreate) -> NamedList:
         """Raises ListLimitReached."""
         async with self._session.transaction() as session:
-            [counter] = await session.run(MAKE_AND_LOCK, first_revision=first_revision())
+            [counter] = await session.run(GET_COUNTERS)
             [count] = await session.run(COUNT_LISTS)
             if count["lists"] >= self._max_lists:
                 raise problems.ListLimitReached(self._max_lists)
@@ -237,7 +219,6 @@ class ListRepository:
     async def update(self, list_id: int, changes: dict[str, Any], expected: Expected = None) -> NamedList:
         """Change what is in `changes`. Raises ListNotFound or PreconditionFailed."""
         async with self._session.transaction() as session:
-            await session.run(LOCK)
             await get_list(session, list_id, expected)
             values = {name: changes.get(name) for name in ("name", "archived")}
             [written] = await session.run(UPDATE_LIST, list_id=list_id, **values)
@@ -249,7 +230,6 @@ class ListRepository:
         Raises ListNotFound, PreconditionFailed, or InvalidField for a list that it cannot come after.
         """
         async with self._session.transaction() as session:
-            await session.run(LOCK)
             known = await get_list(session, list_id, expected)
             neighbours = Neighbours(session, LIST_ORDER, list_id)
             if after is None:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
+    false,
     func,
     literal,
     not_,
@@ -35,16 +36,16 @@ Task = dict[str, Any]
 
 TASKS = metadata.tables["tasks"]
 DELETED = metadata.tables["deleted_tasks"]
-# The counters: one row for each user. The lists that a user makes are those of NAMED_LISTS.
-LISTS = metadata.tables["task_lists"]
+# One row for each user. The lists that a user makes are those of NAMED_LISTS.
+COUNTERS = metadata.tables["task_lists"]
 NAMED_LISTS = metadata.tables["lists"]
 DELETED_LISTS = metadata.tables["deleted_lists"]
 
 # Priorities sort by meaning.
-NUMBERS: Final[dict[Priority | None, int]] = {None: 0, Priority.LOW: 1, Priority.MEDIUM: 2, Priority.HIGH: 3}
+PRIORITY_NUMBERS: Final[dict[Priority | None, int]] = {None: 0, Priority.LOW: 1, Priority.MEDIUM: 2, Priority.HIGH: 3}
 _PRIORITIES: Final[dict[int | None, str | None]] = {
     None: None,
-    **{number: priority and priority.value for priority, number in NUMBERS.items()},
+    **{number: priority and priority.value for priority, number in PRIORITY_NUMBERS.items()},
 }
 _SHOWN = (
     "user_id",
@@ -79,6 +80,9 @@ _RECURRENCE_FROM: Final = {
 
 owner: BindParameter[str] = bindparam(OWNER, type_=Text)
 task_id: BindParameter[int] = bindparam("task_id", type_=BigInteger)
+
+# The deleted tasks that can be restored. An index has this condition without COALESCE; PostgreSQL might read all of it.
+in_trash: Final = (DELETED.c.user_id == owner, not_(func.coalesce(DELETED.c.purged, false())))
 
 
 def plain(type_: TypeEngine[Any]) -> TypeEngine[Any]:
@@ -180,11 +184,15 @@ def row_to_task(row: Row) -> Task:
 
 
 def bump_revision(by: Any = 1, **values: Any) -> Update:
-    """The caller's list, so many revisions further."""
+    """The caller's counters, so many revisions further, and with these values."""
     return (
-        update(LISTS)
-        .values(revision=LISTS.c.revision + by, horizon=func.coalesce(LISTS.c.horizon, LISTS.c.revision), **values)
-        .where(LISTS.c.user_id == owner)
+        update(COUNTERS)
+        .values(
+            revision=COUNTERS.c.revision + by,
+            horizon=func.coalesce(COUNTERS.c.horizon, COUNTERS.c.revision),
+            **values,
+        )
+        .where(COUNTERS.c.user_id == owner)
     )
 
 
@@ -210,7 +218,7 @@ def how_many(rows: CTE) -> ColumnElement[int]:
 
 
 def rfc3339(timestamp: str) -> str:
-    """PostgreSQL's text of a timestamp in UTC, which db.py hands on, with a T and a Z."""
+    """PostgreSQL's text of a timestamp in UTC, which db/connection.py hands on, with a T and a Z."""
     return f"{timestamp[:10]}T{timestamp[11:]}Z"
 
 
@@ -223,15 +231,15 @@ def task_to_columns(members: Mapping[str, Any]) -> dict[str, Any]:
         text = members["description"]
         columns["description_key"] = None if text is None else description_key(text)
     if "priority" in members:
-        columns["priority"] = NUMBERS[members["priority"]]
+        columns["priority"] = PRIORITY_NUMBERS[members["priority"]]
     if "tags" in members:
         columns["tag_keys"] = [tag_key(tag) for tag in members["tags"]]
     if "due_date" in members:
         text = members["due_date"]
-        columns["due_at"] = NO_DUE_DATE if text is None else due_dates.instant(text, members.get("time_zone"))
+        columns["due_at"] = NO_DUE_DATE if text is None else due_dates.due_at(text, members.get("time_zone"))
     if "start_date" in members:
         text = members["start_date"]
-        columns["start_at"] = None if text is None else due_dates.start(text, members.get("time_zone"))
+        columns["start_at"] = None if text is None else due_dates.start_at(text, members.get("time_zone"))
     if "recurrence" in members:
         repeats = members["recurrence"] is not None
         columns["after_completion"] = repeats and members["recurrence_from"] == RecurrenceFrom.COMPLETION

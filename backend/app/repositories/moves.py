@@ -17,9 +17,9 @@ from backend.app.domain import positions
 from backend.app.domain.errors import InvalidField
 from backend.app.domain.positions import NEIGHBOURS_MAX, POSITION_CHARACTERS, POSITION_CHARACTERS_MAX, NoRoomError
 from backend.app.repositories.mapping import (
+    COUNTERS,
     DELETED,
     DELETED_LISTS,
-    LISTS,
     NAMED_LISTS,
     TASKS,
     bump_revision,
@@ -38,7 +38,7 @@ Place = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class NeighbourStatements:
     """The statements of one order: of tasks, or of lists."""
 
     first: Statement
@@ -49,7 +49,7 @@ class Order:
     renew_deleted: Statement
 
     @classmethod
-    def of(cls, living: Table, deleted: Table) -> "Order":
+    def of(cls, living: Table, deleted: Table) -> "NeighbourStatements":
         def nearest(
             name: str, condition: Callable[[Table], list[ColumnElement[bool]]], *, limit: int, last_first: bool = False
         ) -> Statement:
@@ -112,7 +112,7 @@ def _new_places() -> Any:
 def _renew(table: Table) -> Any:
     rows = _new_places()
     changing = numbered(select(rows.c.id, rows.c.position).cte("changing"))
-    counted = bump_revision(how_many(changing)).returning(LISTS.c.revision).cte("counted")
+    counted = bump_revision(how_many(changing)).returning(COUNTERS.c.revision).cte("counted")
     values = {"position": changing.c.position, "revision": counted.c.revision - changing.c.place + 1}
     change = update(table).values(**values, updated_at=func.now())
     return change.where(table.c.user_id == owner, table.c.id == changing.c.id).returning(table.c.revision)
@@ -124,14 +124,14 @@ def _renew_deleted(table: Table) -> Any:
     return update(table).values(position=rows.c.position).where(table.c.user_id == owner, table.c.id == rows.c.id)
 
 
-TASK_ORDER: Final = Order.of(TASKS, DELETED)
-LIST_ORDER: Final = Order.of(NAMED_LISTS, DELETED_LISTS)
+TASK_ORDER: Final = NeighbourStatements.of(TASKS, DELETED)
+LIST_ORDER: Final = NeighbourStatements.of(NAMED_LISTS, DELETED_LISTS)
 
 
 class Neighbours:
     """What stands around the place that one moves to. Any method may raise Unavailable."""
 
-    def __init__(self, session: OwnerSession, order: Order, moving: int) -> None:
+    def __init__(self, session: OwnerSession, order: NeighbourStatements, moving: int) -> None:
         """`moving` is the id of the one that moves: where it stands now does not count."""
         self._session = session
         self._order = order

@@ -11,16 +11,16 @@ from backend.app.db.session import OwnerSession
 from backend.app.domain.enums import ANY_LIST, AnyList
 from backend.app.domain.errors import InvalidField
 from backend.app.repositories.lists import GET_LIST
-from backend.app.repositories.mapping import LISTS, TASKS, Task, bump_revision, how_many, numbered, owner, task_id
+from backend.app.repositories.mapping import COUNTERS, TASKS, Task, bump_revision, how_many, numbered, owner, task_id
 from backend.app.repositories.scoping import compile_scoped
 
 _list_id = bindparam("list_id", type_=BigInteger)
 
 
 def _with_subtasks() -> Any:
-    parts = (TASKS.c.user_id == owner, TASKS.c.parent_id == task_id, TASKS.c.list_id.is_distinct_from(_list_id))
-    moving = numbered(select(TASKS.c.id).where(*parts).cte("moving"))
-    counted = bump_revision(how_many(moving)).returning(LISTS.c.revision).cte("counted")
+    subtasks = (TASKS.c.user_id == owner, TASKS.c.parent_id == task_id, TASKS.c.list_id.is_distinct_from(_list_id))
+    moving = numbered(select(TASKS.c.id).where(*subtasks).cte("moving"))
+    counted = bump_revision(how_many(moving)).returning(COUNTERS.c.revision).cte("counted")
     return (
         update(TASKS)
         .values(list_id=_list_id, revision=counted.c.revision - moving.c.place + 1, updated_at=func.now())

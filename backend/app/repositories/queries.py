@@ -16,7 +16,7 @@ from backend.app.repositories.mapping import (
     row_to_task,
     shown,
 )
-from backend.app.repositories.positions import Position
+from backend.app.repositories.page_positions import PagePosition
 from backend.app.repositories.query_statements import (
     COUNT,
     FIND,
@@ -82,7 +82,7 @@ class TaskQueries:
 
     async def page(self, query: TaskPageQuery, place: tuple[Any, ...] | None) -> Page:
         """The tasks that the query asks for from this place on, or from the beginning. Raises InvalidCursor."""
-        start = Position.first(query.sort) if place is None else Position.read(query.sort, place)
+        start = PagePosition.first(query.sort) if place is None else PagePosition.read(query.sort, place)
         if query.is_usual:
             return await self._newest(query, before=start.key[0])
         table = DELETED if query.status is Status.DELETED else TASKS
@@ -95,7 +95,7 @@ class TaskQueries:
         )
         return _page(query, start, rows)
 
-    async def _placed(self, query: TaskPageQuery, start: Position) -> list[Row]:
+    async def _placed(self, query: TaskPageQuery, start: PagePosition) -> list[Row]:
         """The rows in the order that the user made, each with its place at the end."""
         reverse = PLACED[start.order]
         key, task_id = start.key
@@ -132,7 +132,7 @@ class TaskQueries:
         return Page(found, (found[-1]["id"],) if more else None, rows[0][0] if rows else 0)
 
 
-def _page(query: TaskPageQuery, start: Position, rows: list[Row]) -> Page:
+def _page(query: TaskPageQuery, start: PagePosition, rows: list[Row]) -> Page:
     """The page that these rows make: one more than its limit were asked for, each beside the list's revision."""
     revision = rows[0][0] if rows else 0
     rows = [row[1:] for row in rows if row[1] is not None]

@@ -32,14 +32,14 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import ColumnElement
 
 from backend.app.db.statement import Statement
-from backend.app.domain.due_dates import beginning
+from backend.app.domain.due_dates import first_moment
 from backend.app.domain.enums import DELETED_SORTS, Priority, Sort, Status
 from backend.app.domain.keys import search_key, tag_key
 from backend.app.domain.positions import unmoved, unmoved_after
 from backend.app.repositories.mapping import (
+    COUNTERS,
     DELETED,
-    LISTS,
-    NUMBERS,
+    PRIORITY_NUMBERS,
     TASKS,
     in_utc,
     owner,
@@ -52,9 +52,19 @@ from backend.app.repositories.sorting import ORDERS
 from backend.app.schemas.queries import TaskFilter
 
 _limit = bindparam("limit", type_=Integer)
-_my_list = LISTS.c.user_id == owner
+_my_list = COUNTERS.c.user_id == owner
 
-REVISION = compile_scoped("get the list's revision", select(LISTS.c.revision).where(_my_list))
+REVISION = compile_scoped("get the list's revision", select(COUNTERS.c.revision).where(_my_list))
+# For a transaction, which has locked this row: what it gives to new tasks and lists comes after these.
+GET_COUNTERS = compile_scoped(
+    "get the list's counters",
+    select(
+        COUNTERS.c.revision,
+        COUNTERS.c.task_count,
+        COUNTERS.c.last_task_id,
+        func.coalesce(COUNTERS.c.last_list_id, 0).label("last_list_id"),
+    ).where(_my_list),
+)
 REVISION_OF = compile_scoped(
     "get a task's revision", select(TASKS.c.revision).where(TASKS.c.user_id == owner, TASKS.c.id == task_id)
 )
@@ -70,8 +80,8 @@ def _beside_revision(page: Select[Any]) -> Select[Any]:
     """
     rows = page.subquery("page")
     # A join on nothing can only be made row by row, so the page's order stays, and nothing is sorted again.
-    listed = select(LISTS.c.revision.label("list_revision"), *rows.c)
-    return listed.select_from(LISTS.outerjoin(rows, literal(True))).where(_my_list)
+    listed = select(COUNTERS.c.revision.label("list_revision"), *rows.c)
+    return listed.select_from(COUNTERS.outerjoin(rows, literal(True))).where(_my_list)
 
 
 def _newest(name: str, *conditions: ColumnElement[bool]) -> Statement:
@@ -209,10 +219,10 @@ _STATES = {Status.PENDING: False, Status.COMPLETED: True}
 def filter_values(query: TaskFilter) -> dict[str, Any]:
     return {
         "completed": _STATES.get(query.status),
-        "priorities": [NUMBERS[None if one == "none" else Priority(one)] for one in query.priority] or None,
+        "priorities": [PRIORITY_NUMBERS[None if one == "none" else Priority(one)] for one in query.priority] or None,
         "tags": [tag_key(tag) for tag in query.tag] or None,
-        "due_before": query.due_before and beginning(query.due_before),
-        "due_after": query.due_after and beginning(query.due_after),
+        "due_before": query.due_before and first_moment(query.due_before),
+        "due_after": query.due_after and first_moment(query.due_after),
         "overdue": query.overdue and query.overdue == "true",
         "available": query.available and query.available == "true",
         "parent_id": 0 if query.parent_id == "none" else query.parent_id,

@@ -17,7 +17,7 @@ from backend.app.domain.enums import Sort
 from backend.app.domain.keys import TITLE_KEY_MAX
 from backend.app.domain.limits import ID_MAX
 from backend.app.domain.positions import POSITION_CHARACTERS_MAX
-from backend.app.repositories.mapping import NUMBERS, plain
+from backend.app.repositories.mapping import PRIORITY_NUMBERS, plain
 
 # The least and the greatest of a column, for where a first page starts: no page begins with another statement.
 _LONGEST_KEY = chr(0x10FFFF) * (TITLE_KEY_MAX + 1)
@@ -86,8 +86,8 @@ _ORDERS = {
     Sort.UPDATED: Order(("revision",), ((0,), (ID_MAX,)), descending=True),
     Sort.TITLE: Order(("title_key", "id"), (("", 0), (_LONGEST_KEY, ID_MAX))),
     Sort.DUE_DATE: Order(("due_at", "id"), (("-infinity", 0), ("infinity", ID_MAX))),
-    # Read along two indexes: see placed.py.
+    # Read along two indexes (query_statements.py).
     Sort.POSITION: Order(("position", "id"), (("", 0), (_LAST_POSITION, ID_MAX))),
-    Sort.PRIORITY: Order(("priority", "id"), ((0, 0), (max(NUMBERS.values()), ID_MAX)), descending=True),
+    Sort.PRIORITY: Order(("priority", "id"), ((0, 0), (max(PRIORITY_NUMBERS.values()), ID_MAX)), descending=True),
 }
 ORDERS = _ORDERS | {Sort(f"-{sort}"): order.reversed() for sort, order in _ORDERS.items()}

@@ -1,6 +1,6 @@
 """Writes that change more than a row, or that depend on what the task is: a parent's, a repeating task's, the trash's.
 
-Each is a transaction that locks the caller's list first, so that nothing of theirs changes between its statements.
+Each is a transaction, which locks the caller's list first, so that nothing of theirs changes between its statements.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -29,17 +29,17 @@ from backend.app.domain import recurrence
 from backend.app.domain.enums import ANY_LIST, RecurrenceFrom
 from backend.app.domain.errors import InvalidField
 from backend.app.domain.plan import check_plan
-from backend.app.domain.preconditions import Precondition
+from backend.app.domain.preconditions import Expected
 from backend.app.domain.reminders import moved
 from backend.app.repositories.completion_records import (
     complete_for_good,
-    done_parts,
+    completed_subtasks,
     record_completion,
     trim_completions,
 )
-from backend.app.repositories.deletion import BRING_BACK, REMOVE, TRASHED, TRASHED_PARTS
+from backend.app.repositories.deletion import BRING_BACK, COUNT_TRASHED_SUBTASKS, REMOVE, TRASHED
 from backend.app.repositories.mapping import (
-    LISTS,
+    COUNTERS,
     RARE_VALUES,
     TASKS,
     VALUES,
@@ -55,24 +55,17 @@ from backend.app.repositories.mapping import (
     task_to_columns,
 )
 from backend.app.repositories.placement import known_list, list_of, put_into_list
-from backend.app.repositories.query_statements import GET
+from backend.app.repositories.query_statements import GET, GET_COUNTERS
 from backend.app.repositories.reminders import cancel_reminders, take_up_reminders, write_reminders
 from backend.app.repositories.scoping import compile_scoped
 from backend.app.schemas.task import Changes, TaskCreate
 
-# None where the request has no condition.
-Expected = Precondition | None
-
 _mine = TASKS.c.user_id == owner
 _completed = VALUES["completed"]
 
-LOCK_LIST = compile_scoped(
-    "lock the list before its subtasks change",
-    select(LISTS.c.revision, LISTS.c.task_count).where(LISTS.c.user_id == owner).with_for_update(key_share=True),
-)
-PARTS = compile_scoped(
+COUNT_SUBTASKS = compile_scoped(
     "count a task's subtasks",
-    select(func.count().label("parts")).select_from(TASKS).where(_mine, TASKS.c.parent_id == task_id),
+    select(func.count().label("count")).select_from(TASKS).where(_mine, TASKS.c.parent_id == task_id),
 )
 MARK = compile_scoped(
     "mark a task as a parent",
@@ -81,7 +74,7 @@ MARK = compile_scoped(
 
 
 def _write() -> Any:
-    counted = bump_revision().returning(LISTS.c.revision).cte("counted")
+    counted = bump_revision().returning(COUNTERS.c.revision).cte("counted")
     values = {
         **VALUES,
         **RARE_VALUES,
@@ -96,7 +89,7 @@ def _write() -> Any:
 def update_together(*conditions: ColumnElement[bool], values: dict[str, Any]) -> Update:
     """Change some of the caller's tasks in one statement, each with a revision of its own."""
     changing = numbered(select(TASKS.c.id).where(_mine, *conditions).cte("changing"))
-    counted = bump_revision(how_many(changing)).returning(LISTS.c.revision).cte("counted")
+    counted = bump_revision(how_many(changing)).returning(COUNTERS.c.revision).cte("counted")
     told = {**values, "revision": counted.c.revision - changing.c.place + 1, "updated_at": func.now()}
     return update(TASKS).values(told).where(_mine, TASKS.c.id == changing.c.id)
 
@@ -104,9 +97,11 @@ def update_together(*conditions: ColumnElement[bool], values: dict[str, Any]) ->
 def _settle() -> Select[Any]:
     """Complete a task and its subtasks, or open them again; only what is not so yet among the subtasks."""
     itself = and_(bindparam("with_itself", type_=Boolean), TASKS.c.id == task_id)
-    parts = and_(bindparam("with_parts", type_=Boolean), TASKS.c.parent_id == task_id, TASKS.c.completed != _completed)
+    subtasks = and_(
+        bindparam("with_subtasks", type_=Boolean), TASKS.c.parent_id == task_id, TASKS.c.completed != _completed
+    )
     completed = {"completed": _completed, "completed_at": completion(_completed)}
-    written = update_together(or_(itself, parts), values=completed).returning(*shown(TASKS)).cte("written")
+    written = update_together(or_(itself, subtasks), values=completed).returning(*shown(TASKS)).cte("written")
     return select(*written.c).where(written.c.id == task_id)
 
 
@@ -117,10 +112,10 @@ SETTLE = compile_scoped("complete a task with its subtasks", _settle(), row_to_t
 class TaskTree:
     """Tasks of one caller that are written together, while the list is locked. Any method may raise Unavailable."""
 
-    def __init__(self, session: OwnerSession, *, task_count: int, max_subtasks: int, max_completions: int) -> None:
+    def __init__(self, session: OwnerSession, *, max_subtasks: int, max_completions: int) -> None:
+        """`session` is that of a transaction."""
         self.session = session
         self._max_completions = max_completions
-        self._task_count = task_count
         self._max_subtasks = max_subtasks
 
     @classmethod
@@ -130,18 +125,16 @@ class TaskTree:
     ) -> AsyncIterator["TaskTree"]:
         """What is made inside is made together, or not at all if anything is raised."""
         async with session.transaction() as together:
-            lists = await together.run(LOCK_LIST)
-            count = lists[0]["task_count"] if lists else 0
-            yield cls(together, task_count=count, max_subtasks=max_subtasks, max_completions=max_completions)
+            yield cls(together, max_subtasks=max_subtasks, max_completions=max_completions)
 
     async def attach_child(self, parent_id: int, child: Task | None = None) -> Task:
         """Make a task a parent, of this child or of one to come. Raises InvalidField where it cannot be."""
         parent = await self.session.run(GET, task_id=parent_id)
         if not parent or parent[0]["parent_id"] is not None or (child is not None and child["id"] == parent_id):
             raise InvalidField(("parent_id",), "must be another task of yours that is no subtask itself")
-        if child is not None and await self._parts(child["id"]):
+        if child is not None and await self._count_subtasks(child["id"]):
             raise InvalidField(("parent_id",), "must be null where the task has subtasks itself")
-        if await self._parts(parent_id) >= self._max_subtasks:
+        if await self._count_subtasks(parent_id) >= self._max_subtasks:
             raise InvalidField(("parent_id",), f"must be a task with fewer than {self._max_subtasks} subtasks")
         await self.session.run(MARK, task_id=parent_id)
         return parent[0]
@@ -188,7 +181,7 @@ class TaskTree:
         """As `complete`, of a task as it is now."""
         if done and task["recurrence"] is not None:
             return await self._write(task, {**task, "completed": True}, skip_missed=skip_missed)
-        values = {"completed": done, "with_itself": True, "with_parts": done}
+        values = {"completed": done, "with_itself": True, "with_subtasks": done}
         [written] = await self.session.run(SETTLE, task_id=task["id"], **values)
         return written
 
@@ -205,9 +198,10 @@ class TaskTree:
 
     async def restore(self, task_id: int, expected: Expected, *, max_tasks: int) -> Task:
         found = await self.session.run(TRASHED, task_id=task_id)
-        task = as_expected(found, expected)
-        [parts] = await self.session.run(TRASHED_PARTS, task_id=task_id)
-        if self._task_count + 1 + parts["parts"] > max_tasks:
+        task = expected_task(found, expected)
+        [subtasks] = await self.session.run(COUNT_TRASHED_SUBTASKS, task_id=task_id)
+        [counters] = await self.session.run(GET_COUNTERS)
+        if counters["task_count"] + 1 + subtasks["count"] > max_tasks:
             raise problems.TaskLimitReached(max_tasks)
         parent = None
         if task["parent_id"] is not None:
@@ -225,15 +219,15 @@ class TaskTree:
             return await self._write_row(task, wanted)
         now = datetime.now(UTC)
         following = _following(wanted, now, skip_missed=skip_missed)
-        parts = [] if following is None else await done_parts(self.session, task["id"])
-        values = {"completed": following is None, "with_itself": False, "with_parts": True}
+        reopened = [] if following is None else await completed_subtasks(self.session, task["id"])
+        values = {"completed": following is None, "with_itself": False, "with_subtasks": True}
         await self.session.run(SETTLE, task_id=task["id"], **values)
         if following is None:
             written = await self._write_row(task, wanted)
             await complete_for_good(self.session, task, wanted, written)
             return written
         written = await self._write_row(task, {**wanted, **_moved_on(wanted, following)})
-        await record_completion(self.session, task, wanted, written, now=now, parts=parts)
+        await record_completion(self.session, task, wanted, written, now=now, reopened=reopened)
         await trim_completions(self.session, most=self._max_completions)
         occurrence = {"due_date": wanted["due_date"], "completed_at": _rfc3339(now), "skipped": following.skipped}
         return {**written, "completed_occurrence": occurrence}
@@ -243,14 +237,14 @@ class TaskTree:
         return await write_reminders(self.session, task, wanted, written)
 
     async def _get(self, task_id: int, expected: Expected) -> Task:
-        return as_expected(await self.session.run(GET, task_id=task_id), expected)
+        return expected_task(await self.session.run(GET, task_id=task_id), expected)
 
-    async def _parts(self, task_id: int) -> int:
-        [counted] = await self.session.run(PARTS, task_id=task_id)
-        return int(counted["parts"])
+    async def _count_subtasks(self, task_id: int) -> int:
+        [counted] = await self.session.run(COUNT_SUBTASKS, task_id=task_id)
+        return int(counted["count"])
 
 
-def as_expected(found: list[Task], expected: Expected) -> Task:
+def expected_task(found: list[Task], expected: Expected) -> Task:
     """The task that was found. Raises TaskNotFound, or PreconditionFailed where its revision is not an expected one."""
     if not found:
         raise problems.TaskNotFound

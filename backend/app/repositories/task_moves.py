@@ -7,16 +7,17 @@ from sqlalchemy import BigInteger, Text, bindparam, func, update
 from backend.app.db.session import OwnerSession
 from backend.app.domain.enums import AnyList
 from backend.app.domain.errors import InvalidField
-from backend.app.repositories.mapping import LISTS, TASKS, Task, bump_revision, owner, row_to_task, shown, task_id
+from backend.app.domain.preconditions import Expected
+from backend.app.repositories.mapping import COUNTERS, TASKS, Task, bump_revision, owner, row_to_task, shown, task_id
 from backend.app.repositories.moves import TASK_ORDER, Neighbours
 from backend.app.repositories.placement import PUT_SUBTASKS_INTO_LIST, list_of
 from backend.app.repositories.query_statements import GET
 from backend.app.repositories.scoping import compile_scoped
-from backend.app.repositories.subtasks import LOCK_LIST, Expected, as_expected
+from backend.app.repositories.subtasks import expected_task
 
 
 def _move() -> Any:
-    counted = bump_revision().returning(LISTS.c.revision).cte("counted")
+    counted = bump_revision().returning(COUNTERS.c.revision).cte("counted")
     return (
         update(TASKS)
         .values(
@@ -48,8 +49,7 @@ class MoveRepository:
         list or another task that it cannot be in or after.
         """
         async with self._session.transaction() as session:
-            await session.run(LOCK_LIST)
-            task = as_expected(await session.run(GET, task_id=task_id), expected)
+            task = expected_task(await session.run(GET, task_id=task_id), expected)
             parent = task if task["parent_id"] is not None else None  # which is in its parent's list
             wanted = await list_of(session, list_id, parent, otherwise=task["list_id"])
             neighbours = Neighbours(session, TASK_ORDER, task_id)

@@ -44,8 +44,8 @@ from sqlalchemy.sql.selectable import CTE
 from backend.app.db.statement import Statement
 from backend.app.models import NO_COUNTS
 from backend.app.repositories.mapping import (
+    COUNTERS,
     DELETED,
-    LISTS,
     NEVER,
     RARE_VALUES,
     TASKS,
@@ -75,19 +75,19 @@ def _number() -> ReturningInsert[Any]:
     """Number a new task from the caller's row, which is made on their first write; no row comes back at the cap."""
     begins = bindparam("first_revision", type_=BigInteger)
     return (
-        upsert(LISTS)
+        upsert(COUNTERS)
         .values(user_id=owner, last_task_id=1, task_count=1, revision=begins, horizon=begins, **NO_COUNTS)
         .on_conflict_do_update(
-            index_elements=[LISTS.c.user_id],
+            index_elements=[COUNTERS.c.user_id],
             set_={
-                "last_task_id": LISTS.c.last_task_id + 1,
-                "task_count": LISTS.c.task_count + 1,
-                "revision": LISTS.c.revision + 1,
-                "horizon": func.coalesce(LISTS.c.horizon, LISTS.c.revision),
+                "last_task_id": COUNTERS.c.last_task_id + 1,
+                "task_count": COUNTERS.c.task_count + 1,
+                "revision": COUNTERS.c.revision + 1,
+                "horizon": func.coalesce(COUNTERS.c.horizon, COUNTERS.c.revision),
             },
-            where=LISTS.c.task_count < bindparam("max_tasks", type_=BigInteger),
+            where=COUNTERS.c.task_count < bindparam("max_tasks", type_=BigInteger),
         )
-        .returning(LISTS.c.last_task_id, LISTS.c.revision)
+        .returning(COUNTERS.c.last_task_id, COUNTERS.c.revision)
     )
 
 
@@ -121,12 +121,12 @@ def _create_in_steps(name: str, brought: Mapping[str, ColumnElement[Any]]) -> tu
 def _locked() -> CTE:
     """The caller's row, locked, as it is once every earlier write of theirs has ended."""
     # PostgreSQL never inlines a CTE that locks, so this runs once. FOR NO KEY UPDATE lets foreign key checks pass.
-    return select(LISTS.c.revision).where(LISTS.c.user_id == owner).with_for_update(key_share=True).cte("locked")
+    return select(COUNTERS.c.revision).where(COUNTERS.c.user_id == owner).with_for_update(key_share=True).cte("locked")
 
 
 def _if_written(written: CTE, change: Update) -> CTE:
     counted = change.where(select(literal(1)).select_from(written).exists())
-    return counted.returning(LISTS.c.revision, LISTS.c.trash_count).cte("counted")
+    return counted.returning(COUNTERS.c.revision, COUNTERS.c.trash_count).cte("counted")
 
 
 def _as_expected() -> ColumnElement[bool]:
@@ -151,7 +151,7 @@ def _changed(name: str, *only: ColumnElement[bool], **values: Any) -> Write:
     def plain() -> Update:
         # Counted first, and only for a task that is there. If it is deleted at this very moment, the number is lost.
         there = select(TASKS.c.id).where(*_this_one, *only).exists()
-        counted = bump_revision().where(there).returning(LISTS.c.revision).cte("counted")
+        counted = bump_revision().where(there).returning(COUNTERS.c.revision).cte("counted")
         return change.values(revision=counted.c.revision).returning(*shown(TASKS))
 
     def conditional() -> Select[Any]:
@@ -179,7 +179,7 @@ def _deleted(name: str) -> Write:
         kept: dict[str, ColumnElement[Any]] = {column.name: gone.c[column.name] for column in TASKS.c}
         kept |= {"user_id": owner, "revision": locked.c.revision + 1, "deleted_at": func.now()}
         trashed = insert(DELETED).from_select(list(kept), select(*kept.values())).cte("trashed")
-        fewer = bump_revision(task_count=LISTS.c.task_count - 1, trash_count=LISTS.c.trash_count + 1)
+        fewer = bump_revision(task_count=COUNTERS.c.task_count - 1, trash_count=COUNTERS.c.trash_count + 1)
         counted = _if_written(gone, fewer)
         return select(gone.c.id, counted.c.trash_count).select_from(gone.join(counted, literal(True))), trashed
 

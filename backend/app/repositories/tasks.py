@@ -7,10 +7,11 @@ from backend.app import problems
 from backend.app.db.session import OwnerSession
 from backend.app.db.statement import Statement
 from backend.app.domain.first_revision import first_revision
+from backend.app.domain.preconditions import Expected
 from backend.app.repositories.mapping import RARE_VALUES, Task, task_to_columns
 from backend.app.repositories.query_statements import GET
 from backend.app.repositories.reminders import NOTHING_PLANNED, write_reminders
-from backend.app.repositories.subtasks import Expected, TaskTree
+from backend.app.repositories.subtasks import TaskTree
 from backend.app.repositories.task_writes import (
     COMPLETE,
     CREATE,

@@ -1,4 +1,4 @@
-"""What keeps a user's trash bounded: the oldest is purged, and the oldest traces of what was purged are forgotten."""
+"""What keeps a user's trash bounded: the oldest is purged, and the oldest tombstones are forgotten."""
 
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from sqlalchemy import (
 from backend.app.db.session import OwnerSession
 from backend.app.models import purged_contents
 from backend.app.repositories.completion_records import gone_with
-from backend.app.repositories.mapping import DELETED, LISTS, owner, plain
+from backend.app.repositories.mapping import COUNTERS, DELETED, owner, plain
 from backend.app.repositories.scoping import compile_scoped
 
 # How many tasks a statement purges or forgets, and one delete at most: a lowered limit is reached step by step.
@@ -29,7 +29,7 @@ TRIMMED_AT_ONCE: Final = 1000
 
 _mine = DELETED.c.user_id == owner
 _surplus = bindparam("surplus", type_=BigInteger)
-_counts = (LISTS.c.trash_count, LISTS.c.tombstone_count)
+_counts = (COUNTERS.c.trash_count, COUNTERS.c.tombstone_count)
 
 
 def _emptied(column: str, value: Any) -> ColumnElement[Any]:
@@ -58,8 +58,8 @@ def _purge() -> Update:
     )
     gone = select(func.count()).select_from(purged).scalar_subquery()
     # No new revision: those that purged tasks were deleted with are what clients hear of.
-    counts = {"trash_count": LISTS.c.trash_count - gone, "tombstone_count": LISTS.c.tombstone_count + gone}
-    return update(LISTS).values(**counts).where(LISTS.c.user_id == owner).add_cte(*gone_with(purged))
+    counts = {"trash_count": COUNTERS.c.trash_count - gone, "tombstone_count": COUNTERS.c.tombstone_count + gone}
+    return update(COUNTERS).values(**counts).where(COUNTERS.c.user_id == owner).add_cte(*gone_with(purged))
 
 
 def _forget() -> Update:
@@ -67,17 +67,17 @@ def _forget() -> Update:
     forgotten = delete(DELETED).where(_mine, DELETED.c.id.in_(oldest)).returning(DELETED.c.revision).cte("forgotten")
     last = select(func.max(forgotten.c.revision)).scalar_subquery()
     count = select(func.count()).select_from(forgotten).scalar_subquery()
-    horizon = func.greatest(func.coalesce(LISTS.c.horizon, LISTS.c.revision), last)
-    return (update(LISTS).values(horizon=horizon, tombstone_count=LISTS.c.tombstone_count - count)).where(
-        LISTS.c.user_id == owner
+    horizon = func.greatest(func.coalesce(COUNTERS.c.horizon, COUNTERS.c.revision), last)
+    return (update(COUNTERS).values(horizon=horizon, tombstone_count=COUNTERS.c.tombstone_count - count)).where(
+        COUNTERS.c.user_id == owner
     )
 
 
 COUNT = compile_scoped(
     "count the trash",
-    update(LISTS)
+    update(COUNTERS)
     .values(trash_count=_count(not_(DELETED.c.purged)), tombstone_count=_count(DELETED.c.purged))
-    .where(LISTS.c.user_id == owner)
+    .where(COUNTERS.c.user_id == owner)
     .returning(*_counts),
 )
 PURGE = compile_scoped("purge the oldest of the trash", _purge().returning(*_counts))

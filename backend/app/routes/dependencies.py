@@ -36,11 +36,11 @@ def current_user(request: Request) -> str:
 
 
 def task_repository(request: Request, session: Session) -> TaskRepository:
-    return TaskRepository(session, **_limits(request), **_completion_limit(request))
+    return TaskRepository(session, **_limits(request))
 
 
 def batch_repository(request: Request, session: Session) -> BatchRepository:
-    return BatchRepository(session, **_limits(request), **_completion_limit(request))
+    return BatchRepository(session, **_limits(request))
 
 
 def apply_repository(request: Request, session: Session) -> ApplyRepository:
@@ -74,7 +74,7 @@ def emptying_repository(request: Request, session: Session) -> EmptyingRepositor
 
 def import_repository(request: Request, session: Session) -> ImportRepository:
     max_lists = services_of(request.scope).settings.max_lists
-    return ImportRepository(session, **_limits(request), **_completion_limit(request), max_lists=max_lists)
+    return ImportRepository(session, **_limits(request), max_lists=max_lists)
 
 
 def task_queries(session: Session) -> TaskQueries:
@@ -118,11 +118,11 @@ def claim_repository(request: Request, session: Session) -> ClaimRepository:
 
 def _limits(request: Request) -> dict[str, int]:
     settings = services_of(request.scope).settings
-    return {"max_tasks": settings.max_tasks_per_user, "max_subtasks": settings.max_subtasks}
-
-
-def _completion_limit(request: Request) -> dict[str, int]:
-    return {"max_completions": services_of(request.scope).settings.max_completions}
+    return {
+        "max_tasks": settings.max_tasks_per_user,
+        "max_subtasks": settings.max_subtasks,
+        "max_completions": settings.max_completions,
+    }
 
 
 class Links:

@@ -1,6 +1,6 @@
 """The body of a write that is applied to all tasks that filters find, and its answer."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -11,15 +11,13 @@ from pydantic import (
     Field,
     RootModel,
     WithJsonSchema,
-    model_validator,
 )
 
 from backend.app.domain.enums import Status
-from backend.app.domain.plan import check_skip
 from backend.app.schemas.body import Body, absent
-from backend.app.schemas.members import Completed, ListId
+from backend.app.schemas.members import ListId
 from backend.app.schemas.queries import IdOrNone, TaskFilter
-from backend.app.schemas.task import SkipMissed, TaskEdits
+from backend.app.schemas.task import SetsCompleted, TaskEdits
 
 
 def _not_the_trash(status: Status) -> Status:
@@ -62,17 +60,10 @@ class _Applied(Body):
     )
 
 
-class ApplyComplete(_Applied):
+class ApplyComplete(SetsCompleted, _Applied):
     """Sets `completed` of each."""
 
     op: Literal["complete"]
-    completed: Completed = True
-    skip_missed: SkipMissed = False
-
-    @model_validator(mode="after")
-    def _skips_when_completed(self) -> Self:
-        check_skip(self.completed, self.skip_missed)
-        return self
 
 
 class ApplyDelete(_Applied):

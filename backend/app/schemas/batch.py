@@ -4,17 +4,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Discriminator, Field, StringConstraints, model_validator
 
-from backend.app.domain.limits import ID_MAX
-from backend.app.domain.plan import check_skip
+from backend.app.domain.limits import ID_MAX, SAFE_INTEGER_MAX
 from backend.app.domain.preconditions import Precondition
 from backend.app.schemas.body import Body, at_most
-from backend.app.schemas.members import Completed
-from backend.app.schemas.task import CompletedTask, SkipMissed, TaskCreate, TaskMove, TaskPatch
+from backend.app.schemas.task import CompletedTask, SetsCompleted, TaskCreate, TaskMove, TaskPatch
 
 OPERATIONS_MAX = 100
 REF_MAX_CHARACTERS = 100
-# What a JavaScript number holds exactly.
-REVISION_MAX = 2**53 - 1
 
 Ref = Annotated[
     str,
@@ -43,7 +39,7 @@ class Named(Body):
 
     id: Annotated[int, Field(ge=1, le=ID_MAX, examples=[1])] | None = None
     ref: Ref | None = None
-    if_revision: Annotated[int, Field(ge=0, le=REVISION_MAX, examples=[1767225600001])] | None = Field(
+    if_revision: Annotated[int, Field(ge=0, le=SAFE_INTEGER_MAX, examples=[1767225600001])] | None = Field(
         default=None, description="As If-Match: only if this is the task's revision."
     )
 
@@ -65,17 +61,10 @@ class Update(Named):
     changes: TaskPatch
 
 
-class Complete(Named):
+class Complete(SetsCompleted, Named):
     """Sets `completed`."""
 
     op: Literal["complete"]
-    completed: Completed = True
-    skip_missed: SkipMissed = False
-
-    @model_validator(mode="after")
-    def _skips_when_completed(self) -> Self:
-        check_skip(self.completed, self.skip_missed)
-        return self
 
 
 class Delete(Named):

@@ -8,16 +8,18 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from backend.app.domain.limits import ID_MAX
 from backend.app.schemas.body import Timestamp, timestamp
-from backend.app.schemas.queries import Moment, PageQuery, decimal
+from backend.app.schemas.queries import DayOrMoment, PageQuery, decimal
 
 
 class CompletionQuery(PageQuery):
     """Which completions, and which page of them."""
 
-    after: Moment | None = Field(
+    after: DayOrMoment | None = Field(
         default=None, description="Completed at or after this moment, or on or after this day (UTC)."
     )
-    before: Moment | None = Field(default=None, description="Completed before this moment, or before this day (UTC).")
+    before: DayOrMoment | None = Field(
+        default=None, description="Completed before this moment, or before this day (UTC)."
+    )
     task_id: Annotated[int, Field(ge=1, le=ID_MAX), BeforeValidator(decimal)] | None = Field(
         default=None, description="Completions of this task."
     )

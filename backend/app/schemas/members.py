@@ -11,8 +11,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from backend.app.domain import due_dates, recurrence
-from backend.app.domain import reminders as reminding
+from backend.app.domain import due_dates, reminders
 from backend.app.domain.enums import Priority, RecurrenceFrom
 from backend.app.domain.keys import tag_key
 from backend.app.domain.limits import (
@@ -23,6 +22,7 @@ from backend.app.domain.limits import (
     TAGS_MAX,
     TITLE_MAX_CHARACTERS,
 )
+from backend.app.domain.rules import read_rule
 from backend.app.schemas.body import at_most, text_schema, without_nul
 
 Title = Annotated[
@@ -55,18 +55,13 @@ def _each_once(tags: list[str]) -> list[str]:
     return tags
 
 
-def due_date(text: str) -> str:
-    """As it is kept. Raises ValueError."""
-    return due_dates.kept(text)
-
-
 def _time_zone(name: str) -> str:
     due_dates.zone(name)
     return name
 
 
 def _rule(text: str) -> str:
-    recurrence.check_rule(text)
+    read_rule(text)
     return text
 
 
@@ -92,7 +87,7 @@ Tags = Annotated[
 ]
 DueDate = Annotated[
     str,
-    AfterValidator(due_date),
+    AfterValidator(due_dates.normalized),
     DAY_OR_MOMENT,
     Field(
         description="A day, or a date-time with its offset (RFC 3339). What is given comes back, with at most "
@@ -102,7 +97,7 @@ DueDate = Annotated[
 ]
 StartDate = Annotated[
     str,
-    AfterValidator(due_date),
+    AfterValidator(due_dates.normalized),
     DAY_OR_MOMENT,
     Field(
         description="From when on it can be done: a day, or a date-time with its offset (RFC 3339), not after the due "
@@ -142,14 +137,10 @@ AnsweredRecurrenceFrom = Annotated[
 ]
 
 
-def _reminder(text: str) -> str:
-    return reminding.kept(text)
-
-
-def _none_twice(reminders: list[str]) -> list[str]:
-    if len(set(reminders)) < len(reminders):
+def _none_twice(texts: list[str]) -> list[str]:
+    if len(set(texts)) < len(texts):
         raise ValueError("must not contain a reminder twice")
-    return reminders
+    return texts
 
 
 MOMENT_OR_DURATION = WithJsonSchema(
@@ -160,7 +151,7 @@ MOMENT_OR_DURATION = WithJsonSchema(
         ]
     }
 )
-Reminder = Annotated[str, AfterValidator(_reminder), MOMENT_OR_DURATION]
+Reminder = Annotated[str, AfterValidator(reminders.normalized), MOMENT_OR_DURATION]
 Reminders = Annotated[
     list[Reminder],
     AfterValidator(_none_twice),

@@ -6,10 +6,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from backend.app.domain import due_dates
 from backend.app.domain.enums import DELETED_SORTS, ImportIds, Sort, Status
 from backend.app.domain.limits import ID_MAX, TAGS_MAX
 from backend.app.schemas.body import at_most, without_nul
-from backend.app.schemas.members import DAY_OR_MOMENT, Tag, due_date
+from backend.app.schemas.members import DAY_OR_MOMENT, Tag
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 500
@@ -53,7 +54,7 @@ Flag = Annotated[Literal["true", "false"], BeforeValidator(_flag)]
 IdOrNone = Annotated[int, Field(ge=1, le=ID_MAX), BeforeValidator(decimal)] | Literal["none"]
 
 # A date, or a date-time with its offset.
-Moment = Annotated[str, BeforeValidator(_plus_for_blank), AfterValidator(due_date), DAY_OR_MOMENT]
+DayOrMoment = Annotated[str, BeforeValidator(_plus_for_blank), AfterValidator(due_dates.normalized), DAY_OR_MOMENT]
 
 
 class PageQuery(BaseModel):
@@ -79,8 +80,12 @@ class TaskFilter(BaseModel):
     tag: Annotated[tuple[Tag, ...], at_most(TAGS_MAX), _SEVERAL] = Field(
         default=(), max_length=TAGS_MAX, description="All of these, regardless of case; may be repeated."
     )
-    due_before: Moment | None = Field(default=None, description="Due before this moment, or before this day (UTC).")
-    due_after: Moment | None = Field(default=None, description="Due at or after this moment, or on or after this day.")
+    due_before: DayOrMoment | None = Field(
+        default=None, description="Due before this moment, or before this day (UTC)."
+    )
+    due_after: DayOrMoment | None = Field(
+        default=None, description="Due at or after this moment, or on or after this day."
+    )
     overdue: Flag | None = Field(default=None, description="Pending, and the due date has passed.")
     available: Flag | None = Field(default=None, description="Pending, and the start date has come, or there is none.")
     parent_id: IdOrNone | None = Field(

@@ -1,21 +1,13 @@
 """Request and response bodies of the tasks API, as clients see them."""
 
-from datetime import datetime
 from typing import Annotated, ClassVar, Final, Self, TypedDict, cast
 
-from pydantic import (
-    BaseModel,
-    Field,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import BaseModel, Field, model_validator
 
 from backend.app import problems
 from backend.app.domain.enums import ANY_LIST, AnyList, Priority, RecurrenceFrom
-from backend.app.domain.limits import (
-    ID_MAX,
-)
-from backend.app.domain.plan import check_plan, check_skip
+from backend.app.domain.limits import ID_MAX
+from backend.app.domain.plan import check_plan
 from backend.app.schemas.body import Body, Moment, Timestamp, absent, timestamp
 from backend.app.schemas.members import (
     AnsweredRecurrenceFrom,
@@ -156,16 +148,23 @@ SkipMissed = Annotated[
 ]
 
 
-class Completion(Body):
-    """The state to set, whatever it was: safe to repeat."""
+class SetsCompleted(Body):
+    """What a write may say that sets `completed`, of one task or of many."""
 
-    completed: Completed
+    completed: Completed = True
     skip_missed: SkipMissed = False
 
     @model_validator(mode="after")
     def _skips_when_completed(self) -> Self:
-        check_skip(self.completed, self.skip_missed)
+        if self.skip_missed and not self.completed:
+            raise ValueError("skip_missed goes with completed: true")
         return self
+
+
+class Completion(SetsCompleted):
+    """The state to set, whatever it was: safe to repeat."""
+
+    completed: Completed
 
 
 class TaskMove(Body):
@@ -187,9 +186,7 @@ class Occurrence(BaseModel):
     """What was completed of a task that repeats."""
 
     due_date: str = Field(examples=["2026-12-24"])
-    completed_at: Annotated[datetime, WithJsonSchema({"type": "string", "format": "date-time"})] = Field(
-        examples=["2026-01-01T00:00:00.000000Z"]
-    )
+    completed_at: Timestamp = Field(examples=["2026-01-01T00:00:00.000000Z"])
     skipped: int = Field(ge=0, description="How many occurrences were past, and are skipped.", examples=[0])
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from backend.app.domain.enums import ImportIds
+from backend.app.domain.limits import SAFE_INTEGER_MAX
 from backend.app.domain.plan import check_past_plan
 from backend.app.domain.positions import POSITION_CHARACTERS_MAX, is_position, unmoved
 from backend.app.schemas.body import Body, Moment, at_most
@@ -15,8 +16,6 @@ from backend.app.schemas.task import Planned
 FORMAT: Final = "tasks-backend"
 # Version 1 knows neither lists nor positions.
 VERSION: Final = 2
-# What a JavaScript number holds exactly.
-ID_MAX = 2**53 - 1
 ARCHIVE_MAX = 100_000
 ARCHIVED_LISTS_MAX = 1000
 # As many as tasks; of them a user keeps MAX_COMPLETIONS.
@@ -32,14 +31,14 @@ def _position(text: str) -> str:
 class ArchivedList(Body):
     """A list as it was exported. Whose it was, and its revision, are not taken over."""
 
-    id: Annotated[int, Field(ge=1, le=ID_MAX, examples=[1])]
+    id: Annotated[int, Field(ge=1, le=SAFE_INTEGER_MAX, examples=[1])]
     name: ListName
     position: Annotated[str, AfterValidator(_position), Field(examples=["a0"])]
     archived: Archived = False
     created_at: Moment
     updated_at: Moment
     user_id: str | None = None
-    revision: Annotated[int, Field(ge=0, le=ID_MAX)] | None = None
+    revision: Annotated[int, Field(ge=0, le=SAFE_INTEGER_MAX)] | None = None
 
 
 class ArchivedTask(Planned):
@@ -48,13 +47,13 @@ class ArchivedTask(Planned):
     # There may be a hundred thousand of them: a rule that never comes again ends when the task is completed.
     must_come_again: ClassVar[bool] = False
 
-    id: Annotated[int, Field(ge=1, le=ID_MAX, examples=[1])]
+    id: Annotated[int, Field(ge=1, le=SAFE_INTEGER_MAX, examples=[1])]
     completed: Completed = False
     completed_at: Moment | None = None
     created_at: Moment
     updated_at: Moment
     remind_at: Moment | None = None
-    list_id: Annotated[int, Field(ge=1, le=ID_MAX, examples=[1])] | None = None
+    list_id: Annotated[int, Field(ge=1, le=SAFE_INTEGER_MAX, examples=[1])] | None = None
     position: Annotated[
         str,
         Field(
@@ -64,7 +63,7 @@ class ArchivedTask(Planned):
         ),
     ] = ""
     user_id: str | None = None
-    revision: Annotated[int, Field(ge=0, le=ID_MAX)] | None = None
+    revision: Annotated[int, Field(ge=0, le=SAFE_INTEGER_MAX)] | None = None
 
     @model_validator(mode="after")
     def _times(self) -> Self:
@@ -86,7 +85,7 @@ class ArchivedTask(Planned):
 class ArchivedCompletion(Body):
     """One time that a repeating task was completed: what it was before, as it was exported."""
 
-    task_id: Annotated[int, Field(ge=1, le=ID_MAX, description="A task of the file.", examples=[1])]
+    task_id: Annotated[int, Field(ge=1, le=SAFE_INTEGER_MAX, description="A task of the file.", examples=[1])]
     completed_at: Moment
     title: Title
     due_date: DueDate | None = None

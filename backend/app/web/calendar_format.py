@@ -141,7 +141,7 @@ def _comes_again(task: Mapping[str, Any]) -> bool:
 
 def _point(due: Due, time_zone: str | None, *, repeats: bool) -> _Point:
     if due.offset is None:
-        return _Point(due.wall, due_dates.home(due, time_zone), day=True)
+        return _Point(due.wall, due_dates.local_zone(due, time_zone), day=True)
     wall = due.wall.replace(microsecond=0)
     in_utc = _Point(wall - due.offset, UTC)
     if time_zone is None:

@@ -34,7 +34,6 @@ TASK_COUNT = count_of("tasks")
 
 INVALID = documented(problems.ValidationFailed)
 CURSOR = documented(problems.InvalidCursor, problems.PreconditionFailed)
-FOUND = documented(problems.TaskNotFound, problems.PreconditionFailed)
 CONDITIONAL = documented(problems.TaskNotFound, problems.PreconditionFailed)
 APPLIED = documented(problems.ValidationFailed, problems.CountDiffers)
 RESTORED = documented(

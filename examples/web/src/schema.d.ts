@@ -690,11 +690,6 @@ export interface components {
              */
             expect?: number | null;
             /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            op: "complete";
-            /**
              * Completed
              * @description Whether it is done.
              * @default true
@@ -708,6 +703,11 @@ export interface components {
              * @example true
              */
             skip_missed?: boolean;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            op: "complete";
         };
         /**
          * ApplyDelete
@@ -1076,11 +1076,6 @@ export interface components {
              */
             if_revision?: number | null;
             /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            op: "complete";
-            /**
              * Completed
              * @description Whether it is done.
              * @default true
@@ -1094,6 +1089,11 @@ export interface components {
              * @example true
              */
             skip_missed?: boolean;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            op: "complete";
         };
         /**
          * CompletedTask
@@ -6287,7 +6287,10 @@ export interface operations {
     };
     listen: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description As `Last-Event-ID`, which counts where both are sent. */
+                lastEventId?: string;
+            };
             header?: {
                 /** @description The last revision that was heard of: only a newer one is told at once. */
                 "Last-Event-ID"?: string;

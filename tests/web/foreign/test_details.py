@@ -34,6 +34,12 @@ CALENDAR: list[tuple[list[str], dict[str, Any], list[str]]] = [
     (["STATUS:CANCELLED"], {"completed": True}, ["a cancelled task"]),
     (["STATUS:IN-PROCESS"], {"completed": False}, ["a task that is in process"]),
     (["STATUS:LATER"], {"completed": False}, ["STATUS is not"]),
+    (["STATUS:NEEDS ACTION"], {"completed": False}, []),
+    (["PERCENT-COMPLETE:0"], {"completed": False}, []),
+    (["PERCENT-COMPLETE:50"], {"completed": False}, ["PERCENT-COMPLETE is not"]),
+    (["PERCENT-COMPLETE:100"], {"completed": True}, []),
+    (["PERCENT-COMPLETE:100", "STATUS:NEEDS-ACTION"], {"completed": False}, ["PERCENT-COMPLETE is not"]),
+    (["PERCENT-COMPLETE:30", "STATUS:COMPLETED"], {"completed": True}, ["PERCENT-COMPLETE is not"]),
     (["PRIORITY:0"], {"priority": None}, []),
     (["PRIORITY:4"], {"priority": "high"}, []),
     (["PRIORITY:6"], {"priority": "low"}, []),
@@ -76,6 +82,24 @@ CALENDAR: list[tuple[list[str], dict[str, Any], list[str]]] = [
         [],
     ),
     (["DURATION:PT1H"], {}, ["DURATION is not"]),
+    (["DTSTART:20261224T170000Z", "DURATION:PT1H"],
+     {"start_date": "2026-12-24T17:00:00Z", "due_date": "2026-12-24T18:00:00Z"}, []),
+    (["DURATION:P1DT1H", "DTSTART;TZID=Europe/Berlin:20260328T170000"],
+     {"start_date": "2026-03-28T17:00:00+01:00", "due_date": "2026-03-29T18:00:00+02:00"}, []),
+    (["DTSTART;VALUE=DATE:20261224", "DURATION:P2D"], {"start_date": "2026-12-24", "due_date": "2026-12-25"}, []),
+    (["DTSTART;VALUE=DATE:20261224", "DURATION:PT1H"], {"start_date": None, "due_date": "2026-12-24"}, []),
+    (["DTSTART:20261224", "DUE:20261225", "DURATION:P1D"], {"due_date": "2026-12-25"}, ["DURATION is not"]),
+    *(
+        (["DTSTART:99991231T170000Z", f"DURATION:{text}"], {"due_date": None}, ["DURATION is not"])
+        for text in ("-PT1H", "PT", "P1D", "20261224T170000Z")
+    ),
+    (["DTSTART:20261224T170000Z", "DURATION:PT1H", "RRULE:FREQ=DAILY"],
+     {"due_date": "2026-12-24T18:00:00Z", "recurrence": "FREQ=DAILY"}, []),
+    (["DTSTART:20260101", "DUE:20260103", "RRULE:FREQ=WEEKLY;BYDAY=TH"], {"due_date": "2026-01-03"}, ["RRULE counts"]),
+    (["DTSTART:20260101", "DUE:20260103", "RRULE:FREQ=MONTHLY"], {"due_date": "2026-01-03"}, ["RRULE counts"]),
+    (["DTSTART:20260101", "DUE:20260103", "RRULE:FREQ=DAILY;UNTIL=20260104"], {}, ["RRULE counts"]),
+    (["DTSTART:20260101", "DUE:20260103", "RRULE:FREQ=WEEKLY"], {"due_date": "2026-01-03"}, []),
+    (["DUE:20260101", "RRULE:FREQ=WEEKLY; BYDAY=TH; "], {"recurrence": "FREQ=WEEKLY;BYDAY=TH"}, []),
     (["RRULE:FREQ=DAILY"], {"recurrence": None}, ["RRULE is not taken over: a task"]),
     (["DUE;VALUE=DATE:20261224", "RRULE:FREQ=HOURLY"], {"recurrence": None}, ["RRULE is not taken over: it"]),
     (["CREATED:20260101"], {}, ["CREATED is not"]),
@@ -104,12 +128,22 @@ CALENDAR: list[tuple[list[str], dict[str, Any], list[str]]] = [
     (["DUE:20261224T170000Z", *alarm("PT30M")], {"reminders": []}, ["a reminder is not"]),
     (
         ["DTSTART:20261224T150000Z", "DUE:20261224T170000Z", *alarm("-PT30M"), *alarm("-PT10M", ";RELATED=END")],
-        {"reminders": ["-PT10M"]},
-        ["a reminder that counts from DTSTART"],
+        {"reminders": ["2026-12-24T14:30:00Z", "-PT10M"]},
+        [],
     ),
+    (["DTSTART:20261224T150000Z", *alarm("-P1D")], {"reminders": ["2026-12-23T15:00:00Z"]}, []),
+    (["DTSTART:00010101T000000Z", *alarm("-P1D")], {"reminders": []}, ["a reminder is not"]),
+    (alarm("20261224T170000"), {"reminders": ["2026-12-24T17:00:00Z"]}, ["the time zone of TRIGGER"]),
+    (["BEGIN:VALARM", "ACTION:DISPLAY", "END:VALARM"], {"reminders": []}, ["an alarm without"]),
+    (alarm("19760401T005545Z\nX-APPLE-PROXIMITY:ARRIVE"), {"reminders": []}, ["a reminder of a place"]),
+    (["BEGIN:VALARM", "ACTION:NONE", "TRIGGER:19760401T005545Z", "END:VALARM"],
+     {"reminders": []}, ["an alarm that does"]),
+    (alarm("20261224T170000Z\nREPEAT:2\nACTION:AUDIO"), {}, ["REPEAT of an alarm", "ACTION of an alarm"]),
+    (["BEGIN:VALARM", "ACTION:EMAIL", "TRIGGER:20261224T170000Z", "END:VALARM"],
+     {"reminders": ["2026-12-24T17:00:00Z"]}, ["the ACTION of an alarm"]),
     (["DUE:20261224T170000Z", *alarm("-PT30M") * 6], {"reminders": ["-PT30M"]}, ["reminders beyond"]),
     (["X-APPLE-SORT-ORDER:1"], {}, ["X-APPLE-SORT-ORDER is not"]),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("lines", "members", "notes"), CALENDAR, ids=range(len(CALENDAR)))

@@ -69,6 +69,6 @@ def _fill() -> None:
 
 
 def _title_key(title: str) -> str:
-    """As `repositories/rows.py` makes it; a migration keeps what it once was."""
+    """As this release of the program made it; 0007 makes it anew by another rule."""
     letters = unicodedata.normalize("NFKD", title.casefold())
     return "".join(letter for letter in letters if not unicodedata.combining(letter))[:200]

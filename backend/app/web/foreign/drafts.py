@@ -80,10 +80,10 @@ class Draft:
 class Drafts:
     """The tasks and the lists of a file, in its order."""
 
-    def __init__(self, *, max_subtasks: int, now: datetime | None = None) -> None:
+    def __init__(self, *, max_subtasks: int) -> None:
         self.notes = Notes()
         self._max_subtasks = max_subtasks
-        self._now = (now or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        self._now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         self._drafts: list[Draft] = []
         self._tasks: list[ArchivedTask] = []
         self._lists: list[ArchivedList] = []

@@ -66,7 +66,7 @@ class ShownTasks:
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class PagePosition:
     """A page starts after the task with this key, a value for each column of the order."""
 
     sort: Sort
@@ -79,11 +79,11 @@ class Position:
     shown: ShownTasks | None = None
 
     @classmethod
-    def first(cls, sort: Sort) -> "Position":
+    def first(cls, sort: Sort) -> "PagePosition":
         return cls(sort, ORDERS[sort].first_position(), shown=ShownTasks())
 
     @classmethod
-    def read(cls, sort: Sort, parts: tuple[Any, ...]) -> "Position":
+    def read(cls, sort: Sort, parts: tuple[Any, ...]) -> "PagePosition":
         """The position that `parts` was made of. Raises InvalidCursor for what it did not make."""
         try:
             return cls._read(sort, parts)
@@ -91,7 +91,7 @@ class Position:
             raise problems.InvalidCursor from None
 
     @classmethod
-    def _read(cls, sort: Sort, parts: tuple[Any, ...]) -> "Position":
+    def _read(cls, sort: Sort, parts: tuple[Any, ...]) -> "PagePosition":
         if sort in _FIXED:
             found = cls(sort, parts)
         else:
@@ -125,14 +125,14 @@ class Position:
         changed = self.moment is not None and revision > self.moment
         return changed and (self.shown is None or task_id in self.shown)
 
-    def after(self, key: tuple[Any, ...], shown: Iterable[int], revision: int) -> "Position":
+    def after(self, key: tuple[Any, ...], shown: Iterable[int], revision: int) -> "PagePosition":
         """The position after the task with this key; `shown` are the ids of the page, `revision` the list's at it."""
         if self.sort in _FIXED:
             return replace(self, key=key)
         moment = revision if self.moment is None else self.moment
         return replace(self, key=key, moment=moment, shown=self._with(shown, key))
 
-    def after_end(self, shown: Iterable[int], revision: int) -> "Position | None":
+    def after_end(self, shown: Iterable[int], revision: int) -> "PagePosition | None":
         """The position after the last task of the order; None where no task can have been missed."""
         missed = self.moment is not None and revision > self.moment and self.shown is not None
         if not missed or self.at_changed or self.order is Sort.UPDATED_REVERSED:
