@@ -204,7 +204,7 @@ async def run(settings: DeliverySettings, *, once: bool) -> None:
         receiver = Receiver(
             str(settings.reminder_url), settings.secret_key, timeout=settings.reminder_timeout, client=client
         )
-        with metrics.answered(settings.metrics_host, settings.reminder_metrics_port), database_url(settings) as url:
+        with metrics.running(settings.metrics_host, settings.reminder_metrics_port), database_url(settings) as url:
             while not stop.is_set():
                 try:
                     await _rounds(url, receiver, metrics, settings, stop, once=once)

@@ -127,7 +127,7 @@ def age(text: str) -> timedelta:
 
 
 def old_enough(text: str) -> timedelta:
-    """An age at which traces may be forgotten."""
+    """An age at which tombstones may be forgotten."""
     found = age(text)
     if found < FORGET_AT_LEAST:
         raise argparse.ArgumentTypeError("must be at least 1d: clients would have to start again all the time")
@@ -178,8 +178,8 @@ def main() -> None:
     parser.add_argument(
         "--forget-older-than",
         type=old_enough,
-        help="also remove the traces of what was purged and deleted so long ago: clients that were not in sync since "
-        "then have to start again",
+        help="also remove the tombstones of what was deleted so long ago: clients that were not in sync since then "
+        "have to start again",
     )
     options = parser.parse_args()
     try:
@@ -190,8 +190,8 @@ def main() -> None:
             lists = purge.run(PURGE_LISTS, options.older_than)
             forgotten = 0
             if options.forget_older_than:
-                traces = (FORGET, FORGET_LISTS, FORGET_COMPLETIONS)
-                forgotten = sum(purge.run(statement, options.forget_older_than) for statement in traces)
+                tombstones = (FORGET, FORGET_LISTS, FORGET_COMPLETIONS)
+                forgotten = sum(purge.run(statement, options.forget_older_than) for statement in tombstones)
             keys = purge.run(KEYS, timedelta(seconds=settings.idempotency_ttl))
     except (StartupError, psycopg2.Error) as error:
         sys.exit(f"Nothing more is purged: {str(error).strip()}")

@@ -108,7 +108,7 @@ VALUES: dict[str, Any] = {
     "list_id": None,
     "completed": False,
     "with_itself": True,
-    "with_parts": True,
+    "with_subtasks": True,
     "expected": [500],
     "first_revision": 1,
     "max_tasks": 100_000,
@@ -146,12 +146,12 @@ STATEMENTS = [
 STATEMENTS += [task_writes.CREATE, task_writes.CREATE_TEXT]
 STATEMENTS += [form for write in WRITES for form in (write.plain, write.conditional)]
 STATEMENTS += [
-    subtasks.PARTS,
+    subtasks.COUNT_SUBTASKS,
     subtasks.MARK,
     subtasks.WRITE,
     subtasks.SETTLE,
 ]
-STATEMENTS += [deletion.REMOVE, deletion.TRASHED, deletion.TRASHED_PARTS, deletion.BRING_BACK]
+STATEMENTS += [deletion.REMOVE, deletion.TRASHED, deletion.COUNT_TRASHED_SUBTASKS, deletion.BRING_BACK]
 STATEMENTS += [task_writes.CREATE.steps[0], *deletion.REMOVE.steps, *deletion.BRING_BACK.steps[:3]]
 STATEMENTS += [
     import_statements.KNOWN,
@@ -165,14 +165,14 @@ STATEMENTS += [
     import_statements.FINISH,
 ]
 STATEMENTS += [
-    completion_records.DONE_PARTS,
+    completion_records.COMPLETED_SUBTASKS,
     completion_records.REMEMBER,
     completion_undo.RECORD,
     completion_undo.FORGET,
     completion_records.PASS_ON,
     completion_undo.REOPEN,
-    completion_undo.COMPLETE_PARTS,
-    completion_undo.LEAVE_TRACE,
+    completion_undo.COMPLETE_SUBTASKS,
+    completion_undo.LEAVE_TOMBSTONE,
     completion_export.PAGE,
     completion_import.TAKE_OVER,
 ]
@@ -312,7 +312,7 @@ def test_completions_are_read_along_their_moments(plans: Plans, of_task: bool, m
         *completions.COUNT.values(),
         completion_records.TRIM,
         completion_import.OLDEST_KEPT,
-        completion_undo.FORGET_TRACES,
+        completion_undo.FORGET_TOMBSTONES,
     ],
     ids=lambda statement: statement.name,
 )

@@ -1,4 +1,4 @@
-"""What a user leaves behind is bounded: the trash, the traces of purged tasks, and numbers that never come twice."""
+"""What a user leaves behind is bounded: the trash, the tombstones, and numbers that never come twice."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any

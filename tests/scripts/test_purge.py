@@ -128,7 +128,7 @@ async def test_completions_that_were_taken_back_are_forgotten(client: Client, se
 
 
 async def test_who_is_in_sync_hears_of_deletions_after_a_purge(client: Client, server: Server, name: str) -> None:
-    """The trace that something is gone stays until it is forgotten; then who has not heard of it starts again."""
+    """The tombstone of what is gone stays until it is forgotten; then who has not heard of it starts again."""
     for _ in range(5):
         await create(client)
     copies = [Copy(client) for _ in range(2)]
@@ -209,7 +209,7 @@ def purger(server: Server, name: str) -> Iterator[str]:
 
 
 async def test_on_a_cluster_it_works_user_by_user(server: Server, name: str, purger: str) -> None:
-    """As its own login, on the direct way: all users' trash, traces and keys, and of each only what is old."""
+    """As its own login, on the direct way: all users' trash, tombstones and keys, and of each only what is old."""
     for user in ("alice", "bob", "carol"):
         server.execute(
             f"INSERT INTO task_lists VALUES ('{user}', 2000, 0, 9000, 0); "

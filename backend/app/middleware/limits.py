@@ -67,8 +67,8 @@ class LimitsMiddleware:
             raise problems.MalformedRequest("Content-Length and Transfer-Encoding exclude each other.")
 
 
-class UserPlaces:
-    """Raises TooManyRequestsOfUser for a user who has `most` requests under way, so that they never take all places.
+class UserRequestLimit:
+    """Raises TooManyRequestsOfUser for a user who has `most` requests under way, so that others find room.
 
     Stands behind authentication. Event streams that wait are not counted here, but by MAX_STREAMS_PER_USER.
     """

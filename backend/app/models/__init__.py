@@ -31,7 +31,7 @@ __all__ = [
     "DOMAINS",
     "NO_COUNTS",
     "SCHEMA",
-    "TRACE",
+    "TOMBSTONE",
     "CompletedOccurrence",
     "Content",
     "DeletedCompletion",
@@ -66,7 +66,7 @@ class TaskList(SQLModel, table=True):
     after `horizon` are all still known; null stands for the current revision, until a write of this version sets it.
     `last_list_id` numbers the user's lists (`NamedList`), null where there never was one.
 
-    The counts say how many tasks are in the trash, how many purged ones have left a trace, and how many idempotency
+    The counts say how many tasks are in the trash, how many purged ones have left a tombstone, and how many idempotency
     keys and bytes of answers are kept. Null is "not counted yet": the next write that needs to know counts.
     """
 
@@ -141,7 +141,7 @@ class Content(SQLModel):
 
 
 # What stays of a deleted task when its contents are purged: the fact that it was there, and when.
-TRACE = frozenset({"user_id", "id", "revision", "created_at", "updated_at"})
+TOMBSTONE = frozenset({"user_id", "id", "revision", "created_at", "updated_at"})
 _EMPTY: dict[type[TypeEngine[Any]], Any] = {
     Text: "",
     Boolean: False,
@@ -152,7 +152,7 @@ _EMPTY: dict[type[TypeEngine[Any]], Any] = {
 
 
 def purged_contents() -> dict[str, Any]:
-    """The values that a purge writes in place of a task's contents, for every column that is no part of its trace.
+    """The values that a purge writes in place of a task's contents, for every column that is no part of its tombstone.
 
     A column that `Content` gains later is among them without being listed here.
     """
@@ -160,7 +160,7 @@ def purged_contents() -> dict[str, Any]:
     return {
         column.name: None if column.nullable else _EMPTY[type(column.type)]
         for column in columns
-        if column.name not in TRACE
+        if column.name not in TOMBSTONE
     }
 
 

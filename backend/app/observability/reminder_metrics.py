@@ -27,7 +27,7 @@ class ReminderMetrics:
         self._reminders.labels(outcome).inc()
 
     @contextlib.contextmanager
-    def answered(self, host: str, port: int | None) -> Iterator[None]:
+    def running(self, host: str, port: int | None) -> Iterator[None]:
         """Answer Prometheus meanwhile, unless there is no port. Raises StartupError where it cannot be listened on."""
         if port is None:
             yield

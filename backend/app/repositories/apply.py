@@ -24,7 +24,7 @@ MATCHING = compile_scoped(
 )
 TAKEN_ALONG = compile_scoped(
     "count the subtasks that go with what a write is applied to",
-    select(func.count().label("parts"))
+    select(func.count().label("count"))
     .select_from(TASKS)
     .where(TASKS.c.user_id == owner, TASKS.c.parent_id == any_(_ids), not_(TASKS.c.id == any_(_ids))),
 )
@@ -84,7 +84,7 @@ class ApplyRepository:
         """Without the subtasks that go with their parents. Raises InvalidField where these take too many along."""
         ids = {task["id"] for task in found}
         [counted] = await tree.session.run(TAKEN_ALONG, ids=list(ids))
-        self._check_count(len(found) + counted["parts"])
+        self._check_count(len(found) + counted["count"])
         return [task for task in found if task["parent_id"] not in ids]
 
     def _check_count(self, count: int) -> None:

@@ -74,7 +74,7 @@ class ClaimRepository:
                 await _Move(mine, theirs, ids, counts, lists).move(max_trash=self._max_tasks)
                 await trim_completions(mine, most=self._max_completions)
             if lists:
-                await purge_lists(mine, keep=self._max_lists, max_traces=self._max_lists)
+                await purge_lists(mine, keep=self._max_lists, max_tombstones=self._max_lists)
             await erase_rows(theirs)
         return Claimed(len(ids[TASKS]), len(ids[DELETED]))
 

@@ -25,8 +25,8 @@ from backend.app.repositories.arrays import rows_of_arrays
 from backend.app.repositories.mapping import DELETED, DELETED_LISTS, NAMED_LISTS, TASKS, owner
 from backend.app.repositories.scoping import compile_scoped
 
-# What is moved. What stays behind and is erased: a purged task's trace and that of a completion that was taken back,
-# the answers to keyed writes, and what is waited for of reminders, which the tasks that moved bring along.
+# What is moved. What stays behind and is erased: tombstones, the answers to keyed writes, and what is waited for of
+# reminders, which the tasks that moved bring along.
 MOVED: Final = (TASKS, DELETED)
 MOVED_LISTS: Final = (NAMED_LISTS, DELETED_LISTS)
 

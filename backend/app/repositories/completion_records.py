@@ -78,24 +78,24 @@ PASS_ON = compile_scoped(
 )
 REMEMBER = compile_scoped("record a completion", _remember(), bumps_revision=True)
 TRIM = compile_scoped("forget the oldest completions", _trim())
-DONE_PARTS = compile_scoped(
+COMPLETED_SUBTASKS = compile_scoped(
     "find the subtasks that a repetition opens again",
     select(TASKS.c.id).where(TASKS.c.user_id == owner, TASKS.c.parent_id == task_id, TASKS.c.completed == true()),
 )
 
 
-async def done_parts(session: OwnerSession, named: int) -> list[int]:
+async def completed_subtasks(session: OwnerSession, named: int) -> list[int]:
     """The subtasks of a task that are completed. May raise Unavailable."""
-    return [part for (part,) in await session.rows(DONE_PARTS, task_id=named)]
+    return [subtask for (subtask,) in await session.rows(COMPLETED_SUBTASKS, task_id=named)]
 
 
 async def record_completion(
-    session: OwnerSession, before: Task, wanted: Mapping[str, Any], written: Task, *, now: datetime, parts: list[int]
+    session: OwnerSession, before: Task, wanted: Mapping[str, Any], written: Task, *, now: datetime, reopened: list[int]
 ) -> None:
     """Remember what a repeating task was when it was completed. May raise Unavailable.
 
     `before` is the task as it was stored, `wanted` as it was to be when it was completed, and `written` as it has moved
-    on; `parts` are the subtasks that were opened again.
+    on; `reopened` has the ids of the subtasks that were opened again.
     """
     values = {name: wanted[name] for name in ("title", *PLAN)} | {"reminders": wanted["reminders"] or None}
     await session.run(
@@ -103,7 +103,7 @@ async def record_completion(
         task_id=before["id"],
         completed_at=now,
         **values,
-        reopened=parts or None,
+        reopened=reopened or None,
         revision=written["revision"],
         revision_before=before["revision"] if _stays(before, wanted) else None,
     )

@@ -55,7 +55,7 @@ def _written_again(*conditions: ColumnElement[bool], completed: bool) -> Select[
     return select(written.c.id)
 
 
-def _leave_trace() -> ReturningInsert[Any]:
+def _leave_tombstone() -> ReturningInsert[Any]:
     counted = bump_revision().returning(COUNTERS.c.revision).cte("counted")
     values: dict[str, Any] = {"user_id": owner, "task_id": task_id, "completed_at": _at}
     values |= {"revision": counted.c.revision, "deleted_at": func.now()}
@@ -63,7 +63,7 @@ def _leave_trace() -> ReturningInsert[Any]:
     return made.returning(DELETED_COMPLETIONS.c.revision)
 
 
-def _forget_traces() -> Update:
+def _forget_tombstones() -> Update:
     """Who has not heard of what is forgotten starts again, as with purged tasks (trash.py)."""
     revision = DELETED_COMPLETIONS.c.revision
     newest = select(revision).where(deleted_of_mine).order_by(revision.desc())
@@ -76,8 +76,8 @@ def _forget_traces() -> Update:
 
 RECORD = compile_scoped("get the record of a completion", select(*(COMPLETIONS.c[n] for n in _RECORDED)).where(*_this))
 FORGET = compile_scoped("forget a completion", delete(COMPLETIONS).where(*_this))
-LEAVE_TRACE = compile_scoped("remember that a completion was taken back", _leave_trace(), bumps_revision=True)
-FORGET_TRACES = compile_scoped("forget which completions were taken back first", _forget_traces())
+LEAVE_TOMBSTONE = compile_scoped("remember that a completion was taken back", _leave_tombstone(), bumps_revision=True)
+FORGET_TOMBSTONES = compile_scoped("forget which completions were taken back first", _forget_tombstones())
 REOPEN = compile_scoped(
     "open again what was completed",
     _written_again(
@@ -87,7 +87,7 @@ REOPEN = compile_scoped(
     ),
     bumps_revision=True,
 )
-COMPLETE_PARTS = compile_scoped(
+COMPLETE_SUBTASKS = compile_scoped(
     "complete the subtasks again that a repetition had opened",
     _written_again(
         TASKS.c.parent_id == task_id,
@@ -127,8 +127,8 @@ class CompletionUndo:
             records = await tree.session.run(RECORD, **this)
             if records:
                 undone = await _undo_occurrence(tree, records[0], this, expected)
-                await tree.session.run(LEAVE_TRACE, **this)
-                await tree.session.run(FORGET_TRACES, kept=self._max_completions)
+                await tree.session.run(LEAVE_TOMBSTONE, **this)
+                await tree.session.run(FORGET_TOMBSTONES, kept=self._max_completions)
                 return undone
             return await _reopen(tree.session, this, expected)
 
@@ -146,7 +146,7 @@ async def _undo_occurrence(tree: TaskTree, record: dict[str, Any], this: dict[st
     )
     written = await tree.change(task, was)
     if record["reopened"]:
-        await tree.session.run(COMPLETE_PARTS, **this, reopened=record["reopened"])
+        await tree.session.run(COMPLETE_SUBTASKS, **this, reopened=record["reopened"])
     await tree.session.run(FORGET, **this)
     await pass_on(tree.session, written, record["revision_before"])
     return written

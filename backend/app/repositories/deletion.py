@@ -45,7 +45,7 @@ _CONTENT = [column.name for column in TASKS.c]
 _revision = bindparam("revision", type_=BigInteger)
 
 _living = (TASKS.c.user_id == owner, or_(TASKS.c.id == task_id, TASKS.c.parent_id == task_id))
-_parts = DELETED.c.deleted_with == task_id
+_subtasks = DELETED.c.deleted_with == task_id
 
 
 def _fewer(by: ColumnElement[int]) -> Update:
@@ -100,15 +100,15 @@ def _bring_back() -> Select[Any]:
     # Two statements, for each has an index of its own.
     content = [DELETED.c[name] for name in _CONTENT]
     itself = delete(DELETED).where(*in_trash, DELETED.c.id == task_id).returning(*content).cte("itself")
-    parts = delete(DELETED).where(*in_trash, _parts).returning(*content).cte("parts")
-    back = numbered(union_all(select(*itself.c), select(*parts.c)).cte("back"))
+    subtasks = delete(DELETED).where(*in_trash, _subtasks).returning(*content).cte("subtasks")
+    back = numbered(union_all(select(*itself.c), select(*subtasks.c)).cte("back"))
     counted = _more(how_many(back)).returning(COUNTERS.c.revision).cte("counted")
     living = _to_tasks(back, counted.c.revision).cte("living")
     return select(*living.c).where(living.c.id == task_id)
 
 
 def _bring_back_in_steps(name: str) -> tuple[Statement, ...]:
-    these = (*in_trash, or_(DELETED.c.id == task_id, _parts))
+    these = (*in_trash, or_(DELETED.c.id == task_id, _subtasks))
     coming = select(*(DELETED.c[name] for name in _CONTENT)).where(*these).cte("coming")
     counted = _more(how_many(coming)).returning(COUNTERS.c.revision)
     return (
@@ -122,9 +122,9 @@ def _bring_back_in_steps(name: str) -> tuple[Statement, ...]:
 TRASHED = compile_scoped(
     "get a deleted task", select(*shown(DELETED)).where(*in_trash, DELETED.c.id == task_id), row_to_task
 )
-TRASHED_PARTS = compile_scoped(
+COUNT_TRASHED_SUBTASKS = compile_scoped(
     "count what was deleted with a task",
-    select(func.count().label("parts")).select_from(DELETED).where(*in_trash, _parts),
+    select(func.count().label("count")).select_from(DELETED).where(*in_trash, _subtasks),
 )
 
 _REMOVE = "delete a task with its subtasks"

@@ -31,7 +31,7 @@ PURGE_SOME = _purge(
     "purge some of the trash",
     DELETED.c.id.in_(select(DELETED.c.id).where(_mine, _kept).order_by(DELETED.c.revision).limit(_limit)),
 )
-PURGE_PARTS = _purge("purge what was deleted with a task", DELETED.c.deleted_with == task_id)
+PURGE_SUBTASKS = _purge("purge what was deleted with a task", DELETED.c.deleted_with == task_id)
 PURGE_TASK = _purge("purge a task of the trash", DELETED.c.id == task_id)
 COUNT_PURGED = compile_scoped(
     "count what was purged",
@@ -65,7 +65,7 @@ class EmptyingRepository:
             while purged := len(await session.run(PURGE_SOME, limit=TRIMMED_AT_ONCE)):
                 gone += purged
             await self._count(session, gone)
-            await purge_lists(session, keep=0, max_traces=self._max_lists)
+            await purge_lists(session, keep=0, max_tombstones=self._max_lists)
         return gone
 
     async def purge(self, task_id: int, expected: Expected) -> None:
@@ -75,11 +75,11 @@ class EmptyingRepository:
         """
         async with self._session.transaction() as session:
             expected_task(await session.run(TRASHED, task_id=task_id), expected)
-            purged = [await session.run(statement, task_id=task_id) for statement in (PURGE_PARTS, PURGE_TASK)]
+            purged = [await session.run(statement, task_id=task_id) for statement in (PURGE_SUBTASKS, PURGE_TASK)]
             await self._count(session, sum(map(len, purged)))
 
     async def _count(self, session: OwnerSession, gone: int) -> None:
-        """Count what was purged, and forget the oldest traces beyond as many as a user may leave."""
+        """Count what was purged, and forget the oldest tombstones beyond as many as a user may leave."""
         counts: list[dict[str, Any]] = await session.run(COUNT_PURGED, gone=gone)
         if counts and counts[0]["tombstone_count"] is None:
             counts = await session.run(COUNT)

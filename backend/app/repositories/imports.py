@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,6 +38,17 @@ class Count:
     created: int
     changed: int
     unchanged: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Import:
+    """What is imported, and the transaction that does it, which has locked the list; `counters` are as it began."""
+
+    session: OwnerSession
+    counters: Mapping[str, int]
+    tasks: list[ArchivedTask]
+    lists: ListImport
+    completions: CompletionImport
 
 
 class ImportRepository:
@@ -84,44 +95,38 @@ class ImportRepository:
             await listed.check_tasks(tasks, new=chosen is ImportIds.NEW)
             completed = CompletionImport(session, completions, most=self._max_completions)
             await completed.check_tasks(tasks)
+            file = _Import(session, counters, tasks, listed, completed)
             if chosen is ImportIds.NEW:
-                created = await self._add(session, tasks, listed, completed, **counters)
-                return Count(chosen, created, 0, 0)
-            made = await self._replace(session, tasks, listed, completed, check=ids is None, **counters)
+                return Count(chosen, await self._add(file), 0, 0)
+            made = await self._replace(file, check=ids is None)
         created, changed = len(made.created), len(made.changed)
         return Count(chosen, created, changed, len(tasks) - created - changed)
 
-    async def _add(
-        self, session: OwnerSession, tasks: list[ArchivedTask], listed: ListImport, completed: CompletionImport, *,
-        revision: int, task_count: int, last_task_id: int, **_: int,
-    ) -> int:  # fmt: skip
+    async def _add(self, file: _Import) -> int:
         """Write the tasks under the ids after the caller's last one, in the order of their ids in the file."""
-        if task_count + len(tasks) > self._max_tasks:
+        session, tasks, last_id = file.session, file.tasks, file.counters["last_task_id"]
+        if file.counters["task_count"] + len(tasks) > self._max_tasks:
             raise problems.TaskLimitReached(self._max_tasks)
         if not tasks:
-            await listed.finish()
+            await file.lists.finish()
             return 0
         await self._check_parents_in_file(tasks)
         in_order = sorted(tasks, key=lambda task: task.id)
-        ids: dict[int, int] = {}
-        for some in slices(in_order, IDS_AT_ONCE):
-            await asyncio.sleep(0)
-            ids |= {task.id: number for number, task in enumerate(some, last_task_id + len(ids) + 1)}
+        ids = await _next_ids(in_order, last_id)
         parents = _parents(tasks)
-        new = NewIds(ids, listed.new_ids, await _new_positions(session, in_order, ids))
-        revision = listed.revision
+        new = NewIds(ids, file.lists.new_ids, await _new_positions(session, in_order, ids))
+        revision = file.lists.revision
         for batch in slices(in_order, BATCH):
             await session.run(statements.WRITE, **revised(await arrays_in_steps(batch, parents, new), revision))
             await renew_reminders(session, [ids[task.id] for task in batch if task.reminders])
             revision += len(batch)
-        revision = await completed.write(revision, ids)
-        await session.run(
-            statements.FINISH, revision=revision, created=len(tasks), last_task_id=last_task_id + len(tasks)
-        )
+        revision = await file.completions.write(revision, ids)
+        counts = {"created": len(tasks), "last_task_id": last_id + len(tasks)}
+        await session.run(statements.FINISH, revision=revision, **counts)
         return len(tasks)
 
     async def _check_parents_in_file(self, tasks: list[ArchivedTask]) -> None:
-        """Nothing of the caller's is touched, so a parent is in the file."""
+        """Raises InvalidField: nothing of the caller's is touched, so a parent is in the file."""
         possible = {(task.id, task.list_id) for task in tasks if task.parent_id is None}
         await asyncio.sleep(0)
         counts = Counter(task.parent_id for task in tasks)
@@ -133,41 +138,24 @@ class ImportRepository:
             if number % BATCH == 0:
                 await asyncio.sleep(0)
 
-    async def _replace(
-        self,
-        session: OwnerSession,
-        tasks: list[ArchivedTask],
-        listed: ListImport,
-        completed: CompletionImport,
-        *,
-        check: bool,
-        task_count: int,
-        last_task_id: int,
-        **_: int,
-    ) -> Replacement:
-        """Write the tasks under the file's ids."""
-        last_id = max([last_task_id, *(task.id for task in tasks)])
-        await asyncio.sleep(0)
-        replacement = Replacement(session, revision=listed.revision, last_id=last_id, check=check)
-        parents = _parents(tasks)
-        places = Places(session, frozenset(task.id for task in tasks))
-        for number, batch in enumerate(slices(tasks, BATCH)):
-            await replacement.write(await places.freed(await arrays_in_steps(batch, parents)), number * BATCH)
-        replacement.refuse_taken()
+    async def _replace(self, file: _Import, *, check: bool) -> Replacement:
+        """Write the tasks under the file's ids; `check`: refuse to replace another task."""
+        replacement = await _write_in_place(file, check=check)
         if not replacement.created and not replacement.changed:
-            listed.revision = await completed.write(listed.revision)
-            await listed.finish()
+            file.lists.revision = await file.completions.write(file.lists.revision)
+            await file.lists.finish()
             return replacement
-        if task_count + len(replacement.created) > self._max_tasks:
+        if file.counters["task_count"] + len(replacement.created) > self._max_tasks:
             raise problems.TaskLimitReached(self._max_tasks)
-        await self._check_families(session, tasks)
-        for some in slices(tasks, IDS_AT_ONCE):
+        await self._check_parents(file.session, file.tasks)
+        for some in slices(file.tasks, IDS_AT_ONCE):
             await replacement.follow_parents([task.id for task in some])
-        replacement.revision = await completed.write(replacement.revision)
+        replacement.revision = await file.completions.write(replacement.revision)
         await replacement.finish(max_trash=self._max_tasks)
         return replacement
 
-    async def _check_families(self, session: OwnerSession, tasks: list[ArchivedTask]) -> None:
+    async def _check_parents(self, session: OwnerSession, tasks: list[ArchivedTask]) -> None:
+        """Raises InvalidField for a parent that cannot be one, and marks the others as parents."""
         parents, wrong, full = list(_parents(tasks)), set[int](), set[int]()
         for some in slices(tasks, IDS_AT_ONCE):
             wrong |= {row["id"] for row in await session.run(statements.MISPLACED, ids=[task.id for task in some])}
@@ -184,6 +172,27 @@ class ImportRepository:
 
     def _crowded(self, number: int) -> InvalidField:
         return _invalid(number, f"must be a task with at most {self._max_subtasks} subtasks")
+
+
+async def _next_ids(tasks: list[ArchivedTask], last_id: int) -> dict[int, int]:
+    """The ids that follow the last one, by those in the file."""
+    ids: dict[int, int] = {}
+    for some in slices(tasks, IDS_AT_ONCE):
+        await asyncio.sleep(0)
+        ids |= {task.id: number for number, task in enumerate(some, last_id + len(ids) + 1)}
+    return ids
+
+
+async def _write_in_place(file: _Import, *, check: bool) -> Replacement:
+    last_id = max([file.counters["last_task_id"], *(task.id for task in file.tasks)])
+    await asyncio.sleep(0)
+    replacement = Replacement(file.session, revision=file.lists.revision, last_id=last_id, check=check)
+    parents = _parents(file.tasks)
+    places = Places(file.session, frozenset(task.id for task in file.tasks))
+    for number, batch in enumerate(slices(file.tasks, BATCH)):
+        await replacement.write(await places.freed(await arrays_in_steps(batch, parents)), number * BATCH)
+    replacement.refuse_taken()
+    return replacement
 
 
 async def _new_positions(session: OwnerSession, tasks: list[ArchivedTask], ids: dict[int, int]) -> dict[int, str]:

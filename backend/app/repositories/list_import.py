@@ -52,8 +52,8 @@ def _follow() -> ReturningUpdate[Any]:
     parent = TASKS.alias("parent")
     wanted = select(parent.c.list_id).where(parent.c.user_id == owner, parent.c.id == TASKS.c.parent_id)
     theirs = select(TASKS.c.id, TASKS.c.list_id.label("own"), wanted.scalar_subquery().label("list_id"))
-    parts = theirs.where(TASKS.c.user_id == owner, TASKS.c.parent_id == any_(_ids)).cte("parts")
-    strayed = select(parts.c.id, parts.c.list_id).where(parts.c.own.is_distinct_from(parts.c.list_id))
+    subtasks = theirs.where(TASKS.c.user_id == owner, TASKS.c.parent_id == any_(_ids)).cte("subtasks")
+    strayed = select(subtasks.c.id, subtasks.c.list_id).where(subtasks.c.own.is_distinct_from(subtasks.c.list_id))
     moving = numbered(strayed.cte("moving"))
     return (
         update(TASKS)

@@ -94,13 +94,13 @@ def _forget() -> Any:
 FORGET_LISTS = compile_scoped("forget the oldest purged lists", _forget())
 
 
-async def purge_lists(session: OwnerSession, *, keep: int, max_traces: int) -> None:
-    """Purge the oldest lists of the trash down to so many, and forget the oldest traces beyond `max_traces`."""
+async def purge_lists(session: OwnerSession, *, keep: int, max_tombstones: int) -> None:
+    """Purge the oldest lists of the trash down to so many, and forget the oldest tombstones beyond `max_tombstones`."""
     [trash] = await session.run(COUNT_TRASH)
     purged = max(trash["kept"] - keep, 0)
     if purged:
         await session.run(PURGE_LISTS, surplus=purged)
-    forgotten = trash["purged"] + purged - max_traces
+    forgotten = trash["purged"] + purged - max_tombstones
     if forgotten > 0:
         await session.run(FORGET_LISTS, surplus=forgotten)
 
@@ -131,7 +131,7 @@ class ListTrash:
             [counter] = await session.run(BUMP, count=1)
             await session.run(TRASH_LIST, list_id=list_id, revision=counter["revision"])
             await session.run(REMOVE_LIST, list_id=list_id)
-            await purge_lists(session, keep=self._max_lists, max_traces=self._max_lists)
+            await purge_lists(session, keep=self._max_lists, max_tombstones=self._max_lists)
 
     async def restore(self, list_id: int, expected: Expected = None) -> NamedList:
         """Take a list back from the trash, with the tasks that were deleted with it.

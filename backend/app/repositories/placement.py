@@ -18,8 +18,8 @@ _list_id = bindparam("list_id", type_=BigInteger)
 
 
 def _with_subtasks() -> Any:
-    parts = (TASKS.c.user_id == owner, TASKS.c.parent_id == task_id, TASKS.c.list_id.is_distinct_from(_list_id))
-    moving = numbered(select(TASKS.c.id).where(*parts).cte("moving"))
+    subtasks = (TASKS.c.user_id == owner, TASKS.c.parent_id == task_id, TASKS.c.list_id.is_distinct_from(_list_id))
+    moving = numbered(select(TASKS.c.id).where(*subtasks).cte("moving"))
     counted = bump_revision(how_many(moving)).returning(COUNTERS.c.revision).cte("counted")
     return (
         update(TASKS)

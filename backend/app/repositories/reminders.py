@@ -87,7 +87,7 @@ PLANNED = compile_scoped(
     "find the reminders of tasks",
     select(*_planned).where(_my_tasks, TASKS.c.id == any_(_ids), TASKS.c.reminders.is_not(None)),
 )
-PLANNED_WITH_PARTS = compile_scoped(
+PLANNED_WITH_SUBTASKS = compile_scoped(
     "find the reminders of a task and its subtasks",
     select(*_planned).where(
         _my_tasks, or_(TASKS.c.id == task_id, TASKS.c.parent_id == task_id), TASKS.c.reminders.is_not(None)
@@ -122,7 +122,7 @@ async def cancel_reminders(session: OwnerSession, named: int) -> None:
 
 async def take_up_reminders(session: OwnerSession, named: int) -> None:
     """Wait again for those of a task that came back, and of its subtasks. May raise Unavailable."""
-    await _wait_for(session, await session.run(PLANNED_WITH_PARTS, task_id=named))
+    await _wait_for(session, await session.run(PLANNED_WITH_SUBTASKS, task_id=named))
 
 
 async def cancel_reminders_of_list(session: OwnerSession, list_id: int) -> None:

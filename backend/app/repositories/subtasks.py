@@ -33,11 +33,11 @@ from backend.app.domain.preconditions import Expected
 from backend.app.domain.reminders import moved
 from backend.app.repositories.completion_records import (
     complete_for_good,
-    done_parts,
+    completed_subtasks,
     record_completion,
     trim_completions,
 )
-from backend.app.repositories.deletion import BRING_BACK, REMOVE, TRASHED, TRASHED_PARTS
+from backend.app.repositories.deletion import BRING_BACK, COUNT_TRASHED_SUBTASKS, REMOVE, TRASHED
 from backend.app.repositories.mapping import (
     COUNTERS,
     RARE_VALUES,
@@ -63,9 +63,9 @@ from backend.app.schemas.task import Changes, TaskCreate
 _mine = TASKS.c.user_id == owner
 _completed = VALUES["completed"]
 
-PARTS = compile_scoped(
+COUNT_SUBTASKS = compile_scoped(
     "count a task's subtasks",
-    select(func.count().label("parts")).select_from(TASKS).where(_mine, TASKS.c.parent_id == task_id),
+    select(func.count().label("count")).select_from(TASKS).where(_mine, TASKS.c.parent_id == task_id),
 )
 MARK = compile_scoped(
     "mark a task as a parent",
@@ -97,9 +97,11 @@ def update_together(*conditions: ColumnElement[bool], values: dict[str, Any]) ->
 def _settle() -> Select[Any]:
     """Complete a task and its subtasks, or open them again; only what is not so yet among the subtasks."""
     itself = and_(bindparam("with_itself", type_=Boolean), TASKS.c.id == task_id)
-    parts = and_(bindparam("with_parts", type_=Boolean), TASKS.c.parent_id == task_id, TASKS.c.completed != _completed)
+    subtasks = and_(
+        bindparam("with_subtasks", type_=Boolean), TASKS.c.parent_id == task_id, TASKS.c.completed != _completed
+    )
     completed = {"completed": _completed, "completed_at": completion(_completed)}
-    written = update_together(or_(itself, parts), values=completed).returning(*shown(TASKS)).cte("written")
+    written = update_together(or_(itself, subtasks), values=completed).returning(*shown(TASKS)).cte("written")
     return select(*written.c).where(written.c.id == task_id)
 
 
@@ -130,9 +132,9 @@ class TaskTree:
         parent = await self.session.run(GET, task_id=parent_id)
         if not parent or parent[0]["parent_id"] is not None or (child is not None and child["id"] == parent_id):
             raise InvalidField(("parent_id",), "must be another task of yours that is no subtask itself")
-        if child is not None and await self._parts(child["id"]):
+        if child is not None and await self._count_subtasks(child["id"]):
             raise InvalidField(("parent_id",), "must be null where the task has subtasks itself")
-        if await self._parts(parent_id) >= self._max_subtasks:
+        if await self._count_subtasks(parent_id) >= self._max_subtasks:
             raise InvalidField(("parent_id",), f"must be a task with fewer than {self._max_subtasks} subtasks")
         await self.session.run(MARK, task_id=parent_id)
         return parent[0]
@@ -179,7 +181,7 @@ class TaskTree:
         """As `complete`, of a task as it is now."""
         if done and task["recurrence"] is not None:
             return await self._write(task, {**task, "completed": True}, skip_missed=skip_missed)
-        values = {"completed": done, "with_itself": True, "with_parts": done}
+        values = {"completed": done, "with_itself": True, "with_subtasks": done}
         [written] = await self.session.run(SETTLE, task_id=task["id"], **values)
         return written
 
@@ -197,9 +199,9 @@ class TaskTree:
     async def restore(self, task_id: int, expected: Expected, *, max_tasks: int) -> Task:
         found = await self.session.run(TRASHED, task_id=task_id)
         task = expected_task(found, expected)
-        [parts] = await self.session.run(TRASHED_PARTS, task_id=task_id)
+        [subtasks] = await self.session.run(COUNT_TRASHED_SUBTASKS, task_id=task_id)
         [counters] = await self.session.run(GET_COUNTERS)
-        if counters["task_count"] + 1 + parts["parts"] > max_tasks:
+        if counters["task_count"] + 1 + subtasks["count"] > max_tasks:
             raise problems.TaskLimitReached(max_tasks)
         parent = None
         if task["parent_id"] is not None:
@@ -217,15 +219,15 @@ class TaskTree:
             return await self._write_row(task, wanted)
         now = datetime.now(UTC)
         following = _following(wanted, now, skip_missed=skip_missed)
-        parts = [] if following is None else await done_parts(self.session, task["id"])
-        values = {"completed": following is None, "with_itself": False, "with_parts": True}
+        reopened = [] if following is None else await completed_subtasks(self.session, task["id"])
+        values = {"completed": following is None, "with_itself": False, "with_subtasks": True}
         await self.session.run(SETTLE, task_id=task["id"], **values)
         if following is None:
             written = await self._write_row(task, wanted)
             await complete_for_good(self.session, task, wanted, written)
             return written
         written = await self._write_row(task, {**wanted, **_moved_on(wanted, following)})
-        await record_completion(self.session, task, wanted, written, now=now, parts=parts)
+        await record_completion(self.session, task, wanted, written, now=now, reopened=reopened)
         await trim_completions(self.session, most=self._max_completions)
         occurrence = {"due_date": wanted["due_date"], "completed_at": _rfc3339(now), "skipped": following.skipped}
         return {**written, "completed_occurrence": occurrence}
@@ -237,9 +239,9 @@ class TaskTree:
     async def _get(self, task_id: int, expected: Expected) -> Task:
         return expected_task(await self.session.run(GET, task_id=task_id), expected)
 
-    async def _parts(self, task_id: int) -> int:
-        [counted] = await self.session.run(PARTS, task_id=task_id)
-        return int(counted["parts"])
+    async def _count_subtasks(self, task_id: int) -> int:
+        [counted] = await self.session.run(COUNT_SUBTASKS, task_id=task_id)
+        return int(counted["count"])
 
 
 def expected_task(found: list[Task], expected: Expected) -> Task:

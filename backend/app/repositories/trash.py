@@ -1,4 +1,4 @@
-"""What keeps a user's trash bounded: the oldest is purged, and the oldest traces of what was purged are forgotten."""
+"""What keeps a user's trash bounded: the oldest is purged, and the oldest tombstones are forgotten."""
 
 from typing import Any, Final
 

@@ -7,7 +7,7 @@ from starlette.types import Receive, Scope, Send
 
 from backend.app import problems
 from backend.app.auth.principal import Principal
-from backend.app.middleware.limits import UserPlaces
+from backend.app.middleware.limits import UserRequestLimit
 from backend.app.web.deadlines import DEADLINE, Deadlines
 
 
@@ -17,7 +17,7 @@ class Place:
     def __init__(self, most: int) -> None:
         self.deadlines = Deadlines(60)
         self.go_on = asyncio.Event()
-        self.middleware = UserPlaces(self.app, most=most)
+        self.middleware = UserRequestLimit(self.app, most=most)
 
     async def app(self, scope: Scope, _receive: Receive, _send: Send) -> None:
         if scope.get("pauses"):
