@@ -29,7 +29,7 @@ from backend.app.repositories.idempotency import KeyLimits
 from backend.app.server import process, shutdown
 from backend.app.server.protocol import CONNECTION_LIMITS, ConnectionLimits
 from backend.app.web.body_room import BodyRoom
-from backend.app.web.idempotency import BEFORE_DEADLINE, IdempotentWrites
+from backend.app.web.idempotency import ANSWER_SECONDS, IdempotentWrites
 from backend.app.web.request_turns import RequestTurns
 from backend.app.web.response_cache import ResponseCache
 from backend.app.web.services import Services
@@ -115,7 +115,7 @@ def _services(settings: Settings, components: Components, database: Database) ->
         observer=components.observer,
         database=database,
         idempotent_writes=IdempotentWrites(
-            wait_seconds=max(settings.request_timeout - BEFORE_DEADLINE, 0),
+            wait_seconds=max(settings.request_timeout - ANSWER_SECONDS, 0),
             limits=KeyLimits(
                 settings.idempotency_ttl,
                 settings.max_idempotency_keys_per_user,
