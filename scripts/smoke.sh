@@ -410,7 +410,7 @@ passed 400 "a preflight from elsewhere"
 equal "a preflight from elsewhere: origin" '' "$(header access-control-allow-origin)"
 expect "an error can be read by the page" 401 GET "$tasks" -H "Origin: $origin"
 equal "an error can be read: origin" "$origin" "$(header access-control-allow-origin)"
-equal "an error can be read: exposed" 'ETag, Idempotency-Replayed, Link, Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, X-Request-ID, X-Total-Count' "$(header access-control-expose-headers)"
+equal "an error can be read: exposed" 'Accept, Accept-Encoding, Accept-Patch, Allow, Content-Disposition, ETag, Idempotency-Replayed, Link, Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-ID, X-Total-Count' "$(header access-control-expose-headers)"
 expect "how often one may ask" 200 GET "$tasks" "${as_alice[@]}"
 case "$(header ratelimit)" in
   '"user";r='*) passed 200 "how often one may ask: told" ;;

@@ -111,8 +111,8 @@ RULES = [
     Rule(
         "reads the Authorization header",
         reads_authorization,
-        # main.py: CORS allows browsers to send it; web/openapi.py: it is not described as a parameter.
-        owners=("middleware/jwt.py", "main.py", "web/openapi.py"),
+        # middleware/cors.py: browsers may send it; web/openapi.py: it is not described as a parameter.
+        owners=("middleware/jwt.py", "middleware/cors.py", "web/openapi.py"),
         samples=(
             'request.headers["Authorization"]',
             'dict(scope["headers"])[b"authorization"]',
@@ -174,7 +174,7 @@ RULES = [
     Rule(
         "knows WWW-Authenticate",
         says("www-authenticate"),
-        ("problems/", "web/openapi_responses.py"),
+        ("problems/", "web/openapi_responses.py", "middleware/cors.py"),
         ('{"WWW-Authenticate": "Bearer"}',),
     ),
     Rule(

@@ -3,8 +3,6 @@
 `uvicorn backend.app.main:app` serves it; importing this module reads no settings and opens nothing.
 """
 
-from typing import Never
-
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -14,6 +12,7 @@ from starlette.routing import Match
 from backend.app import config, problems
 from backend.app.config import Settings
 from backend.app.lifespan import Components, Lifespan, components
+from backend.app.middleware import cors
 from backend.app.middleware.access_log import AccessLogMiddleware
 from backend.app.middleware.cors import KnownOriginsCORS
 from backend.app.middleware.errors import ErrorsMiddleware
@@ -38,41 +37,13 @@ from backend.app.routes import (
     trash,
 )
 from backend.app.web.app import TasksAPI, answered_methods
+from backend.app.web.responses import ApiResponse
 
 VERSION = "0.1.0"
 LIVENESS_PATH = "/health"
 PUBLIC_PATHS = frozenset({LIVENESS_PATH, "/health/ready"})
 DOCUMENTATION_PATHS = frozenset(
     {"/", "/docs", "/docs/init.js", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/openapi.json"}
-)
-CORS_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-CORS_REQUEST_HEADERS = (
-    "Authorization",
-    "Content-Type",
-    "Idempotency-Key",
-    "If-Match",
-    "If-None-Match",
-    "Last-Event-ID",
-    "Prefer",
-    "X-Request-ID",
-    "X-Requested-With",
-    # What browsers' tracing adds: W3C Trace Context, Baggage, Sentry.
-    "traceparent",
-    "tracestate",
-    "baggage",
-    "sentry-trace",
-)
-CORS_ANSWER_HEADERS = (
-    "ETag",
-    "Idempotency-Replayed",
-    "Link",
-    "Location",
-    "Preference-Applied",
-    "RateLimit",
-    "RateLimit-Policy",
-    "Retry-After",
-    "X-Request-ID",
-    "X-Total-Count",
 )
 
 
@@ -88,7 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
         version=VERSION,
         summary="Tasks of many users, where each reaches only their own.",
         middleware=_middleware(settings, parts, public_paths),
-        exception_handlers={HTTPException: _raise_problem},
+        exception_handlers={HTTPException: _answer_unmatched},
         redirect_slashes=False,
         docs_url=None,
         openapi_url="/openapi.json" if documented else None,
@@ -113,10 +84,11 @@ def _middleware(settings: Settings, parts: Components, public_paths: frozenset[s
         Middleware(
             KnownOriginsCORS if settings.fast_path == "on" else CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=CORS_METHODS,
-            allow_headers=(*CORS_REQUEST_HEADERS, *settings.cors_allow_headers),
+            allow_methods=cors.METHODS,
+            allow_headers=(*cors.REQUEST_HEADERS, *settings.cors_allow_headers),
             allow_credentials=True,
-            expose_headers=CORS_ANSWER_HEADERS,
+            allow_private_network=True,
+            expose_headers=cors.ANSWER_HEADERS,
         ),
         Middleware(ErrorsMiddleware, observer=parts.observer),
         Middleware(AccessLogMiddleware, observer=parts.observer),
@@ -142,12 +114,18 @@ def _middleware(settings: Settings, parts: Components, public_paths: frozenset[s
     ]
 
 
-async def _raise_problem(request: Request, error: Exception) -> Never:
-    """Starlette's 404 and 405 as problems; Allow names every method of the path, not only its first route's."""
-    if isinstance(error, HTTPException) and error.status_code == problems.MethodNotAllowed.status:
-        matching = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
-        raise problems.MethodNotAllowed({method for route in matching for method in answered_methods(route)})
-    raise problems.RouteNotFound
+async def _answer_unmatched(request: Request, error: Exception) -> ApiResponse:
+    """Starlette's 404 and 405 as problems; Allow names every method of the path, not only its first route's.
+
+    OPTIONS is answered with it (RFC 9110, section 9.3.7): some proxies ask so whether a process lives.
+    """
+    if not isinstance(error, HTTPException) or error.status_code != problems.MethodNotAllowed.status:
+        raise problems.RouteNotFound
+    matching = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    methods = {method for route in matching for method in answered_methods(route)}
+    if request.method == "OPTIONS":
+        return ApiResponse(204, allow=", ".join(sorted({*methods, "OPTIONS"})))
+    raise problems.MethodNotAllowed(methods)
 
 
 def __getattr__(name: str) -> FastAPI:

@@ -198,8 +198,9 @@ async def test_cors_knows_exact_origins(app: FastAPI, origin: str, allowed: bool
     assert asked.status_code == (200 if allowed else 400)
     assert asked.headers.get("access-control-allow-origin") == (origin if allowed else None)
     exposed = (
-        "ETag, Idempotency-Replayed, Link, Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, "
-        "X-Request-ID, X-Total-Count"
+        "Accept, Accept-Encoding, Accept-Patch, Allow, Content-Disposition, ETag, Idempotency-Replayed, Link, "
+        "Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-ID, "
+        "X-Total-Count"
     )
     assert {answer.headers["access-control-expose-headers"] for answer in seen} == {exposed}
 

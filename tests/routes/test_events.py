@@ -54,6 +54,32 @@ async def test_a_stream_tells_of_changes(live: FastAPI, mine: Client) -> None:
     assert stream.headers["cache-control"] == "private, no-cache, no-transform"
 
 
+@pytest.mark.parametrize(
+    ("query", "header", "hears"),
+    [("", "", True), ("?lastEventId=", "", True), ("?lastEventId={}", "", False), ("?lastEventId=0", "{}", False)],
+)
+async def test_a_stream_is_resumed_by_its_address(
+    live: FastAPI, mine: Client, query: str, header: str, hears: bool
+) -> None:
+    """Libraries that stand in for EventSource write the id there; the header counts where both are sent."""
+    revision = (await create(mine))["revision"]
+    known = header.format(revision)
+    async with listening(live, mine.user_id, query=query.format(revision), Last_Event_ID=known) as stream:
+        await stream.next()
+        told = await stream.next()
+
+    assert ("event: changed" in told) is hears
+
+
+async def test_an_address_names_an_id_of_the_stream(mine: Client) -> None:
+    """As the header must; and another spelling is told the right one."""
+    malformed = await mine.get(f"/api/{mine.user_id}/events?lastEventId=x")
+    unknown = await mine.get(f"/api/{mine.user_id}/events?last_event_id=1")
+
+    assert (malformed.status_code, unknown.status_code) == (400, 422)
+    assert "`lastEventId`" in unknown.text
+
+
 async def test_a_stream_is_resumed(live: FastAPI, mine: Client) -> None:
     """Who has missed something hears of it at once; who has not gets a sign of life."""
     made = await create(mine)

@@ -15,12 +15,13 @@ PATIENCE = 30.0
 class Listening:
     """A client on one stream, piece by piece, which may stop reading."""
 
-    def __init__(self, app: Any, user_id: str, headers: dict[str, str], expires: float) -> None:
+    def __init__(self, app: Any, user_id: str, headers: dict[str, str], expires: float, query: str) -> None:
         bearer = token(user_id, exp=int(time.time() + expires))
         fields = {"authorization": f"Bearer {bearer}", **{name.lower(): value for name, value in headers.items()}}
         self.scope: dict[str, Any] = {
-            "type": "http", "method": "GET", "path": f"/api/{user_id}/events", "query_string": b"", "root_path": "",
-            "raw_path": b"", "headers": [(name.encode(), value.encode()) for name, value in fields.items()],
+            "type": "http", "method": "GET", "path": f"/api/{user_id}/events",
+            "query_string": query.removeprefix("?").encode(), "root_path": "", "raw_path": b"",
+            "headers": [(name.encode(), value.encode()) for name, value in fields.items()],
         }  # fmt: skip
         self.status = 0
         self.headers: dict[str, str] = {}
@@ -63,8 +64,11 @@ class Listening:
 
 
 @contextlib.asynccontextmanager
-async def listening(app: Any, user_id: str, expires: float = 900, **headers: str) -> AsyncIterator[Listening]:
-    stream = Listening(app, user_id, {name.replace("_", "-"): value for name, value in headers.items()}, expires)
+async def listening(
+    app: Any, user_id: str, expires: float = 900, query: str = "", **headers: str
+) -> AsyncIterator[Listening]:
+    fields = {name.replace("_", "-"): value for name, value in headers.items()}
+    stream = Listening(app, user_id, fields, expires, query)
     try:
         yield stream
     finally:

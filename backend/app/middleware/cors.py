@@ -1,7 +1,7 @@
 """CORS for a fixed list of origins; it adds to each answer what Starlette's CORSMiddleware adds."""
 
 from collections.abc import Awaitable
-from typing import Any
+from typing import Any, Final
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -9,6 +9,59 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from backend.app.problems import RawHeaders
 
 VARY = (b"vary", b"Origin")
+# HEAD, too: with a token it is asked for beforehand, and a browser that is refused then does not send it.
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+REQUEST_HEADERS: Final = (
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-Match",
+    "If-None-Match",
+    "Last-Event-ID",
+    "Prefer",
+    "X-Request-ID",
+    # What libraries add by themselves: axios and jQuery, and those that stand in for EventSource.
+    "X-Requested-With",
+    "Cache-Control",
+    "Pragma",
+    "If-Modified-Since",
+    # What browsers' tracing adds: W3C Trace Context, Baggage, Sentry, Datadog, Zipkin, New Relic, Elastic, Azure.
+    "traceparent",
+    "tracestate",
+    "baggage",
+    "sentry-trace",
+    "x-datadog-trace-id",
+    "x-datadog-parent-id",
+    "x-datadog-origin",
+    "x-datadog-sampling-priority",
+    "b3",
+    "X-B3-TraceId",
+    "X-B3-SpanId",
+    "X-B3-ParentSpanId",
+    "X-B3-Sampled",
+    "newrelic",
+    "elastic-apm-traceparent",
+    "Request-Id",
+    "Request-Context",
+)
+ANSWER_HEADERS: Final = (
+    "Accept",
+    "Accept-Encoding",
+    "Accept-Patch",
+    "Allow",
+    "Content-Disposition",
+    "ETag",
+    "Idempotency-Replayed",
+    "Link",
+    "Location",
+    "Preference-Applied",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "WWW-Authenticate",
+    "X-Request-ID",
+    "X-Total-Count",
+)
 
 
 class KnownOriginsCORS:

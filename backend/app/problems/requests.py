@@ -100,8 +100,18 @@ class UnsupportedMediaType(Problem):
     cause = "The `Content-Type` is not one that the route reads, or the body is compressed or not in UTF-8."
     remedy = "Send the media type that `detail` names, in UTF-8 and without `Content-Encoding`."
 
-    def __init__(self, accepted: Iterable[str]) -> None:
-        super().__init__(f"Send the body as {' or '.join(accepted)}, in UTF-8 and without Content-Encoding.")
+    def __init__(self, accepted: Iterable[str], *, of_patch: bool = False, of_coding: bool = False) -> None:
+        """`of_patch`: of PATCH (RFC 5789, section 2.2); `of_coding`: because of Content-Encoding."""
+        self.accepted = tuple(accepted)
+        self._fields = ["accept", *(["accept-patch"] if of_patch else [])]
+        self._of_coding = of_coding
+        super().__init__(f"Send the body as {' or '.join(self.accepted)}, in UTF-8 and without Content-Encoding.")
+
+    def headers(self) -> RawHeaders:
+        """What would be taken (RFC 9110, sections 12.5.1, 12.5.3 and 15.5.16)."""
+        if self._of_coding:
+            return [(b"accept-encoding", b"identity")]
+        return [(name.encode(), ", ".join(self.accepted).encode()) for name in self._fields]
 
 
 class ValidationFailed(Problem):

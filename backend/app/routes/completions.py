@@ -14,7 +14,7 @@ from backend.app.web import pagination
 from backend.app.web.conditional import IfMatch, IfNoneMatchOfWrite, etag, precondition
 from backend.app.web.openapi_responses import COMPLETION_FOUND, ETAG, INVALID, LINK, count_of
 from backend.app.web.parameters import CompletionId
-from backend.app.web.prefer import COUNT, Prefer, prefers
+from backend.app.web.prefer import COUNT, VARY, Prefer, prefers
 from backend.app.web.responses import ApiResponse
 from backend.app.web.route import StrictRoute
 
@@ -35,7 +35,7 @@ async def list_completions(
 ) -> ApiResponse:
     place = None if query.cursor is None else pagination.decode(query.cursor, query.fingerprint)
     page = await completions.page(query, place)
-    headers = {}
+    headers = {"vary": VARY}
     if page.following is not None:
         headers["link"] = f'<{links.completions(query, page.following)}>; rel="next"'
     if prefers(prefer, COUNT):

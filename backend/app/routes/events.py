@@ -6,12 +6,13 @@ import time
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Header, Query, Request
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 
 from backend.app import problems
 from backend.app.problems import documented
 from backend.app.routes.dependencies import Queries
+from backend.app.schemas.sync import EventsQuery
 from backend.app.web.responses import ApiStream
 from backend.app.web.route import StrictRoute
 from backend.app.web.services import services_of
@@ -60,8 +61,10 @@ LastEventId = Annotated[
         **documented(problems.MalformedRequest, problems.TooManyEventStreams),
     },
 )
-async def listen(tasks: Queries, request: Request, last_event_id: LastEventId = None) -> ApiStream:
-    known = _known(last_event_id)
+async def listen(
+    tasks: Queries, request: Request, query: Annotated[EventsQuery, Query()], last_event_id: LastEventId = None
+) -> ApiStream:
+    known = _known(last_event_id or query.lastEventId)
     services, principal = services_of(request.scope), request.state.principal
     settings = services.settings
     place = contextlib.ExitStack()

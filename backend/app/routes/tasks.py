@@ -20,7 +20,7 @@ from backend.app.schemas.task import (
 )
 from backend.app.web import pagination
 from backend.app.web.body import JSON, MERGE_PATCH, MediaTypes
-from backend.app.web.conditional import IfMatch, IfNoneMatch, IfNoneMatchOfWrite, etag, precondition, require_match
+from backend.app.web.conditional import IfMatch, IfNoneMatch, IfNoneMatchOfWrite, answer_without_tag, etag, precondition
 from backend.app.web.openapi_responses import (
     BODY,
     CAPPED,
@@ -35,7 +35,7 @@ from backend.app.web.openapi_responses import (
     TASK_COUNT,
 )
 from backend.app.web.parameters import TaskId
-from backend.app.web.prefer import COUNT, Prefer, prefers
+from backend.app.web.prefer import COUNT, VARY, Prefer, prefers
 from backend.app.web.responses import ApiResponse
 from backend.app.web.route import StrictRoute
 
@@ -78,7 +78,9 @@ async def list_tasks(
 
     async def page() -> ApiResponse:
         page = await tasks.page(query, place)
-        headers = {"etag": etag(page.revision)} if query.follows_revision else {}
+        headers = {"vary": VARY}
+        if query.follows_revision:
+            headers["etag"] = etag(page.revision)
         if page.following is not None:
             headers["link"] = f'<{links.page(query, page.following)}>; rel="next"'
         if page.changed_since is not None:
@@ -88,9 +90,8 @@ async def list_tasks(
         return ApiResponse(200, orjson.dumps(page.found), **headers)
 
     if not query.follows_revision:  # what changes without a new revision has no tag to be known by
-        require_match(if_match, "")
-        return await page()
-    return await cached.answer(if_match, if_none_match, tasks.revision, page)
+        return answer_without_tag("GET", if_match, if_none_match) or await page()
+    return await cached.answer(if_match, if_none_match, tasks.revision, page, vary=VARY)
 
 
 @router.post(

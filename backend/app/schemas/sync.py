@@ -29,6 +29,16 @@ class ChangesQuery(BaseModel):
     limit: Limit = Field(default=PAGE_DEFAULT, description="How many changes an answer holds at most.")
 
 
+class EventsQuery(BaseModel):
+    """What libraries that stand in for EventSource write into the address when they connect again."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    lastEventId: str | None = Field(  # noqa: N815 - the parameter's name, which others have chosen
+        default=None, description="As `Last-Event-ID`, which counts where both are sent."
+    )
+
+
 class ChangeList(BaseModel):
     """Each task once, as it is now. Apply it to your copy, then ask again with `revision` while `has_more`."""
 

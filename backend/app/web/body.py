@@ -24,6 +24,9 @@ MERGE_PATCH = "application/merge-patch+json"
 LENGTH_MAX_DIGITS: Final = 18
 NO_BODY: Final = object()
 BODY_LIMIT: Final = "max_body_bytes"
+# Editors and PowerShell write it before a file in UTF-8, where it may be ignored (RFC 8259, section 8.1).
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+NO_CODING: Final = (b"", b"identity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +75,12 @@ class BodyReader:
 
         Raises BodyTooLarge and UnsupportedMediaType, as far as the headers tell.
         """
-        headers, limit = request.scope["headers"], self._limit_of(request)
-        announced = _announced_length(headers)
+        limit = self._limit_of(request)
+        announced = _announced_length(request.scope["headers"])
         if (announced or 0) > limit:
             raise problems.BodyTooLarge(limit)
-        if not self.optional and not _is_accepted(headers, self.accepted):
-            raise problems.UnsupportedMediaType(self.accepted)
+        if not self.optional:
+            self._check_kind(request)
         return limit if announced is None else announced
 
     async def read(self, request: Request, place: BodyPlace | None = None) -> Any:
@@ -91,8 +94,10 @@ class BodyReader:
             await turn
         if not body and self.optional:
             return NO_BODY
-        if self.optional and not _is_accepted(request.scope["headers"], self.accepted):
-            raise problems.UnsupportedMediaType(self.accepted)
+        if self.optional:
+            self._check_kind(request)
+        if self._others is not None and body.startswith(BYTE_ORDER_MARK):
+            del body[: len(BYTE_ORDER_MARK)]
         if place is not None:
             await place.start()
         foreign = None if self._others is None else await _read_foreign(self._others, request, body)
@@ -125,6 +130,14 @@ class BodyReader:
     def contents_of(document: Any) -> Any:
         """What makes two documents the same, of one that `read` gave."""
         return document.contents if isinstance(document, LongDocument | ForeignDocument) else document
+
+    def _check_kind(self, request: Request) -> None:
+        """Raises UnsupportedMediaType unless the body is of a kind that is read, in UTF-8, and not compressed."""
+        fields = dict(request.scope["headers"])
+        is_coded = fields.get(b"content-encoding", b"").strip().lower() not in NO_CODING
+        if is_coded or not is_media_type(_content_type(fields), self.accepted):
+            of_patch = request.scope["method"] == "PATCH"
+            raise problems.UnsupportedMediaType(self.accepted, of_patch=of_patch, of_coding=is_coded)
 
     def _limit_of(self, request: Request) -> int:
         limit: int = getattr(services_of(request.scope).settings, self.limit)
@@ -167,13 +180,6 @@ async def _read(receive: Receive, limit: int) -> bytearray:
             raise problems.BodyTooLarge(limit)
         more = message.get("more_body", False)
     return body
-
-
-def _is_accepted(headers: list[tuple[bytes, bytes]], media_types: tuple[str, ...]) -> bool:
-    """Whether the body has one of these media types, in UTF-8, and is not compressed."""
-    fields = dict(headers)
-    is_plain = fields.get(b"content-encoding", b"identity").strip().lower() == b"identity"
-    return is_plain and is_media_type(_content_type(fields), media_types)
 
 
 def _content_type(fields: Mapping[bytes, bytes]) -> str:

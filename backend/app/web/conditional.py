@@ -9,9 +9,13 @@ from fastapi import Header
 from backend.app import problems
 from backend.app.domain.limits import ID_MAX
 from backend.app.domain.preconditions import Precondition
+from backend.app.web.responses import ApiResponse
 
 ANY: Final = "*"
-_TAG = re.compile(r'(?P<weak>W/)?"(?P<opaque>[^"]*)"')
+NO_TAG: Final = "What the path names has no ETag: `If-Match` can only be `*` there, and `If-None-Match: *` never holds."
+# A tag stands at the beginning, or behind a blank or a comma. What compresses answers on their way adds the coding's
+# name (Apache's mod_deflate, Jetty), and few take it off again: `"1-gzip"` is still the tag of revision 1.
+_TAG = re.compile(r'''(?<![^\s,])(?P<weak>W/)?"(?P<opaque>[^"]*?)(?:(?:--?|;)(?:gzip|br|zstd|deflate))?"''')
 _REVISION = re.compile(r"[1-9][0-9]{0,18}")
 
 IfMatch = Annotated[
@@ -64,7 +68,7 @@ def require_match(if_match: str | None, tag: str) -> None:
     """Raises PreconditionFailed where If-Match names other tags than the one that would be answered."""
     if if_match is None or if_match.strip() == ANY:
         return
-    if tag not in (found[0] for found in _TAG.finditer(if_match) if not found["weak"]):
+    if tag not in (_plain(found) for found in _TAG.finditer(if_match) if not found["weak"]):
         raise problems.PreconditionFailed
 
 
@@ -72,9 +76,25 @@ def if_none_match_matches(if_none_match: str | None, tag: str) -> bool:
     """Whether the client has this already. The comparison is weak."""
     if if_none_match is None:
         return False
-    return if_none_match.strip() == ANY or tag in (
-        found[0].removeprefix("W/") for found in _TAG.finditer(if_none_match)
-    )
+    return if_none_match.strip() == ANY or tag in map(_plain, _TAG.finditer(if_none_match))
+
+
+def answer_without_tag(method: str, if_match: str | None, if_none_match: str | None) -> ApiResponse | None:
+    """What conditions come to where there is no entity tag: none that is named matches, and `*` does.
+
+    None where the request goes on. Raises PreconditionFailed.
+    """
+    if if_match is not None and if_match.strip() != ANY:
+        raise problems.PreconditionFailed(NO_TAG)
+    if if_none_match is None or if_none_match.strip() != ANY or method == "POST":
+        return None
+    if method in ("GET", "HEAD"):
+        return ApiResponse(304)
+    raise problems.PreconditionFailed(NO_TAG)
+
+
+def _plain(tag: re.Match[str]) -> str:
+    return f'"{tag["opaque"]}"'
 
 
 def _revisions(field: str | None, *, weak: bool) -> tuple[int, ...] | None:

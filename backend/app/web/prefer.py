@@ -8,6 +8,9 @@ from backend.app.web.headers import preferences
 
 MINIMAL: Final = "return=minimal"
 COUNT: Final = "count=exact"
+# What a list that can be counted varies with, whether it was or not: a browser that kept it without the count must not
+# take it for one with the count (RFC 7240, section 2).
+VARY: Final = "Prefer"
 
 Prefer = Annotated[
     str | None,

@@ -112,17 +112,20 @@ class CachedResponses:
         if_none_match: str | None,
         revision: Callable[[], Awaitable[int]],
         make: Callable[[], Awaitable[ApiResponse]],
+        *,
+        vary: str | None = None,
     ) -> ApiResponse:
         """304 where the client has it already, the answer from before where that still holds, or else what is made.
 
-        `make` answers with the revision as ETag. Raises PreconditionFailed where If-Match names another.
+        `make` answers with the revision as ETag, and with this `vary`, which a 304 has, too (RFC 9110, section 15.4.5).
+        Raises PreconditionFailed where If-Match names another.
         """
         known = self._answers.find(self._user_id, self._key)
         if known is not None or if_none_match is not None or if_match is not None:
             tag = etag(await revision())
             require_match(if_match, tag)
             if if_none_match_matches(if_none_match, tag):
-                return ApiResponse(304, etag=tag)
+                return ApiResponse(304, etag=tag) if vary is None else ApiResponse(304, etag=tag, vary=vary)
             if known is not None and known.fields["etag"] == tag:
                 return known
         made = await make()

@@ -6,6 +6,7 @@ are 422).
 """
 
 from collections.abc import Awaitable, Callable, Coroutine
+from http import HTTPStatus
 from typing import Any
 
 from fastapi.routing import APIRoute
@@ -19,15 +20,18 @@ from backend.app.db.session import OwnerSession
 from backend.app.domain.errors import InvalidField, OperationFailed
 from backend.app.web.body import BodyReader
 from backend.app.web.body_room import BodyPlace
+from backend.app.web.conditional import answer_without_tag
 from backend.app.web.forms import Solver, UnsupportedForm, refuse_unsupported_handler
 from backend.app.web.owner_session import owner_session
-from backend.app.web.parameters import refuse_query
+from backend.app.web.parameters import HeaderReader, refuse_query
 from backend.app.web.pipeline import respond
 from backend.app.web.request_turns import turn_of
 from backend.app.web.responses import ApiResponse
 from backend.app.web.services import services_of
 from backend.app.web.signature import ONE_QUERY, Signature
 from backend.app.web.validation import as_problem
+
+_IF_MATCH, _IF_NONE_MATCH = HeaderReader(b"if-match"), HeaderReader(b"if-none-match")
 
 Handler = Callable[[Request], Coroutine[Any, Any, ApiResponse]]
 
@@ -74,6 +78,8 @@ class StrictRoute(APIRoute):
         solver = Solver(self.path_format, guards, parameters) if parameters or guards else None
         known_query = frozenset[str]() if solver is None else solver.query_names
         takes_query, takes_session = signature.takes_query, signature.takes_session
+        # What creates something finds nothing there that a condition could name.
+        has_tag = _IF_MATCH in readers.values() or self.status_code == HTTPStatus.CREATED
         if takes_query and known_query:
             raise UnsupportedForm(self.endpoint, ONE_QUERY)
 
@@ -88,6 +94,8 @@ class StrictRoute(APIRoute):
                 arguments = {name: read(request) for name, read in readers.items()}
                 if body is not None:
                     arguments[body.name] = await body.validate(document)
+                if not has_tag and (answer := _without_tag(request)):
+                    return answer
 
                 def make(transaction: OwnerSession | None) -> Awaitable[ApiResponse]:
                     session = owner_session(request) if transaction is None and takes_session else transaction
@@ -102,6 +110,10 @@ class StrictRoute(APIRoute):
                 raise problems.HTTPError(error.status_code, str(error.detail), error.headers) from error
 
         return _in_room(body, handle)
+
+
+def _without_tag(request: Request) -> ApiResponse | None:
+    return answer_without_tag(request.scope["method"], _IF_MATCH(request), _IF_NONE_MATCH(request))
 
 
 def _in_room(body: BodyReader | None, handle: Callable[..., Coroutine[Any, Any, ApiResponse]]) -> Handler:

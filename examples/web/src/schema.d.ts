@@ -6287,7 +6287,10 @@ export interface operations {
     };
     listen: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description As `Last-Event-ID`, which counts where both are sent. */
+                lastEventId?: string;
+            };
             header?: {
                 /** @description The last revision that was heard of: only a newer one is told at once. */
                 "Last-Event-ID"?: string;
