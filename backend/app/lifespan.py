@@ -160,7 +160,7 @@ def _database(url: str, settings: Settings, observer: Observer) -> Database:
         connect_timeout=settings.database_connect_timeout,
         statement_timeout=settings.database_statement_timeout,
         prepare=settings.database_prepare,
-        on_isolation_failure=_end_program,
+        on_missing_wall=_end_program,
         preamble=CITUS if settings.database_cluster else POSTGRESQL,
         expectations=Expectations(settings.database_role, no_neighbours=settings.environment != "development"),
         observer=observer,
