@@ -28,6 +28,7 @@ from backend.app.ratelimit.limiter import RateLimit
 from backend.app.repositories.idempotency import KeyLimits
 from backend.app.server import process, shutdown
 from backend.app.server.protocol import CONNECTION_LIMITS, ConnectionLimits
+from backend.app.web.answer_room import AnswerRoom
 from backend.app.web.body_room import BodyRoom
 from backend.app.web.idempotency import ANSWER_SECONDS, IdempotentWrites
 from backend.app.web.request_turns import RequestTurns
@@ -132,6 +133,7 @@ def _services(settings: Settings, components: Components, database: Database) ->
             max_at_once=settings.max_concurrent_imports,
             wait_timeout=settings.body_room_timeout,
         ),
+        answer_room=AnswerRoom(max_bytes=settings.max_answer_memory_bytes),
         turns=Turns(),
         request_turns=RequestTurns(),
         user_rate_limit=components.user_rate_limit,

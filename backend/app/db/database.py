@@ -22,7 +22,7 @@ from backend.app.db.dsn import names_pooler, parsed, resolved
 from backend.app.db.pool import Pool
 from backend.app.db.preamble import POSTGRESQL, Opening, Preamble
 from backend.app.db.session import OwnerSession, Transaction
-from backend.app.db.sqlstate import PREPARED_IN_DOUBT, SCHEMA_GONE, problem_of
+from backend.app.db.sqlstate import PREPARED_IN_DOUBT, PRIVILEGE_MISSING, SCHEMA_GONE, problem_of
 from backend.app.db.statement import OWNER, Row, Statement
 from backend.app.observability.observer import UNOBSERVED, Observer
 from backend.app.problems import StartupError
@@ -267,10 +267,10 @@ class Database:
         """Raise the problem that a database error means to the caller; return if it means a fault of ours."""
         self._observer.database_failed(error.pgcode)
         problem = problem_of(error)
+        if error.pgcode in SCHEMA_GONE or error.pgcode == PRIVILEGE_MISSING:
+            self._isolation_verified = False
         if problem is None:
             return
-        if error.pgcode in SCHEMA_GONE:
-            self._isolation_verified = False
         if isinstance(problem, problems.DatabaseUnavailable):
             fields = {"error": type(error).__name__, "sqlstate": error.pgcode}
             log.warning("database: unavailable", extra={"fields": fields})

@@ -142,7 +142,8 @@ SELECT %(not_migrated)s, format('there is no column %%s.%%s', t, c)
       AND NOT a.attisdropped)
 UNION ALL
 SELECT %(not_migrated)s, format('role %%s may not use table %%s', role.rolname, d.name) FROM declared d, role
-  WHERE NOT has_table_privilege(role.oid, d.oid, 'SELECT')
+  WHERE NOT (has_table_privilege(role.oid, d.oid, 'SELECT') AND has_table_privilege(role.oid, d.oid, 'INSERT')
+    AND has_table_privilege(role.oid, d.oid, 'UPDATE') AND has_table_privilege(role.oid, d.oid, 'DELETE'))
 UNION ALL
 SELECT %(not_migrated)s, format('the tables are confined to %%s, a role of the whole server', %(shared_role)s)
   WHERE NOT EXISTS (SELECT FROM meant) AND EXISTS (
