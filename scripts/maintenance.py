@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from backend.app.config import DatabaseSettings
 from backend.app.db import dsn, embedded
-from backend.app.db.row_security import SEARCH_PATH, quoted
+from backend.app.db.row_security import SET_SEARCH_PATH, quoted
 from backend.app.models import SCHEMA
 from backend.app.problems import StartupError
 
@@ -47,13 +47,13 @@ class Maintenance:
         """A cursor in a transaction."""
         with self._connection, self._connection.cursor() as cursor:
             # One for each message, or a cluster would not hand it on.
-            for setting in filter(None, (self._become, SEARCH_PATH, self._timeout)):
+            for setting in filter(None, (self._become, SET_SEARCH_PATH, self._timeout)):
                 cursor.execute(setting, {})
             yield cursor
 
     def _role_of(self, table: str, policy: str) -> str:
         with self._connection, self._connection.cursor() as cursor:
-            cursor.execute(SEARCH_PATH + FIND_ROLE, {"table": f"{SCHEMA}.{table}", "policy": policy})
+            cursor.execute(f"{SET_SEARCH_PATH};{FIND_ROLE}", {"table": f"{SCHEMA}.{table}", "policy": policy})
             found = cursor.fetchone()
         if found is None:
             raise StartupError("the database is not migrated to this version yet: run `alembic upgrade head`.")

@@ -66,6 +66,8 @@ SORTED = [
     ("kana: hiragana and katakana together", ["あ", "イ", "う"]),
     ("digits before letters, punctuation before digits", ["!x", "1x", "ax"]),
     ("Latin before Greek before Cyrillic before Hebrew before Arabic", ["z", "ω", "я", "ת", "ي"]),
+    ("symbols before letters, also those that are younger than the table", ["!", "🏠", "🧹", "🫠", "$", "1", "a"]),
+    ("a younger symbol before what follows it", ["🧹", "🧹 a", "🧹 b", "🧼", "🪣"]),
     ("full width letters as others", ["ａpple", "Ｂanana", "cherry"]),
 ]
 
@@ -83,6 +85,8 @@ def test_titles_sort_as_unicode_has_it(texts: list[str]) -> None:
 FOUND = [
     ("Καφές", ["ΚΑΦΕΣ", "καφές", "καφεσ", "φές"]),
     ("Σίσυφος", ["ΣΊΣΥΦΟΣ", "σισυφος", "ΣΥΦ"]),
+    ("τῷ ἀνδρὶ ᾍδου", ["τω ανδρι", "ΤΩΙ ἈΝΔΡῚ".replace("Ι ", " "), "αδου", "ᾅδου"]),
+    ("🧹 sweep", ["🧹", "sweep"]),
     ("ΌΡΟΣΑ", ["ΌΡΟΣ", "όρος", "ορος"]),
     ("Straße", ["STRASSE", "straße", "SSE", "ß"]),
     ("ÄRGER", ["ärger", "arger", "A\N{COMBINING DIAERESIS}rger"]),
@@ -103,6 +107,7 @@ FOUND = [
     ("ｶﾀｶﾅ", ["カタカナ", "かたかな"]),
 ]
 NOT_FOUND = [
+    ("🧹", "🧼"),
     ("x", "%"),
     ("ab", "_"),
     ("abc", "ac"),
@@ -140,6 +145,12 @@ def test_tags_are_one_regardless_of_case(one: str, other: str) -> None:
 def test_tags_that_differ_by_an_accent_are_two() -> None:
     """A tag is a name, not a search."""
     assert keys.tag_key("résumé") != keys.tag_key("resume")
+
+
+@pytest.mark.parametrize("letter", ["각", "漢", "é", "🧹", "ㅎ", "ﬃ"])
+def test_the_end_of_the_longest_description_is_found(letter: str) -> None:
+    """Also where each of its 1,000 letters has three weights, as a Korean syllable."""
+    assert keys.search_key("끝") in keys.description_key(letter * 999 + "끝")
 
 
 def test_keys_hold_nothing_that_postgresql_refuses_and_are_bounded() -> None:

@@ -135,6 +135,12 @@ class Model:
             if parent is None or parent["list_id"] != list_id or parent["parent_id"] is not None:
                 self.tasks[one]["parent_id"] = None
 
+    def empty_trash(self) -> None:
+        self.trash, self.list_trash = {}, {}
+        for order, living in ((self.order, self.tasks), (self.list_order, self.lists)):
+            order.front = [one for one in order.front if one in living]
+            order.rest = [one for one in order.rest if one in living]
+
     def rename_list(self, list_id: int, name: str) -> None:
         self._list(list_id)
         self.lists[list_id] = name
@@ -241,6 +247,10 @@ class Ordering(RuleBasedStateMachine):
         self.write(lambda model: model.move_list(list_id, after), "PATCH", f"/lists/{list_id}/move", {"after": after})
 
     @rule()
+    def empty_trash(self) -> None:
+        self.write(lambda model: model.empty_trash(), "DELETE", "/trash")
+
+    @rule()
     def move_out_and_in_again(self) -> None:
         """Nothing changes."""
         before = self.ask("GET", "/tasks").headers["etag"]
@@ -254,11 +264,8 @@ class Ordering(RuleBasedStateMachine):
         self.ask("DELETE", "")
         assert self.ask("POST", "/import", file).status_code == 200
         model = self.model
-        model.trash, model.list_trash = {}, {}
+        model.empty_trash()
         model.last_task, model.last_list = max(model.tasks, default=0), max(model.lists, default=0)
-        for order, living in ((model.order, model.tasks), (model.list_order, model.lists)):
-            order.front = [one for one in order.front if one in living]
-            order.rest = [one for one in order.rest if one in living]
 
     @invariant()
     def all_are_the_same(self) -> None:

@@ -7,9 +7,12 @@ import pytest
 
 from backend.app.main import create_app
 from backend.app.repositories import trash
+from tests.conftest import MakeClient
 from tests.support.applications import Client, client_for, running, settings_for
+from tests.support.lists import create_list, list_path, lists_of
 from tests.support.postgres import Server
 from tests.support.tasks import create, path
+from tests.support.tokens import token
 
 COUNTS = "SELECT trash_count, tombstone_count FROM task_lists"
 REAL = "SELECT count(*) FILTER (WHERE NOT purged), count(*) FILTER (WHERE purged) FROM deleted_tasks"
@@ -66,6 +69,34 @@ async def test_deleted_lists_go_with_the_trash(client: Client) -> None:
     assert (await client.post(f"{lists}/{first['id']}/restore")).status_code == 404
     assert [one["name"] for one in (await client.get(lists)).json()] == ["c"]
     assert sorted(changes["deleted_lists"]) == [first["id"], second["id"]]
+
+
+async def by_creating(client: Client, _: Client) -> int:
+    return (await client.post(list_path(client), json={"name": "new"})).status_code
+
+
+async def by_importing(client: Client, other: Client) -> int:
+    file = (await other.get(f"/api/{other.user_id}/export")).json()
+    return (await client.post(f"/api/{client.user_id}/import", json=file)).status_code
+
+
+async def by_claiming(client: Client, other: Client) -> int:
+    body = {"token": token(other.user_id, isAnonymous=True)}
+    return (await client.post(f"/api/{client.user_id}/claim", json=body)).status_code
+
+
+@pytest.mark.parametrize("way", [by_creating, by_importing, by_claiming], ids=lambda way: way.__name__)
+async def test_lists_are_made_after_all_were_removed(make_client: MakeClient, way: Any) -> None:
+    """What is left of those that are gone has no place, behind which the next one would come."""
+    client, other = make_client(), make_client()
+    await create_list(other, "new")
+    await client.delete(list_path(client, (await create_list(client))["id"]))
+    await client.delete(trash_path(client))
+
+    status = await way(client, other)
+
+    assert status in (200, 201)
+    assert [(one["name"], one["position"]) for one in await lists_of(client)] == [("new", "a0")]
 
 
 async def test_the_trash_is_emptied_without_an_answer(client: Client) -> None:

@@ -226,7 +226,7 @@ def test_alembic_migrates_the_embedded_database_and_a_given_one(project: Path, s
         migrated = server.execute("SELECT version_num FROM alembic_version", database=name)
 
     assert statuses == [0, 0]
-    assert migrated == [("0015",)]
+    assert migrated == [("0016",)]
     assert postmaster(project) is None
 
 

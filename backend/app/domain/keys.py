@@ -5,6 +5,7 @@ default order): case and accents make no difference, ß equals ss, and ø stands
 character, so that PostgreSQL's byte order (COLLATE "C") is the order of the weights, and `strpos` finds a part.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from functools import cache
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 # How many weights are kept. An index row has 2,704 bytes, of which a user id may take 1,020 and a weight takes 3.
 TITLE_KEY_MAX: Final = 500
-DESCRIPTION_KEY_MAX: Final = 2000
+# Where a letter has three, as a Korean syllable, all of a description are.
+DESCRIPTION_KEY_MAX: Final = 3000
 # How much of a text the collator is given at once (characters): it copies what is left for each one that it reads.
 PIECE_CHARACTERS: Final = 64
 
@@ -31,6 +33,14 @@ _ASCII_WEIGHTS: Final = (
     "0498 1cad 1cc6 1ce0 1cf5 1d10 1d4b 1d5a 1d7e 1d98 1db2 1dcb 1ddd 1e10 1e1f 1e43 "
     "1e72 1e87 1e99 1ed7 1efb 1f1b 1f49 1f5b 1f65 1f71 1f87 031c 0634 031d 0636 0000 "
 )
+# Symbols that are younger than the collator's Unicode 10, or not made yet, come after the last one of its dingbats, by
+# its weight and their own: by their own alone they would come after all letters.
+_SYMBOLS: Final = re.compile("([\U0001f000-\U0001fbff])")
+_LAST_DINGBAT: Final = "\U0001f67f"
+# Weights from here on are of what the collator does not know (UTS #10, section 10.1.3).
+_IMPLICIT_BEGIN: Final = 0xFB00
+# The iota below Greek vowels is a mark, and becomes a letter when case is folded.
+_IOTA_BELOW: Final = "\N{COMBINING GREEK YPOGEGRAMMENI}"
 # Surrogates (RFC 3629, section 3) are no characters: weights from here on are shifted past them.
 _SURROGATES_BEGIN: Final = 0xD800
 _SURROGATES: Final = 0x800
@@ -84,12 +94,20 @@ def _collation_key(text: str, most: int) -> str:
         return text.translate(_ASCII)[:most]
     key = ""
     # Folded first, for the collator knows no letters that are younger than Unicode 10.
-    for piece in _pieces(unicodedata.normalize("NFKD", text.casefold())):
-        elements = _collator().collation_elements(piece)
-        key += "".join(_character(primary) for primary, *_ in elements if primary)
+    folded = unicodedata.normalize("NFKD", text).replace(_IOTA_BELOW, "").casefold()
+    for piece in _pieces(unicodedata.normalize("NFKD", folded)):
+        key += "".join(map(_weights, _SYMBOLS.split(piece)))
         if len(key) >= most:
             break
     return key[:most]
+
+
+def _weights(part: str) -> str:
+    """Those of a symbol, or of what has none."""
+    found = [primary for primary, *_ in _collator().collation_elements(part) if primary]
+    if found and found[0] >= _IMPLICIT_BEGIN and _SYMBOLS.match(part):
+        found[:0] = [primary for primary, *_ in _collator().collation_elements(_LAST_DINGBAT)]
+    return "".join(map(_character, found))
 
 
 def _pieces(text: str) -> Iterator[str]:

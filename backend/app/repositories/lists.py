@@ -97,7 +97,11 @@ COUNT_LISTS = compile_scoped(
 )
 # Those in the trash keep their places.
 _POSITIONS = union_all(
-    *(select(table.c.position).where(table.c.user_id == owner) for table in (NAMED_LISTS, DELETED_LISTS))
+    *(
+        # A purge leaves none.
+        select(table.c.position).where(table.c.user_id == owner, table.c.position != "")
+        for table in (NAMED_LISTS, DELETED_LISTS)
+    )
 ).subquery("positions")
 LAST_POSITION = compile_scoped("find the last list", select(func.max(_POSITIONS.c.position).label("position")))
 CREATE_LIST = compile_scoped(
