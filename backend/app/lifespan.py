@@ -28,8 +28,9 @@ from backend.app.ratelimit.limiter import RateLimit
 from backend.app.repositories.idempotency import KeyLimits
 from backend.app.server import process, shutdown
 from backend.app.server.protocol import CONNECTION_LIMITS, ConnectionLimits
+from backend.app.web.answer_room import AnswerRoom
 from backend.app.web.body_room import BodyRoom
-from backend.app.web.idempotency import BEFORE_DEADLINE, IdempotentWrites
+from backend.app.web.idempotency import ANSWER_SECONDS, IdempotentWrites
 from backend.app.web.request_turns import RequestTurns
 from backend.app.web.response_cache import ResponseCache
 from backend.app.web.services import Services
@@ -115,7 +116,7 @@ def _services(settings: Settings, components: Components, database: Database) ->
         observer=components.observer,
         database=database,
         idempotent_writes=IdempotentWrites(
-            wait_seconds=max(settings.request_timeout - BEFORE_DEADLINE, 0),
+            wait_seconds=max(settings.request_timeout - ANSWER_SECONDS, 0),
             limits=KeyLimits(
                 settings.idempotency_ttl,
                 settings.max_idempotency_keys_per_user,
@@ -132,6 +133,7 @@ def _services(settings: Settings, components: Components, database: Database) ->
             max_at_once=settings.max_concurrent_imports,
             wait_timeout=settings.body_room_timeout,
         ),
+        answer_room=AnswerRoom(max_bytes=settings.max_answer_memory_bytes),
         turns=Turns(),
         request_turns=RequestTurns(),
         user_rate_limit=components.user_rate_limit,
@@ -160,7 +162,7 @@ def _database(url: str, settings: Settings, observer: Observer) -> Database:
         connect_timeout=settings.database_connect_timeout,
         statement_timeout=settings.database_statement_timeout,
         prepare=settings.database_prepare,
-        on_isolation_failure=_end_program,
+        on_missing_wall=_end_program,
         preamble=CITUS if settings.database_cluster else POSTGRESQL,
         expectations=Expectations(settings.database_role, no_neighbours=settings.environment != "development"),
         observer=observer,

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+import psycopg2
 import pytest
 
 from backend.app import problems
@@ -11,8 +12,11 @@ from backend.app.db.row_security import Expectations
 from backend.app.main import create_app
 from backend.app.models import metadata
 from backend.app.problems import StartupError
+from backend.app.schemas.task import TaskCreate
 from tests.support.applications import client_for, database_for, running, settings_for
 from tests.support.postgres import Server
+from tests.support.repositories import repository
+from tests.support.tokens import new_user
 from tests.support.wall_faults import FAULTS, NOTES, THE_ROLE
 
 
@@ -109,6 +113,7 @@ async def test_the_role_is_the_one_that_the_setting_names(own_server: Server, na
         "DROP TABLE tasks",
         "ALTER TABLE tasks DROP COLUMN revision",
         "REVOKE SELECT ON tasks FROM the_role",
+        "REVOKE UPDATE ON lists FROM the_role",
         "ALTER POLICY own_rows ON task_lists TO tasks_api",
         f"DROP TABLE {', '.join(metadata.tables)}",
     ],
@@ -120,6 +125,39 @@ async def test_a_database_that_is_not_migrated_is_waited_for(own_server: Server,
         async with database_for(own_server.database_url(name, "tasks_login")) as database:
             with pytest.raises(problems.DatabaseUnavailable, match="not migrated"):
                 await database.check()
+
+
+async def test_a_role_that_gets_another_name_is_served_on(own_server: Server) -> None:
+    """The request that meets it is 503, and the next one looks what the role is called now."""
+    role = own_server.role()
+    with own_server.new_database() as name:
+        async with database_for(own_server.database_url(name, "tasks_login")) as database:
+            tasks = repository(database, new_user())
+            await tasks.create(TaskCreate(title="before"))
+            own_server.execute(f"ALTER ROLE {role} RENAME TO renamed")
+            try:
+                with pytest.raises(problems.DatabaseUnavailable):
+                    await tasks.create(TaskCreate(title="meets it"))
+
+                assert (await tasks.create(TaskCreate(title="after")))["id"] == 2
+            finally:
+                own_server.execute(f"ALTER ROLE renamed RENAME TO {role}")
+
+
+async def test_a_right_that_is_taken_away_is_looked_into(own_server: Server) -> None:
+    """The statement that meets it is a fault; before the next one the walls are looked at, which says what is wrong."""
+    with own_server.new_database() as name:
+        async with database_for(own_server.database_url(name, "tasks_login")) as database:
+            tasks = repository(database, new_user())
+            await tasks.create(TaskCreate(title="before"))
+            own_server.execute(f"REVOKE {own_server.role()} FROM tasks_login")
+            try:
+                with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                    await tasks.create(TaskCreate(title="meets it"))
+                with pytest.raises(StartupError, match="may not SET ROLE"):
+                    await tasks.create(TaskCreate(title="after"))
+            finally:
+                own_server.execute(f"GRANT {own_server.role()} TO tasks_login")
 
 
 async def test_the_first_contact_looks_before_it_asks(

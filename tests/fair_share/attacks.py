@@ -237,15 +237,19 @@ async def unread_answers(attacker: Attacker) -> None:
         await attacker.send(Request("POST", f"/api/{attacker.user_id}/batch", tasks.encode(), (JSON,)))
     line = f"GET /api/{attacker.user_id}/tasks?limit=500 HTTP/1.1"
     asked = f"{line}\r\nHost: x\r\nAuthorization: {attacker.bearer}\r\n\r\n"
-    opened = [await asyncio.open_connection("127.0.0.1", attacker.port, limit=1) for _ in range(60)]
-    for _, writer in opened:
-        writer.write(asked.encode() * 8)
-    with contextlib.suppress(TimeoutError, OSError):  # the server cuts them off at last
-        async with asyncio.timeout(attacker.seconds):
-            await asyncio.gather(*(writer.wait_closed() for _, writer in opened))
-    for _, writer in opened:
-        writer.transport.abort()
-    attacker.answers["unread"] += len(opened)
+    await attacker.read_nothing(asked.encode() * 8, connections=60)
+
+
+async def unread_pages(attacker: Attacker) -> None:
+    """95 connections that ask for eight pages of the longest texts each, and read none of them."""
+    letter = "\U0001f600"
+    task = {"title": letter * 200, "description": letter * 1_000}
+    body = json.dumps({"operations": [{"op": "create", "task": task}] * 100}, ensure_ascii=False).encode()
+    for _ in range(5):
+        await attacker.send(Request("POST", f"/api/{attacker.user_id}/batch", body, (JSON,)))
+    path, head = f"/api/{attacker.user_id}/tasks", f"Host: x\r\nAuthorization: {attacker.bearer}\r\n\r\n"
+    asked = [f"GET {path}?sort=title&limit={500 - number} HTTP/1.1\r\n{head}" for number in range(8)]
+    await attacker.read_nothing("".join(asked).encode(), connections=95)
 
 
 ATTACKS: Final[dict[str, Attack]] = {
@@ -272,4 +276,5 @@ ATTACKS: Final[dict[str, Attack]] = {
     "bodies of 250 kB without a token": refused_bodies,
     "pipelined requests": pipelined,
     "60 connections that read nothing": unread_answers,
+    "95 connections that read no page of the longest texts": unread_pages,
 }

@@ -122,6 +122,18 @@ class Attacker:
             async with asyncio.timeout(self.seconds + CUT_SECONDS):
                 await asyncio.gather(*(one() for _ in range(at_once)))
 
+    async def read_nothing(self, asked: bytes, *, connections: int) -> None:
+        """Ask on so many connections, and read no answer for as long as an attack is."""
+        opened = [await asyncio.open_connection("127.0.0.1", self.port, limit=1) for _ in range(connections)]
+        for _, writer in opened:
+            writer.write(asked)
+        with contextlib.suppress(TimeoutError, OSError):  # the server cuts them off at last
+            async with asyncio.timeout(self.seconds):
+                await asyncio.gather(*(writer.wait_closed() for _, writer in opened))
+        for _, writer in opened:
+            writer.transport.abort()
+        self.answers["unread"] += len(opened)
+
     async def close(self) -> None:
         await self._client.aclose()
 

@@ -30,6 +30,7 @@ SECONDS: Final = float(os.environ.get("FAIR_SHARE_SECONDS", "0.5"))
 SETTINGS: Final = {
     "max_import_bytes": 8 * MEBIBYTE,
     "max_body_memory_bytes": 32 * MEBIBYTE,
+    "max_answer_memory_bytes": 32 * MEBIBYTE,
     "rate_limit_max_names": 5_000,
     "max_requests": 250,
 }

@@ -226,6 +226,8 @@ def test_each_bound_is_named_by_a_problem() -> None:
         problems.TooManyRequestsOfUser("connections_of_user"),
         problems.TooManyConcurrentRequests("bodies"),
         problems.TooManyRequestsOfUser("bodies_of_user"),
+        problems.TooManyConcurrentRequests("answers"),
+        problems.TooManyRequestsOfUser("answers_of_user"),
         problems.DatabaseOverloaded(),
         problems.TooManyEventStreams(),
         problems.IdempotencyLimitReached(),

@@ -20,6 +20,7 @@ def memory_parts(settings: Settings) -> dict[str, int]:
         "what is read ahead": settings.max_requests * READ_AT_ONCE,
         "larger bodies as they are sent": settings.max_body_memory_bytes,
         "larger bodies that are parsed": settings.max_concurrent_imports * import_bytes,
+        "larger answers that are not read yet": settings.max_answer_memory_bytes,
         "remembered answers": settings.response_cache_bytes,
         "rate limits": 2 * settings.rate_limit_max_names * NAME,
         "verified tokens": settings.jwt_cache_size * TOKEN,

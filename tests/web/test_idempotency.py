@@ -126,6 +126,19 @@ async def test_a_key_is_for_one_request(
     assert (await client.get(tasks(client))).text == state
 
 
+async def test_the_same_tag_in_another_condition_is_another_request(client: Client) -> None:
+    """If-None-Match asks for the contrary of If-Match."""
+    await client.post(tasks(client), json={"title": "x"})
+    first, second = {**KEY, "If-None-Match": '"1"'}, {**KEY, "If-Match": '"1"'}
+
+    made = await client.put(tasks(client, "/1"), json={"title": "y"}, headers=first)
+    again = await client.put(tasks(client, "/1"), json={"title": "y"}, headers=first)
+    other = await client.put(tasks(client, "/1"), json={"title": "y"}, headers=second)
+
+    assert (made.status_code, again.headers["idempotency-replayed"]) == (200, "true")
+    assert (other.status_code, other.json()["type"]) == (422, "urn:tasks:problem:idempotency-key-reused")
+
+
 async def test_the_order_of_members_makes_no_other_request(client: Client) -> None:
     contents = [b'{"title":"x","completed":true}', b'{ "completed": true, "title": "x" }']
     answers = [

@@ -81,6 +81,7 @@ class Settings(DatabaseSettings):
     max_import_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
     max_foreign_import_bytes: int = Field(default=1024 * 1024, ge=1024)
     max_body_memory_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
+    max_answer_memory_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
     max_concurrent_imports: int = Field(default=2, ge=1)
     body_room_timeout: float = Field(default=5.0, gt=0)
     max_tasks_per_user: int = Field(default=100_000, ge=1)

@@ -22,7 +22,7 @@ from backend.app.db.dsn import names_pooler, parsed, resolved
 from backend.app.db.pool import Pool
 from backend.app.db.preamble import POSTGRESQL, Opening, Preamble
 from backend.app.db.session import OwnerSession, Transaction
-from backend.app.db.sqlstate import PREPARED_IN_DOUBT, SCHEMA_GONE, problem_of
+from backend.app.db.sqlstate import PREPARED_IN_DOUBT, PRIVILEGE_MISSING, SCHEMA_GONE, problem_of
 from backend.app.db.statement import OWNER, Row, Statement
 from backend.app.observability.observer import UNOBSERVED, Observer
 from backend.app.problems import StartupError
@@ -52,14 +52,14 @@ class Database:
         pool_timeout: float,
         connect_timeout: float,
         statement_timeout: float,
-        on_isolation_failure: Callable[[StartupError], None],
+        on_missing_wall: Callable[[StartupError], None],
         prepare: Prepare = "auto",
         connections_per_owner: int | None = None,
         preamble: Preamble = POSTGRESQL,
         expectations: row_security.Expectations = NO_EXPECTATIONS,
         observer: Observer = UNOBSERVED,
     ) -> None:
-        """Timeouts in seconds. `on_isolation_failure` is called when a wall turns out to be missing while serving.
+        """Timeouts in seconds. `on_missing_wall` is called when a wall turns out to be missing while serving.
 
         `prepare` tells whether each connection prepares its statements once: "auto" unless the URL names a pooler.
         `preamble` says how an owner's session is opened: `POSTGRESQL`, or `citus.CITUS`. `expectations` is what the
@@ -69,7 +69,7 @@ class Database:
         """
         self._dsn = parsed(url)
         self._connect_timeout = connect_timeout
-        self._on_missing_wall = on_isolation_failure
+        self._on_missing_wall = on_missing_wall
         self._observer = observer
         self._expectations = expectations
         self._unnamed_preamble = self._preamble = preamble.with_timeout(statement_timeout)
@@ -183,7 +183,7 @@ class Database:
     async def check(self) -> None:
         """Verify that the database is there, migrated and isolates users; calls at the same time share one query.
 
-        Raises DatabaseUnavailable, and after telling `on_isolation_failure` also when a wall is missing.
+        Raises DatabaseUnavailable, and after telling `on_missing_wall` also when a wall is missing.
         """
         try:
             await self.verify_isolation()
@@ -267,10 +267,10 @@ class Database:
         """Raise the problem that a database error means to the caller; return if it means a fault of ours."""
         self._observer.database_failed(error.pgcode)
         problem = problem_of(error)
+        if error.pgcode in SCHEMA_GONE or error.pgcode == PRIVILEGE_MISSING:
+            self._isolation_verified = False
         if problem is None:
             return
-        if error.pgcode in SCHEMA_GONE:
-            self._isolation_verified = False
         if isinstance(problem, problems.DatabaseUnavailable):
             fields = {"error": type(error).__name__, "sqlstate": error.pgcode}
             log.warning("database: unavailable", extra={"fields": fields})

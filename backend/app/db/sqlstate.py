@@ -16,8 +16,10 @@ NOT_NOW = frozenset({"25006", "25P03", "40001", "40P01", "55P03", NODE_LOST})
 UNDONE = frozenset({"40001", "40P01"})
 # The server ended the connection, so that nobody knows whether a commit was made: administrator, crash, not yet up.
 CUT_OFF = frozenset({"57P01", "57P02", "57P03"})
-# Undefined table, undefined column: the schema went away under us.
-SCHEMA_GONE = frozenset({"42P01", "42703"})
+# Undefined table, undefined column: the schema went away under us. Invalid parameter value: the role of SET ROLE did.
+SCHEMA_GONE = frozenset({"42P01", "42703", "22023"})
+# Somebody may have changed the walls. A row that a policy refused has this code, too, so it remains a fault of ours.
+PRIVILEGE_MISSING = "42501"
 
 # What a prepared statement can meet: it is not there, it is there already, it no longer fits the tables.
 NO_SUCH_STATEMENT, STATEMENT_EXISTS, PLAN_OUTDATED = "26000", "42P05", "0A000"

@@ -63,8 +63,11 @@ class TooManyRequestsOfUser(Problem):
     """429: the caller's own requests have all of the caller's share of something; nobody else is refused for it."""
 
     status, slug, title = 429, "too-many-requests-of-user", "Too many requests of one user at once"
-    cause = "Your requests have all of your share: places (MAX_REQUESTS_PER_USER), connections or room for bodies."
-    remedy = "Wait for answers to your other requests, then repeat this one."
+    cause = (
+        "Your requests have all of your share: places (MAX_REQUESTS_PER_USER), connections, room for bodies, or room "
+        "for answers that you have not read."
+    )
+    remedy = "Read the answers to your other requests, then repeat this one."
     detail = "Wait for answers to your other requests before you send more."
     retry_after = 1
 

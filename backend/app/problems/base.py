@@ -14,6 +14,8 @@ Bound = Literal[
     "connections_of_user",
     "bodies",
     "bodies_of_user",
+    "answers",
+    "answers_of_user",
     "streams",
     "idempotency",
     "stored_tasks",

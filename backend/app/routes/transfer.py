@@ -1,11 +1,12 @@
 """Moving out and in: all tasks as a file, and back."""
 
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Query, Request
 
 from backend.app import problems
 from backend.app.domain.enums import ImportIds, Sort
@@ -23,6 +24,7 @@ from backend.app.web.headers import best_media_type
 from backend.app.web.openapi_responses import BODY, CAPPED
 from backend.app.web.responses import ApiResponse, ApiStream
 from backend.app.web.route import StrictRoute
+from backend.app.web.services import services_of
 
 router = APIRouter(prefix="/api/{user_id}", tags=["account"], route_class=StrictRoute)
 
@@ -31,7 +33,9 @@ PREVIEW_MAX = 500
 NOT_TAKEN = {"user_id", "revision"}
 NO_IDS = "must be new, or be left out: the ids of another app are not yours"
 # So many rows are read in some milliseconds of the event loop, however long their texts are.
-EXPORT_PAGE = 200
+EXPORT_PAGE = 100
+# What such a page takes at most, with the piece that is made of it (bytes).
+EXPORT_BYTES = 2 * 1024 * 1024
 _OLDEST_FIRST = TaskPageQuery(sort=Sort.CREATED_REVERSED, limit=EXPORT_PAGE)
 
 Accept = Annotated[
@@ -63,6 +67,8 @@ async def export(
     lists: Lists,
     completions: ExportedCompletions,
     query: Annotated[ExportQuery, Query()],
+    request: Request,
+    *,
     accept: Accept = None,
 ) -> ApiStream:
     media_type = best_media_type(accept, FORMATS)
@@ -72,10 +78,14 @@ async def export(
     file = CSVExport(mark=query.bom == "true") if kind is CSVExport else kind()
     if isinstance(file, JSONExport):
         file.lists, _ = await lists.all(ListStatus.ALL)
+    first, place = await tasks.page(_OLDEST_FIRST, None), ExitStack()
+    room, user_id = services_of(request.scope).answer_room, request.state.principal.user_id
+    place.enter_context(room.entered(user_id, EXPORT_BYTES, refusable=True))
     charset = "" if media_type == "application/json" else "; charset=utf-8"
     return ApiStream(
         200,
-        _pieces(tasks, file, await tasks.page(_OLDEST_FIRST, None), completions),
+        _pieces(tasks, file, first, completions),
+        held=place,
         content_type=media_type + charset,
         content_disposition=f'attachment; filename="{name}"',
         vary="Accept",

@@ -90,7 +90,7 @@ class BodyReader:
         """
         self.size_at_most(request)
         body = await _read(request.receive, self._limit_of(request))
-        if not self.is_long and (turn := turn_of(request)) is not None:
+        if (turn := turn_of(request)) is not None:
             await turn
         if not body and self.optional:
             return NO_BODY

@@ -29,7 +29,7 @@ UNSAFE_METHODS: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 # Bare, or a string of RFC 8941 (section 3.3.3) without escapes.
 _KEY = re.compile(r'"(?P<quoted>[ !#-\[\]-~]{1,255})"|(?P<bare>[!#-\[\]-~]{1,255})')
 # How long before the request's own deadline a request that waits for another with its key is answered (seconds).
-BEFORE_DEADLINE: Final = 0.5
+ANSWER_SECONDS: Final = 0.5
 
 
 def idempotency_key(request: Request) -> str | None:
@@ -103,8 +103,10 @@ class IdempotentWrites:
 def _fingerprint(request: Request, document: Any) -> str:
     """What makes two requests the same: method, path, query, condition and contents."""
     scope = request.scope
-    conditions = [
-        value.decode("latin-1") for name, value in scope["headers"] if name in (b"if-match", b"if-none-match")
+    # If-Match stands without its name, as in the answers that releases kept which knew no other condition.
+    conditions = [value.decode("latin-1") for name, value in scope["headers"] if name == b"if-match"]
+    conditions += [
+        f"if-none-match: {value.decode('latin-1')}" for name, value in scope["headers"] if name == b"if-none-match"
     ]
     body = document if isinstance(document, dict | list) else None
     parts = [scope["method"], scope["path"], scope["query_string"].decode("latin-1"), conditions, body]

@@ -21,12 +21,17 @@ ENTERING_MAX: Final = 16
 
 
 def turn_of(request: Request) -> Awaitable[None] | None:
-    """What a signed-in user's request waits for before it is judged; None where it may go on at once."""
+    """What a signed-in user's request waits for before it is judged; None where it may go on at once.
+
+    Raises TooManyRequestsOfUser where the user does not read what they are answered.
+    """
     principal = request.scope.get("state", {}).get("principal")
-    turns = services_of(request.scope).request_turns
-    if principal is None or not turns.must_wait():
+    if principal is None:
         return None
-    return turns.wait(principal.user_id)
+    services = services_of(request.scope)
+    services.answer_room.check(principal.user_id)
+    turns = services.request_turns
+    return turns.wait(principal.user_id) if turns.must_wait() else None
 
 
 class RequestTurns:

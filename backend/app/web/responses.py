@@ -8,7 +8,9 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from backend.app.web.answer_room import SMALL_ANSWER_BYTES
 from backend.app.web.deadlines import DEADLINE, Deadline
+from backend.app.web.services import services_of
 
 
 class ApiResponse(Response):
@@ -34,8 +36,22 @@ class ApiResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         """Send headers and body; HEAD gets GET's headers alone (RFC 9110, section 9.3.2)."""
+        if len(self.body) > SMALL_ANSWER_BYTES and scope["method"] != "HEAD":
+            await self._send_large(scope, send)
+            return
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else self.body})
+
+    async def _send_large(self, scope: Scope, send: Send) -> None:
+        """Count the answer as the caller's until they have read it. Only SEND_TIMEOUT bounds how long that takes."""
+        user_id, safe = scope["state"]["principal"].user_id, scope["method"] == "GET"
+        with services_of(scope).answer_room.entered(user_id, len(self.body), refusable=safe):
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": self.body, "more_body": True})
+            deadline: Deadline = scope[DEADLINE]
+            deadline.stop()
+            # The server takes this one when little of the body is left.
+            await send({"type": "http.response.body", "body": b""})
 
 
 class ApiStream(ApiResponse):

@@ -13,6 +13,7 @@ from backend.app.ratelimit.limiter import RateLimit
 
 if TYPE_CHECKING:
     from backend.app.auth.jwks import RemoteKeys
+    from backend.app.web.answer_room import AnswerRoom
     from backend.app.web.body_room import BodyRoom
     from backend.app.web.idempotency import IdempotentWrites
     from backend.app.web.request_turns import RequestTurns
@@ -32,6 +33,7 @@ class Services:
     response_cache: "ResponseCache"
     subscriptions: "Subscriptions"
     body_room: "BodyRoom"
+    answer_room: "AnswerRoom"
     turns: "Turns"
     request_turns: "RequestTurns"
     user_rate_limit: RateLimit
