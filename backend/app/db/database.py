@@ -52,14 +52,14 @@ class Database:
         pool_timeout: float,
         connect_timeout: float,
         statement_timeout: float,
-        on_isolation_failure: Callable[[StartupError], None],
+        on_missing_wall: Callable[[StartupError], None],
         prepare: Prepare = "auto",
         connections_per_owner: int | None = None,
         preamble: Preamble = POSTGRESQL,
         expectations: row_security.Expectations = NO_EXPECTATIONS,
         observer: Observer = UNOBSERVED,
     ) -> None:
-        """Timeouts in seconds. `on_isolation_failure` is called when a wall turns out to be missing while serving.
+        """Timeouts in seconds. `on_missing_wall` is called when a wall turns out to be missing while serving.
 
         `prepare` tells whether each connection prepares its statements once: "auto" unless the URL names a pooler.
         `preamble` says how an owner's session is opened: `POSTGRESQL`, or `citus.CITUS`. `expectations` is what the
@@ -69,7 +69,7 @@ class Database:
         """
         self._dsn = parsed(url)
         self._connect_timeout = connect_timeout
-        self._on_missing_wall = on_isolation_failure
+        self._on_missing_wall = on_missing_wall
         self._observer = observer
         self._expectations = expectations
         self._unnamed_preamble = self._preamble = preamble.with_timeout(statement_timeout)
@@ -183,7 +183,7 @@ class Database:
     async def check(self) -> None:
         """Verify that the database is there, migrated and isolates users; calls at the same time share one query.
 
-        Raises DatabaseUnavailable, and after telling `on_isolation_failure` also when a wall is missing.
+        Raises DatabaseUnavailable, and after telling `on_missing_wall` also when a wall is missing.
         """
         try:
             await self.verify_isolation()
