@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from backend.app.config import DatabaseSettings
-from backend.app.db import embedded
+from backend.app.db import dsn, embedded
 from backend.app.db.row_security import SET_SEARCH_PATH, quoted
 from backend.app.models import SCHEMA
 from backend.app.problems import StartupError
@@ -19,9 +19,9 @@ WHERE p.polrelid = to_regclass(%(table)s) AND p.polname = %(policy)s AND r.rolna
 
 @contextlib.contextmanager
 def database_url(settings: DatabaseSettings) -> Iterator[str]:
-    """The URL of maintenance, or of the embedded database, which runs meanwhile."""
+    """The URL of maintenance, or of the embedded database, which runs meanwhile. Raises StartupError."""
     if settings.maintenance_url is not None:
-        yield settings.maintenance_url
+        yield dsn.checked(settings.maintenance_url, settings.maintenance_setting)
     else:
         with embedded.joined() as url:
             yield url
