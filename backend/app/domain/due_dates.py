@@ -133,7 +133,7 @@ def local(due: Due, time_zone: str | None) -> datetime:
         return due.wall
     where = zone(time_zone)
     try:
-        # Before there were zones clocks were some seconds apart, which no offset can say: it is then the nearest minute.
+        # Before there were zones clocks were seconds apart, which no offset can say: it is then the nearest minute.
         offsets = (due.wall.replace(tzinfo=where, fold=fold).utcoffset() for fold in (0, 1))
         if _minutes(due.offset) in (_minutes(offset or timedelta()) for offset in offsets):
             return due.wall
