@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from backend.app.config import DatabaseSettings
-from backend.app.db import embedded
-from backend.app.db.row_security import SEARCH_PATH, quoted
+from backend.app.db import dsn, embedded
+from backend.app.db.row_security import SET_SEARCH_PATH, quoted
 from backend.app.models import SCHEMA
 from backend.app.problems import StartupError
 
@@ -19,9 +19,9 @@ WHERE p.polrelid = to_regclass(%(table)s) AND p.polname = %(policy)s AND r.rolna
 
 @contextlib.contextmanager
 def database_url(settings: DatabaseSettings) -> Iterator[str]:
-    """The URL of maintenance, or of the embedded database, which runs meanwhile."""
+    """The URL of maintenance, or of the embedded database, which runs meanwhile. Raises StartupError."""
     if settings.maintenance_url is not None:
-        yield settings.maintenance_url
+        yield dsn.checked(settings.maintenance_url, settings.maintenance_setting)
     else:
         with embedded.joined() as url:
             yield url
@@ -47,13 +47,13 @@ class Maintenance:
         """A cursor in a transaction."""
         with self._connection, self._connection.cursor() as cursor:
             # One for each message, or a cluster would not hand it on.
-            for setting in filter(None, (self._become, SEARCH_PATH, self._timeout)):
+            for setting in filter(None, (self._become, SET_SEARCH_PATH, self._timeout)):
                 cursor.execute(setting, {})
             yield cursor
 
     def _role_of(self, table: str, policy: str) -> str:
         with self._connection, self._connection.cursor() as cursor:
-            cursor.execute(SEARCH_PATH + FIND_ROLE, {"table": f"{SCHEMA}.{table}", "policy": policy})
+            cursor.execute(f"{SET_SEARCH_PATH};{FIND_ROLE}", {"table": f"{SCHEMA}.{table}", "policy": policy})
             found = cursor.fetchone()
         if found is None:
             raise StartupError("the database is not migrated to this version yet: run `alembic upgrade head`.")

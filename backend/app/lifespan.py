@@ -30,7 +30,7 @@ from backend.app.server import process, shutdown
 from backend.app.server.protocol import CONNECTION_LIMITS, ConnectionLimits
 from backend.app.web.answer_room import AnswerRoom
 from backend.app.web.body_room import BodyRoom
-from backend.app.web.idempotency import BEFORE_DEADLINE, IdempotentWrites
+from backend.app.web.idempotency import ANSWER_SECONDS, IdempotentWrites
 from backend.app.web.request_turns import RequestTurns
 from backend.app.web.response_cache import ResponseCache
 from backend.app.web.services import Services
@@ -116,7 +116,7 @@ def _services(settings: Settings, components: Components, database: Database) ->
         observer=components.observer,
         database=database,
         idempotent_writes=IdempotentWrites(
-            wait_seconds=max(settings.request_timeout - BEFORE_DEADLINE, 0),
+            wait_seconds=max(settings.request_timeout - ANSWER_SECONDS, 0),
             limits=KeyLimits(
                 settings.idempotency_ttl,
                 settings.max_idempotency_keys_per_user,
@@ -162,7 +162,7 @@ def _database(url: str, settings: Settings, observer: Observer) -> Database:
         connect_timeout=settings.database_connect_timeout,
         statement_timeout=settings.database_statement_timeout,
         prepare=settings.database_prepare,
-        on_isolation_failure=_end_program,
+        on_missing_wall=_end_program,
         preamble=CITUS if settings.database_cluster else POSTGRESQL,
         expectations=Expectations(settings.database_role, no_neighbours=settings.environment != "development"),
         observer=observer,

@@ -53,7 +53,7 @@ def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @contextlib.asynccontextmanager
 async def cluster_at(url: str, **options: Any) -> AsyncIterator[Database]:
     limits = {"pool_size": 1, "pool_timeout": 5.0, "connect_timeout": 5.0, "statement_timeout": 5.0}
-    database = Database(url, **{**limits, "on_isolation_failure": print, "preamble": CITUS, **options})
+    database = Database(url, **{**limits, "on_missing_wall": print, "preamble": CITUS, **options})
     try:
         yield database
     finally:

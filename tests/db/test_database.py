@@ -452,7 +452,7 @@ def test_a_url_that_cannot_be_read_is_refused_without_quoting_it() -> None:
             pool_timeout=1,
             connect_timeout=1,
             statement_timeout=1,
-            on_isolation_failure=print,
+            on_missing_wall=print,
         )
 
     assert "zzword" not in str(refusal.value)
@@ -661,7 +661,7 @@ class NoConnection:
 
     def close(self) -> None: ...
 
-    async def answered(self) -> None:
+    async def wait_until_idle(self) -> None:
         await asyncio.get_running_loop().create_future()
 
 

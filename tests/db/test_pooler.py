@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import psycopg2
 import pytest
@@ -15,6 +16,7 @@ from alembic.config import Config
 from alembic.util import CommandError
 
 from backend.app.config import PROJECT_ROOT, DatabaseSettings
+from backend.app.db.dsn import parsed
 from backend.app.db.session import OwnerSession
 from backend.app.db.statement import OWNER, Statement
 from backend.app.main import create_app
@@ -237,3 +239,24 @@ def test_settings_that_are_refused_are_a_sentence(settings_of: SetSettings) -> N
         command.upgrade(Config(toml_file=PROJECT_ROOT / "pyproject.toml"), "head")
 
     assert "pa55word" not in str(refusal.value)
+
+
+def test_a_url_that_a_migration_cannot_read_is_named(settings_of: SetSettings) -> None:
+    """By the setting that has it, before the driver quotes it."""
+    settings_of(DATABASE_URL="postgresql://u:p@h/d", DATABASE_DIRECT_URL="postgresql://u:pa55word@h/d?schema=public")
+
+    with pytest.raises(CommandError, match="DATABASE_DIRECT_URL: the parameter `schema`") as refusal:
+        command.upgrade(Config(toml_file=PROJECT_ROOT / "pyproject.toml"), "head")
+
+    assert "pa55word" not in str(refusal.value)
+
+
+def test_a_migration_tries_every_host(server: Server, settings_of: SetSettings) -> None:
+    """As the program does: libpq reads the URL of both, and goes on where nobody listens."""
+    with server.new_database(migrated=False) as name:
+        at = parsed(server.database_url(name))
+        place = f"{quote(at['host'], safe='')}:{at.get('port', '5432')}/{quote(name)}"
+        settings_of(DATABASE_URL=f"postgresql://{at['user']}:{at.get('password', '')}@127.0.0.1:1,{place}")
+        command.upgrade(Config(toml_file=PROJECT_ROOT / "pyproject.toml"), "head")
+
+        assert server.execute("SELECT to_regclass('tasks') IS NOT NULL", database=name) == [(True,)]

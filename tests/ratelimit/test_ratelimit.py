@@ -217,7 +217,7 @@ async def test_without_redis_each_process_counts_for_itself(
 
     assert [standing.allowed for standing in standings] == [True] * 5 + [False] * 2
     redis.start()
-    monkeypatch.setattr(shared_window, "REDIS_PAUSE", 0.0)
+    monkeypatch.setattr(shared_window, "PAUSE_SECONDS", 0.0)
     limit._redis._away_until = 0.0  # type: ignore[union-attr] # noqa: SLF001 - the pause is over
     assert (await limit.hit("user:u1")).remaining == 4
 
@@ -235,7 +235,7 @@ async def test_a_redis_that_hangs_holds_nobody_up() -> None:
     async with await asyncio.start_server(hang, "127.0.0.1", 0) as silent:
         port = silent.sockets[0].getsockname()[1]
         limit = RateLimit("5/minute", f"redis://127.0.0.1:{port}/0", max_names=100)
-        async with asyncio.timeout(10 * shared_window.REDIS_TIMEOUT):
+        async with asyncio.timeout(10 * shared_window.TIMEOUT_SECONDS):
             standings = [await limit.hit("user:u1") for _ in range(3)]
         await limit.close()
 

@@ -200,6 +200,29 @@ async def test_claimed_tasks_remind_their_new_owner(make_client: MakeClient, ser
     assert waiting(server, name, theirs) == []
 
 
+async def test_a_claim_takes_along_what_is_not_delivered_yet(
+    make_client: MakeClient, server: Server, name: str
+) -> None:
+    """Its moment has come; how often it was tried, and when it is tried again, stays."""
+    mine, theirs = make_client(), make_client()
+    await create(mine)
+    await create(theirs, reminders=["2099-12-24T09:00:00Z", "2099-12-25T09:00:00Z"])
+    of_theirs = f"WHERE user_id = '{theirs.user_id}'"
+    for change in (
+        f"UPDATE reminders SET remind_at = '2026-01-01T09:00Z', tries = 2 {of_theirs} AND remind_at < '2099-12-25'",
+        f"UPDATE tasks SET reminders = '{{2026-01-01T09:00:00Z,2099-12-25T09:00:00Z}}' {of_theirs}",
+    ):
+        server.execute(change, database=name)
+
+    body = {"token": token(theirs.user_id, isAnonymous=True)}
+    await mine.post(f"/api/{mine.user_id}/claim", json=body)
+
+    assert waiting(server, name, mine) == [(2, "2026-01-01 09:00"), (2, "2099-12-25 09:00")]
+    assert waiting(server, name, theirs) == []
+    tries = f"SELECT tries, try_at = '2099-12-24T09:00:00Z' FROM reminders WHERE user_id = '{mine.user_id}' ORDER BY 1"
+    assert server.execute(tries, database=name) == [(0, False), (2, True)]
+
+
 async def test_erasing_leaves_no_reminder(client: Client, server: Server, name: str) -> None:
     """As nothing else of the user's."""
     await create(client, **PLAN)

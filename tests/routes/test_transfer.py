@@ -371,6 +371,21 @@ async def test_no_cell_is_a_formula(client: Client, text: str) -> None:
     assert row["title"].removeprefix("'") == made["title"]
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+async def test_a_cell_ends_where_it_ends_for_other_programs(client: Client, separator: str) -> None:
+    """LibreOffice parts cells at commas, semicolons and tabs alike, but not within quotation marks."""
+    title = f"a{separator}=1+1{separator}b"
+    await create(client, title=title, tags=["x"])
+    await create(client, title="plain")
+
+    head, *rows = (await exported(client, "text/csv")).content.decode("utf-8-sig").splitlines()
+
+    # Two marks for each cell, and two of the tag's own, doubled.
+    assert rows[0].startswith(f'"1","{title}",""')
+    assert rows[0].count('"') == 2 * len(head.split(",")) + 4
+    assert rows[1].startswith("2,plain,,")
+
+
 async def test_other_cells_are_as_they_are(client: Client) -> None:
     for text in TEXTS:
         await create(client, description=text)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from backend.app.server.protocol import CONNECTION_LIMITS, LINGER, ConnectionLimits, Protocol, UnchosenProtocol
+from backend.app.server.protocol import CONNECTION_LIMITS, LINGER_SECONDS, ConnectionLimits, Protocol, UnchosenProtocol
 from tests.support.programs import PATIENCE_SECONDS, until
 
 HEADER_BYTES, HEADER_SECONDS, SEND_SECONDS, MOST_WAITING = 2000, 0.4, 1.0, 3
@@ -226,21 +226,21 @@ def test_a_body_may_be_larger_than_a_head(served: Server) -> None:
 
 def test_a_body_that_nobody_reads_any_more_ends_the_connection(served: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that came early can be read; then the sender is not listened to forever."""
-    monkeypatch.setattr("backend.app.server.protocol.LINGER", 0.2)
+    monkeypatch.setattr("backend.app.server.protocol.LINGER_SECONDS", 0.2)
     with served.connect() as connection:
         connection.sendall(b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nx")
         drip(connection)
         received = all_of(connection)
 
     assert received.startswith(b"HTTP/1.1 200")
-    assert LINGER == 5.0
+    assert LINGER_SECONDS == 5.0
 
 
 def test_a_body_that_arrives_after_its_answer_keeps_the_connection(
     served: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its sender was in the middle of it."""
-    monkeypatch.setattr("backend.app.server.protocol.LINGER", 0.2)
+    monkeypatch.setattr("backend.app.server.protocol.LINGER_SECONDS", 0.2)
     with served.connect() as connection:
         connection.sendall(b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nx")
         first = answer_of(connection)

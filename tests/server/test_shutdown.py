@@ -77,7 +77,7 @@ async def test_the_server_is_told_when_every_connection_was_accepted(listener: s
     with shutdown.graceful_shutdown(ending.set), socket.create_connection(listener.getsockname(), PATIENCE_SECONDS):
         signal.raise_signal(signal.SIGTERM)
         await asyncio.wait_for(ending.wait(), PATIENCE_SECONDS)
-        await asyncio.sleep(2 * shutdown.OPENING)
+        await asyncio.sleep(2 * shutdown.OPENING_SECONDS)
         assert not server.told
         listener.accept()[0].close()
         await asyncio.to_thread(until, lambda: server.told)

@@ -36,7 +36,7 @@ async def database_for(url: str, **changes: Any) -> AsyncIterator[Database]:
         "pool_timeout": 5.0,
         "connect_timeout": 5.0,
         "statement_timeout": 5.0,
-        "on_isolation_failure": _raise,
+        "on_missing_wall": _raise,
         "prepare": ways.settings().get("database_prepare", "auto"),
     }
     if "database_cluster" in ways.settings():

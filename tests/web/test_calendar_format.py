@@ -93,6 +93,16 @@ SCHEDULES: list[tuple[str, str | None, str | None, dict[str, str]]] = [
      {"RRULE": ":FREQ=MONTHLY;COUNT=3;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1"}),
     ("2026-01-31", None, "FREQ=MONTHLY;BYMONTHDAY=-1", {"RRULE": ":FREQ=MONTHLY;BYMONTHDAY=-1"}),
     ("2026-01-05", None, "FREQ=MONTHLY;BYDAY=MO,1TU", {"RRULE": ":FREQ=MONTHLY;BYDAY=1MO,1TU,2MO,3MO,4MO,5MO"}),
+    # Said so that all readers take it alike: some need the day of a leap year, and the months of a day.
+    ("2024-02-29", None, "FREQ=YEARLY", {"RRULE": ":FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29"}),
+    ("2024-02-29", None, "FREQ=YEARLY;BYMONTH=2;INTERVAL=4",
+     {"RRULE": ":FREQ=YEARLY;INTERVAL=4;BYMONTH=2;BYMONTHDAY=29"}),
+    ("2026-12-24", None, "FREQ=YEARLY", {"RRULE": ":FREQ=YEARLY"}),
+    ("2026-12-31", None, "FREQ=YEARLY;BYMONTH=1,12", {"RRULE": ":FREQ=MONTHLY;BYMONTH=1,12;BYMONTHDAY=31"}),
+    ("2026-01-01", None, "FREQ=YEARLY;BYMONTHDAY=1;COUNT=3", {"RRULE": ":FREQ=MONTHLY;COUNT=3;BYMONTHDAY=1"}),
+    ("2026-01-01", None, "FREQ=YEARLY;INTERVAL=2;BYMONTHDAY=1", {"RRULE": ":FREQ=YEARLY;INTERVAL=2;BYMONTHDAY=1"}),
+    ("2026-02-13", None, "FREQ=YEARLY;BYMONTHDAY=13;BYDAY=FR", {"RRULE": ":FREQ=YEARLY;BYMONTHDAY=13;BYDAY=FR"}),
+    ("2026-01-01", None, "FREQ=YEARLY;BYMONTHDAY=1;BYSETPOS=1", {"RRULE": ":FREQ=YEARLY;BYMONTHDAY=1;BYSETPOS=1"}),
     # A COUNT from a day that is none of the rule's would be read in two ways, a great one is left.
     ("2026-01-01", None, "FREQ=WEEKLY;BYDAY=MO;COUNT=2", {"RRULE": ":FREQ=WEEKLY;UNTIL=20260112;BYDAY=MO"}),
     ("2026-01-01", None, "FREQ=WEEKLY;BYDAY=MO;COUNT=367", {"RRULE": ":FREQ=WEEKLY;COUNT=367;BYDAY=MO"}),
@@ -100,6 +110,9 @@ SCHEDULES: list[tuple[str, str | None, str | None, dict[str, str]]] = [
     ("2026-01-01", None, "FREQ=DAILY;UNTIL=20200101", {"DUE": ";VALUE=DATE:20260101"}),
     ("2026-01-06", None, "FREQ=DAILY;INTERVAL=7;BYDAY=MO", {"DUE": ";VALUE=DATE:20260106"}),
     # Rows from before such dates were refused, the ends of the calendar, and a zone that the system has not any more.
+    ("0001-01-01T00:00:00+23:59", None, "FREQ=DAILY", {"COMMENT": ":due_date: 0001-01-01T00:00:00+23:59"}),
+    ("2016-12-31T23:59:60Z", "Asia/Tokyo", None, {"COMMENT": ":due_date: 2016-12-31T23:59:60Z"}),
+    ("2026-01-01", None, "FREQ=HOURLY", {"DUE": ";VALUE=DATE:20260101"}),
     ("9999-12-31T23:59:59Z", "Asia/Tokyo", "FREQ=DAILY", {"DUE": ":99991231T235959Z"}),
     ("0001-01-01T00:30:00Z", "America/New_York", None, {"DUE": ":00010101T003000Z"}),
     ("9999-12-31", "Pacific/Kiritimati", None, {"DUE": ";VALUE=DATE:99991231"}),
@@ -192,6 +205,13 @@ def test_a_reminder_is_an_alarm(members: dict[str, Any], trigger: str) -> None:
 
     assert f"\r\nBEGIN:VALARM\r\nACTION:DISPLAY\r\nDESCRIPTION:a\\; b\r\n{trigger}\r\nEND:VALARM\r\nEND:VTODO" in file
     assert str(alarm["ACTION"]) == "DISPLAY"
+
+
+def test_what_was_stored_before_it_was_refused_breaks_no_export() -> None:
+    """A start date and reminders that cannot be read any more are left out."""
+    found = properties(start_date="0001-01-01T00:00:00+23:59", due_date="2026-12-24", reminders=["soon", "-P1D"])
+
+    assert (found["DUE"], "DTSTART" in found, found["TRIGGER"]) == (";VALUE=DATE:20261224", False, ";RELATED=END:-P1D")
 
 
 def test_an_empty_calendar_has_a_component() -> None:

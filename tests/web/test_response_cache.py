@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from backend.app.main import create_app
-from backend.app.web.response_cache import KEY_MAX, OVERHEAD, SHARE, ResponseCache
+from backend.app.web.response_cache import KEY_MAX_BYTES, OVERHEAD_BYTES, USER_SHARE, ResponseCache
 from backend.app.web.responses import ApiResponse
 from tests.support.applications import Client, client_for, running, settings_for
 from tests.support.tokens import new_user
@@ -29,7 +29,7 @@ PATHS = (
 )
 
 # What an empty answer to the key "key" takes.
-ONE = OVERHEAD + len("key")
+ONE = OVERHEAD_BYTES + len("key")
 
 
 @pytest.fixture
@@ -224,13 +224,13 @@ def test_answers_stand_under_their_users_name() -> None:
 
 def test_memory_is_bounded() -> None:
     """Ten thousand users, and one who asks for ten thousand lists, take what they may; the last stay."""
-    answers = ResponseCache(max_bytes=SHARE * 10 * ONE, max_age=60)
+    answers = ResponseCache(max_bytes=USER_SHARE * 10 * ONE, max_age=60)
     for number in range(10_000):
-        answers.keep(f"user {number}", ("key",), reply(OVERHEAD))
+        answers.keep(f"user {number}", ("key",), reply(OVERHEAD_BYTES))
         answers.find("greedy", (str(number),))
         answers.keep("greedy", (str(number),), reply(0))
 
-        assert answers.size <= SHARE * 10 * ONE
+        assert answers.size <= USER_SHARE * 10 * ONE
 
     kept = [number for number in range(10_000) if answers.find("greedy", (str(number),))]
     assert 0 < len(kept) <= 10
@@ -240,8 +240,8 @@ def test_memory_is_bounded() -> None:
 
 def test_who_asks_stays() -> None:
     """Room is made by whoever asked longest ago."""
-    answers = ResponseCache(max_bytes=SHARE * 2 * ONE, max_age=60)
-    for number in range(2 * SHARE):
+    answers = ResponseCache(max_bytes=USER_SHARE * 2 * ONE, max_age=60)
+    for number in range(2 * USER_SHARE):
         answers.keep(f"user {number}", ("key",), reply(0))
     answers.find("user 0", ("key",))
 
@@ -253,7 +253,7 @@ def test_who_asks_stays() -> None:
 
 def test_what_is_too_large_is_not_kept() -> None:
     """An answer that would take more than one user's share; and with no memory, every answer."""
-    for max_bytes, size in ((SHARE * 2 * OVERHEAD, OVERHEAD + 1), (0, 0)):
+    for max_bytes, size in ((USER_SHARE * 2 * OVERHEAD_BYTES, OVERHEAD_BYTES + 1), (0, 0)):
         answers = ResponseCache(max_bytes=max_bytes, max_age=60)
 
         answers.keep("alice", ("key",), reply(size))
@@ -279,9 +279,9 @@ def test_keys_are_counted_and_long_ones_are_not_remembered() -> None:
 
     answers.keep("alice", ("/tasks", b"q=" + b"x" * 500), reply(0))
     counted = answers.size
-    answers.keep("alice", ("/tasks", b"q=" + b"x" * KEY_MAX), reply(0))
+    answers.keep("alice", ("/tasks", b"q=" + b"x" * KEY_MAX_BYTES), reply(0))
 
-    assert counted == OVERHEAD + len("/tasks") + 502
+    assert counted == OVERHEAD_BYTES + len("/tasks") + 502
     assert answers.size == counted
 
 

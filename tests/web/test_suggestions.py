@@ -2,6 +2,7 @@
 
 import pytest
 
+from backend.app.schemas.completions import CompletionQuery
 from backend.app.schemas.queries import PageQuery, TaskPageQuery
 from backend.app.schemas.sync import ChangesQuery
 from backend.app.schemas.task import TaskCreate
@@ -12,6 +13,7 @@ BODY = list(TaskCreate.model_fields)
 LIST = list(TaskPageQuery.model_fields)
 PAGE = list(PageQuery.model_fields)
 CHANGES = list(ChangesQuery.model_fields)
+COMPLETIONS = list(CompletionQuery.model_fields)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +33,11 @@ CHANGES = list(ChangesQuery.model_fields)
         ("timeZone", BODY, "time_zone"),
         ("parentId", BODY, "parent_id"),
         ("parent", BODY, "parent_id"),
+        ("projectId", BODY, "list_id"),
+        ("position", BODY, None),
+        ("position", LIST, "sort=position"),
+        ("since", COMPLETIONS, "after"),
+        ("to", COMPLETIONS, "before"),
         ("recurrenceFrom", BODY, "recurrence_from"),
         ("rrule", BODY, "recurrence"),
         ("tag", BODY, "tags"),
@@ -75,7 +82,7 @@ def test_the_nearest_known_name(name: str, known: list[str], meant: str | None) 
 
 def test_every_alias_leads_to_a_name_that_some_route_knows() -> None:
     """A renamed member is renamed here too."""
-    known = {*BODY, *LIST, *CHANGES}
+    known = {*BODY, *LIST, *CHANGES, *COMPLETIONS}
     targets = {target.partition("=")[0] for several in suggestions._ALIASES.values() for target in several}  # noqa: SLF001 - the table itself
 
     assert targets - known == set()

@@ -39,6 +39,11 @@ class DatabaseSettings(BaseSettings):
         url = self.database_direct_url or self.database_url
         return None if url is None else url.get_secret_value()
 
+    @property
+    def maintenance_setting(self) -> str:
+        """Which setting names it."""
+        return "DATABASE_URL" if self.database_direct_url is None else "DATABASE_DIRECT_URL"
+
     @model_validator(mode="after")
     def _database_beside_its_direct_url(self) -> Self:
         for name, value in (

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
+from backend.app.config.pasted_url import postgres_url
 from backend.app.ratelimit.limit import parse_limit
 
 # What Better Auth signs with when it was given no secret: everybody knows it.
@@ -71,13 +72,6 @@ def _quotable(text: str) -> str:
     return text
 
 
-def _postgres_url(url: SecretStr) -> SecretStr:
-    scheme, separator, rest = url.get_secret_value().partition("://")
-    if scheme not in ("postgres", "postgresql") or not separator:
-        raise ValueError("must start with postgresql:// (or postgres://). Paste the URL as your provider shows it")
-    return SecretStr(f"postgresql://{rest}")
-
-
 def _role_name(name: str) -> str:
     if len(name.encode()) > ROLE_MAX_BYTES or not name.isprintable() or name.startswith("pg_") or name == SHARED_ROLE:
         raise ValueError(
@@ -130,7 +124,7 @@ LowerCase = BeforeValidator(_lower_case)
 SharedSecret = Annotated[SecretStr, AfterValidator(_safe_secret)]
 VersionedSecrets = Annotated[tuple[SharedSecret, ...], NoDecode, BeforeValidator(_versioned_secrets)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
-PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
+PostgresUrl = Annotated[SecretStr, AfterValidator(postgres_url)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 RoleName = Annotated[str, AfterValidator(_role_name)]
 Quotable = Annotated[str, AfterValidator(_quotable)]

@@ -12,13 +12,12 @@ from backend.app.db.preamble import (
     LOCK_LIST,
     SET_IDLE_TIMEOUT,
     SET_OWNER,
-    SET_SEARCH_PATH,
     SET_TIMEOUT,
     Opening,
     Preamble,
 )
 
-_OPENING = ("BEGIN", SET_OWNER, SET_SEARCH_PATH, SET_TIMEOUT, SET_IDLE_TIMEOUT)
+_OPENING = ("BEGIN", SET_OWNER, row_security.SET_SEARCH_PATH, SET_TIMEOUT, SET_IDLE_TIMEOUT)
 
 # Works on a single PostgreSQL as well.
 CITUS = Preamble(

@@ -17,7 +17,7 @@ from psycopg2.extensions import make_dsn
 from backend.app import problems
 from backend.app.config import Prepare
 from backend.app.db import row_security
-from backend.app.db.connection import Connection, close_raw, established
+from backend.app.db.connection import Connection, close_raw, wait_until_connected
 from backend.app.db.dsn import names_pooler, parsed, resolved
 from backend.app.db.pool import Pool
 from backend.app.db.preamble import POSTGRESQL, Opening, Preamble
@@ -52,14 +52,14 @@ class Database:
         pool_timeout: float,
         connect_timeout: float,
         statement_timeout: float,
-        on_isolation_failure: Callable[[StartupError], None],
+        on_missing_wall: Callable[[StartupError], None],
         prepare: Prepare = "auto",
         connections_per_owner: int | None = None,
         preamble: Preamble = POSTGRESQL,
         expectations: row_security.Expectations = NO_EXPECTATIONS,
         observer: Observer = UNOBSERVED,
     ) -> None:
-        """Timeouts in seconds. `on_isolation_failure` is called when a wall turns out to be missing while serving.
+        """Timeouts in seconds. `on_missing_wall` is called when a wall turns out to be missing while serving.
 
         `prepare` tells whether each connection prepares its statements once: "auto" unless the URL names a pooler.
         `preamble` says how an owner's session is opened: `POSTGRESQL`, or `citus.CITUS`. `expectations` is what the
@@ -69,7 +69,7 @@ class Database:
         """
         self._dsn = parsed(url)
         self._connect_timeout = connect_timeout
-        self._on_missing_wall = on_isolation_failure
+        self._on_missing_wall = on_missing_wall
         self._observer = observer
         self._expectations = expectations
         self._unnamed_preamble = self._preamble = preamble.with_timeout(statement_timeout)
@@ -183,7 +183,7 @@ class Database:
     async def check(self) -> None:
         """Verify that the database is there, migrated and isolates users; calls at the same time share one query.
 
-        Raises DatabaseUnavailable, and after telling `on_isolation_failure` also when a wall is missing.
+        Raises DatabaseUnavailable, and after telling `on_missing_wall` also when a wall is missing.
         """
         try:
             await self.verify_isolation()
@@ -252,7 +252,7 @@ class Database:
             self._pool.abandon(connection, owner, writes=writes)
             raise
         if prepared is not None:
-            connection.prepared(prepared)
+            connection.remember_prepared(prepared)
         self._pool.release(connection, owner, writes=writes)
         return rows
 
@@ -282,7 +282,7 @@ class Database:
             async with asyncio.timeout(self._connect_timeout):
                 target = await resolved(self._dsn)
                 raw = psycopg2.connect(make_dsn(**target), async_=True)
-                await established(raw)
+                await wait_until_connected(raw)
             return Connection(raw)
         except (TimeoutError, OSError, psycopg2.Error) as error:
             fields = {"error": type(error).__name__, "reason": str(error).partition("\n")[0]}

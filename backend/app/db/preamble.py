@@ -6,6 +6,7 @@ from typing import Any
 
 from backend.app.db import row_security
 from backend.app.db.statement import OWNER
+from backend.app.models import NO_COUNTS, SCHEMA
 
 # Stand in the texts below for the statement timeout in milliseconds, and for the role that the database names.
 TIMEOUT = "{milliseconds}"
@@ -15,10 +16,15 @@ SET_OWNER = f"SET LOCAL {row_security.OWNER_SETTING} = %({OWNER})s"
 SET_TIMEOUT = f"SET LOCAL statement_timeout = {TIMEOUT}"
 # A process that stops between two messages must not keep its locks.
 SET_IDLE_TIMEOUT = f"SET LOCAL idle_in_transaction_session_timeout = {TIMEOUT}"
-# Which operators, functions and types a statement means is settled here.
-SET_SEARCH_PATH = row_security.SEARCH_PATH.removesuffix("; ")
-# One transaction of an owner at a time, or two that touch the same rows in another order would wait for each other.
-LOCK_LIST = row_security.LOCK_LIST
+# One transaction of an owner at a time, or two that touch the same rows in another order would wait for each other:
+# waits until no other write of the user is under way, and makes the list where there is none. `WHERE false` locks the
+# row and writes no new one. A lock of the row's, for an advisory lock may be taken by every login of the server.
+LOCK_LIST = (
+    f"INSERT INTO {SCHEMA}.task_lists AS list "  # noqa: S608 - put together of constants
+    f"(user_id, last_task_id, task_count, revision, horizon, {', '.join(NO_COUNTS)}) "
+    f"VALUES (%({OWNER})s, 0, 0, %(first_revision)s, %(first_revision)s, {', '.join(map(str, NO_COUNTS.values()))}) "
+    "ON CONFLICT (user_id) DO UPDATE SET task_count = list.task_count WHERE false"
+)
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ class Preamble:
         )
 
 
-_SETTINGS = f"SET LOCAL ROLE {ROLE}; {SET_OWNER}; {SET_SEARCH_PATH}; {SET_TIMEOUT}; "
+_SETTINGS = f"SET LOCAL ROLE {ROLE}; {SET_OWNER}; {row_security.SET_SEARCH_PATH}; {SET_TIMEOUT}; "
 
 # PostgreSQL, directly or behind a pooler: one message each, which PostgreSQL runs as one implicit transaction.
 POSTGRESQL = Preamble(

@@ -8,23 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from backend.app.db.statement import OWNER
-from backend.app.models import NO_COUNTS, SCHEMA, metadata
+from backend.app.models import SCHEMA, metadata
 from backend.app.problems import StartupError
 
 OWNER_SETTING = "app.user_id"
 # Which operators, functions and types a statement means is settled here: only the server's administrator can add to
 # this schema. Where others may CREATE in a schema that is searched, one of theirs may fit a call better than
 # PostgreSQL's own, and would run with the user's name (CVE-2018-1058). Tables are named with their schema.
-SEARCH_PATH = "SET LOCAL search_path = pg_catalog, pg_temp; "
-# Waits until no other write of the user is under way, and makes the list where there is none. `WHERE false` locks the
-# row and writes no new one. A lock of the row's, for an advisory lock may be taken by every login of the server.
-LOCK_LIST = (
-    f"INSERT INTO {SCHEMA}.task_lists AS list "  # noqa: S608 - put together of constants
-    f"(user_id, last_task_id, task_count, revision, horizon, {', '.join(NO_COUNTS)}) "
-    f"VALUES (%({OWNER})s, 0, 0, %(first_revision)s, %(first_revision)s, {', '.join(map(str, NO_COUNTS.values()))}) "
-    "ON CONFLICT (user_id) DO UPDATE SET task_count = list.task_count WHERE false"
-)
+SET_SEARCH_PATH = "SET LOCAL search_path = pg_catalog, pg_temp"
 
 ROLE = "role"
 NOT_MIGRATED = "not migrated"
@@ -87,8 +78,8 @@ def verdict(rows: list[tuple[Any, ...]]) -> tuple[str | None, str | None]:
 # guarded when the models declare it, or when it has a user_id and the role may use it in any way: one that a newer
 # release has added is no fault if it is, so that this one goes on serving, and can be gone back to.
 FAULTS = (
-    SEARCH_PATH  # noqa: S608 - as above
-    + """
+    SET_SEARCH_PATH  # noqa: S608 - as above
+    + """;
 WITH meant AS (
   SELECT DISTINCT r.rolname FROM pg_policy p JOIN pg_roles r ON r.oid = ANY (p.polroles)
   WHERE p.polrelid = to_regclass(%(schema)s || '.task_lists') AND p.polname = 'own_rows'

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import psycopg2
 from alembic import context
 from alembic.util import CommandError
 from sqlalchemy import Column, Connection, create_engine, pool, text
@@ -23,9 +24,10 @@ def run(url: str, cluster: Cluster | None, role: str | None = None, *, no_neighb
 
     `no_neighbours`: refuse where others than the owners may create what a migration would call.
     """
-    # SQLAlchemy reads postgresql:// as psycopg 3; this project's driver is psycopg2.
+    # libpq reads the URL, as everywhere: SQLAlchemy knows neither several hosts nor what passwords may look like.
     engine = create_engine(
-        url.replace("postgresql://", "postgresql+psycopg2://", 1),
+        "postgresql+psycopg2://",
+        creator=lambda: psycopg2.connect(url),
         poolclass=pool.NullPool,
         hide_parameters=True,
     )
@@ -102,9 +104,12 @@ def run_as_set() -> None:
     """Migrate the database that the settings name. Raises CommandError, which Alembic prints without a traceback."""
     try:
         settings = config.load(DatabaseSettings)
+        url = url_of(settings)
+        if url is not None:
+            dsn.checked(url, settings.maintenance_setting)
     except StartupError as refusal:
         raise CommandError(str(refusal)) from None
-    if url := url_of(settings):
+    if url is not None:
         strict = settings.environment != "development"
         run(url, settings.database_cluster, settings.database_role, no_neighbours=strict)
     else:

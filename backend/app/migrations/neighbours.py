@@ -8,7 +8,7 @@ call better than PostgreSQL's own (CVE-2018-1058). Statements of the API search 
 from alembic.util import CommandError
 from sqlalchemy import Connection, text
 
-from backend.app.db.row_security import SEARCH_PATH
+from backend.app.db.row_security import SET_SEARCH_PATH
 
 # Asked for by its full name, before anything is searched for.
 SEARCHED = text("SELECT pg_catalog.current_schemas(false)")
@@ -46,7 +46,7 @@ def require_none(connection: Connection) -> None:
     """Raises CommandError where others have put something into the schemas that are searched, or may do so."""
     with connection.begin():
         schemas = connection.execute(SEARCHED).scalar_one()
-        connection.execute(text(SEARCH_PATH))
+        connection.execute(text(SET_SEARCH_PATH))
         faults = list(connection.execute(FAULTS, {"schemas": schemas}).scalars())
     if faults:
         raise CommandError(

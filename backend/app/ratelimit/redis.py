@@ -13,8 +13,8 @@ from limits.errors import StorageError
 from backend.app.ratelimit.limit import Limit, RateLimitResult
 
 # How long Redis may take to answer, and how long it is left alone after it did not (seconds).
-REDIS_TIMEOUT: Final = 0.25
-REDIS_PAUSE: Final = 5.0
+TIMEOUT_SECONDS: Final = 0.25
+PAUSE_SECONDS: Final = 5.0
 
 log = logging.getLogger("tasks")
 
@@ -29,8 +29,8 @@ class SharedWindow:
             wrap_exceptions=True,
             implementation="redispy",
             key_prefix="tasks",
-            socket_timeout=REDIS_TIMEOUT,
-            socket_connect_timeout=REDIS_TIMEOUT,
+            socket_timeout=TIMEOUT_SECONDS,
+            socket_connect_timeout=TIMEOUT_SECONDS,
         )
         self._limiter = MovingWindowRateLimiter(self._storage)
         self._away_until = 0.0
@@ -43,7 +43,7 @@ class SharedWindow:
             allowed = await self._limiter.hit(self._limit, name)
             window = await self._limiter.get_window_stats(self._limit, name)
         except (OSError, StorageError) as error:
-            self._away_until = time.monotonic() + REDIS_PAUSE
+            self._away_until = time.monotonic() + PAUSE_SECONDS
             fields = {"error": type(error.__cause__ or error).__name__}
             log.warning("rate limits: Redis does not answer, each process counts for itself", extra={"fields": fields})
             return None

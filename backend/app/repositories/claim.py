@@ -27,7 +27,7 @@ from backend.app.repositories.list_claim import move_lists
 from backend.app.repositories.list_trash import purge_lists
 from backend.app.repositories.mapping import DELETED, TASKS
 from backend.app.repositories.query_statements import GET_COUNTERS
-from backend.app.repositories.reminders import renew_reminders
+from backend.app.repositories.reminders import renew_reminders, take_over_reminders
 from backend.app.repositories.trash import TRIMMED_AT_ONCE, trim_trash
 
 # How many ids, and how many rows, are read at once: some milliseconds of the event loop, however long their texts are.
@@ -114,8 +114,10 @@ class _Move:
                     self._new_revisions |= {
                         row["revision"]: new for row, new in repeating if row["recurrence"] is not None
                     }
-                    planned = zip(arrays["of_id"], arrays["of_reminders"], strict=True)
-                    await renew_reminders(self._mine, [task_id for task_id, reminders in planned if reminders])
+                    reminding = zip(rows, arrays["of_id"], strict=True)
+                    new_ids = {row["id"]: task_id for row, task_id in reminding if row["reminders"]}
+                    await renew_reminders(self._mine, list(new_ids.values()))
+                    await take_over_reminders(self._mine, self._theirs, new_ids)
                 self._revision += len(rows)
         self._revision = await move_completions(
             self._mine, self._theirs, self._moved, self._new_revisions, self._revision

@@ -12,11 +12,14 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     DateTime,
+    Insert,
     Text,
     any_,
     bindparam,
+    cast,
     delete,
     func,
+    insert,
     not_,
     or_,
     select,
@@ -28,6 +31,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from backend.app.db.session import OwnerSession
 from backend.app.domain.reminders import moments, next_moment
 from backend.app.models import metadata
+from backend.app.repositories.arrays import rows_of_arrays
 from backend.app.repositories.mapping import TASKS, Task, owner, task_id
 from backend.app.repositories.scoping import compile_scoped
 
@@ -42,7 +46,7 @@ _my_tasks = TASKS.c.user_id == owner
 _planned = [TASKS.c[name] for name in ("id", "reminders", "due_date", "time_zone")]
 
 
-def _add() -> Any:
+def _add() -> Insert:
     """Those that are to come; a moment that is waited for already stays as it is."""
     rows = func.unnest(_ids, _moments).table_valued("task_id", "remind_at").render_derived()
     values: list[ColumnElement[Any]] = [owner, rows.c.task_id, rows.c.remind_at, rows.c.remind_at]
@@ -95,6 +99,25 @@ PLANNED_WITH_SUBTASKS = compile_scoped(
 )
 
 
+_OVERDUE_NAMES: Final = ("task_id", "remind_at", "try_at", "tries")
+
+
+def _overdue() -> Any:
+    # Moments as PostgreSQL's text, which come back as the same ones.
+    columns = [REMINDERS.c[name] for name in _OVERDUE_NAMES]
+    told = [cast(one, Text).label(one.key) if isinstance(one.type, DateTime) else one for one in columns]
+    return select(*told).where(_mine, REMINDERS.c.task_id == any_(_ids), REMINDERS.c.remind_at <= func.now())
+
+
+def _take_over() -> Any:
+    rows, columns = rows_of_arrays(REMINDERS, _OVERDUE_NAMES)
+    return insert(REMINDERS).from_select(["user_id", *columns], select(owner, *columns.values()).select_from(rows))
+
+
+OVERDUE = compile_scoped("find the reminders that are to be delivered", _overdue())
+TAKE_OVER = compile_scoped("take over reminders that are to be delivered", _take_over())
+
+
 async def write_reminders(
     session: OwnerSession, before: Mapping[str, Any], wanted: Mapping[str, Any], written: Task
 ) -> Task:
@@ -144,6 +167,17 @@ async def renew_reminders(session: OwnerSession, ids: list[int]) -> None:
         return
     await session.run(DROP, ids=ids)
     await _wait_for(session, await session.run(PLANNED, ids=ids))
+
+
+async def take_over_reminders(mine: OwnerSession, theirs: OwnerSession, new_ids: Mapping[int, int]) -> None:
+    """Wait for those of another user's tasks whose moment has come, but which were not delivered yet.
+
+    `new_ids` has the ids of the caller's tasks by theirs. May raise Unavailable.
+    """
+    rows = await theirs.run(OVERDUE, ids=list(new_ids)) if new_ids else []
+    if rows:
+        told = [{**row, "task_id": new_ids[row["task_id"]]} for row in rows]
+        await mine.run(TAKE_OVER, **{f"of_{name}": [row[name] for row in told] for name in _OVERDUE_NAMES})
 
 
 async def _wait_for(session: OwnerSession, tasks: Iterable[Mapping[str, Any]]) -> None:

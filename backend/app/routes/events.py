@@ -21,7 +21,7 @@ from backend.app.web.subscriptions import Subscription
 router = APIRouter(prefix="/api/{user_id}/events", tags=["tasks"], route_class=StrictRoute)
 
 # How long a client waits before it connects again (milliseconds).
-RETRY = 2000
+RETRY_MILLISECONDS = 2000
 _REVISION = re.compile("[0-9]{1,19}")
 
 # Clients that are made from the document take a stream either for one text, or for the `data` of its events.
@@ -79,7 +79,7 @@ async def listen(
 async def _events(
     listener: Subscription, known: int | None, *, lifetime: float, heartbeat: float
 ) -> AsyncIterator[bytes]:
-    yield format_sse_event(retry=RETRY)
+    yield format_sse_event(retry=RETRY_MILLISECONDS)
     ends = time.monotonic() + lifetime
     seconds = 0.0  # what is known already is told at once, or that there is nothing to tell
     while seconds >= 0:

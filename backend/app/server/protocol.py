@@ -23,9 +23,9 @@ from backend.app.server.until_close import send_until_close
 CONNECTION_LIMITS: Final = "tasks.connection_limits"
 # A head that comes in pieces may have this many times MAX_HEADER_BYTES: there is a request line, too, and the exact
 # limit is kept by middleware/limits.py, which has a better answer.
-ROOM: Final = 2
+HEAD_BYTES_FACTOR: Final = 2
 # How long a body that nobody reads any more may go on arriving: cut at once, its sender may miss the answer (seconds).
-LINGER: Final = 5.0
+LINGER_SECONDS: Final = 5.0
 # The parser is given so many bytes at once. It cannot be stopped within them, and the shortest request has 18.
 PIECE_BYTES: Final = 2048
 
@@ -94,7 +94,7 @@ class Protocol(HttpToolsProtocol):
             return
         self._pending += len(data)
         self._feed(data)
-        if self._pending > ROOM * self._limits.max_header_bytes:
+        if self._pending > HEAD_BYTES_FACTOR * self._limits.max_header_bytes:
             self._refuse(problems.HeadersTooLarge(self._limits.max_header_bytes))
         elif self._pending:
             if self._timer is None:
@@ -180,7 +180,7 @@ class Protocol(HttpToolsProtocol):
             # What has come of a body that was not read: the connection may be kept for a while.
             self.cycle.body = bytearray()
             if self.cycle.more_body:
-                self.loop.call_later(LINGER, self._stop_reading, self.cycle)
+                self.loop.call_later(LINGER_SECONDS, self._stop_reading, self.cycle)
 
     def handle_websocket_upgrade(self) -> None:
         self._responses.stop_watching()

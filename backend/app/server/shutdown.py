@@ -28,9 +28,9 @@ NO_NEW_CONNECTIONS: Final = (
     (0x06, 0, 0, 0),  # then drop it: the client repeats it a second later, and is refused
     (0x06, 0, 0, 0xFFFF),
 )
-# How long a connection may take from its first packet until it waits to be accepted, and how often that is looked at.
-OPENING: Final = 0.1
-LOOK_AGAIN: Final = 0.01
+# How long a connection may take from its first packet until it waits to be accepted, and how often this is looked at.
+OPENING_SECONDS: Final = 0.1
+LOOK_AGAIN_SECONDS: Final = 0.01
 
 
 @contextlib.contextmanager
@@ -52,7 +52,7 @@ def graceful_shutdown(before_refusing: Callable[[], None]) -> Iterator[None]:
                 listeners = own_listeners(server)
                 if refuse_new_connections(listeners):
                     loop.call_soon_threadsafe(
-                        loop.call_later, OPENING, _when_all_are_accepted, listeners, before, received
+                        loop.call_later, OPENING_SECONDS, _when_all_are_accepted, listeners, before, received
                     )
                 else:
                     before(received, frame)
@@ -97,7 +97,7 @@ def refuse_new_connections(listeners: list[int]) -> bool:
 def _when_all_are_accepted(listeners: list[int], before: Any, received: int) -> None:
     """Hand the signal on as soon as every connection has been accepted."""
     if connections_wait(listeners):
-        asyncio.get_running_loop().call_later(LOOK_AGAIN, _when_all_are_accepted, listeners, before, received)
+        asyncio.get_running_loop().call_later(LOOK_AGAIN_SECONDS, _when_all_are_accepted, listeners, before, received)
     else:
         before(received, None)
 

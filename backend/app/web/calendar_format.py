@@ -6,23 +6,25 @@ A calendar means what the API means: its occurrences fall on the same local days
 import itertools
 import re
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from typing import Any, Final, TypeVar
 
 from backend.app.domain import due_dates, recurrence, reminders
 from backend.app.domain.due_dates import Due
-from backend.app.domain.occurrences import occurrences
+from backend.app.domain.occurrences import occurrences, with_defaults
 from backend.app.domain.rules import WEEKDAYS, Rule, read_rule
 from backend.app.web.vtimezone import FIRST_YEAR, fixed_vtimezone, vtimezone
 
+Read = TypeVar("Read")
 # RFC 5545, section 3.8.1.9: 1 to 4 are high, 5 is medium, 6 to 9 are low.
 PRIORITIES: Final = {"high": 1, "medium": 5, "low": 9}
 # RFC 5545, section 3.1: a line has at most 75 octets, without its end.
 LINE_MAX_OCTETS: Final = 75
 # A rule that ends after more occurrences keeps its COUNT, also where its first day is none of its own.
 COUNTED_MAX: Final = 366
+SHORTEST_MONTH_DAYS: Final = 28
 UTC_NAMES: Final = frozenset(
     {"UTC", "UCT", "Universal", "Zulu", "Etc/UTC", "Etc/UCT", "Etc/Universal", "Etc/Zulu", "GMT", "Etc/GMT"}
 )
@@ -106,11 +108,14 @@ def _schedule(task: Mapping[str, Any]) -> tuple[list[str], str | None]:
     time_zone = task["time_zone"]
     if time_zone is not None and not due_dates.is_zone(time_zone):  # the system's list of zones has become shorter
         time_zone = None
-    start = None if task["start_date"] is None else _point(due_dates.read(task["start_date"]), time_zone, repeats=False)
-    if task["due_date"] is None:
-        return ([], None) if start is None else ([start.line("DTSTART")], start.zone)
-    due = due_dates.read(task["due_date"])
-    rule = read_rule(task["recurrence"]) if task["recurrence"] is not None and _comes_again(task) else None
+    begins, due = (_readable(due_dates.read, task[name]) for name in ("start_date", "due_date"))
+    start = None if begins is None else _point(begins, time_zone, repeats=False)
+    if due is None:
+        lines = [] if task["due_date"] is None else [f"COMMENT:{_escaped('due_date: ' + task['due_date'])}"]
+        return (lines, None) if start is None else ([*lines, start.line("DTSTART")], start.zone)
+    rule = _readable(read_rule, task["recurrence"])
+    if rule is not None and not _comes_again(task):
+        rule = None
     point = _point(due, time_zone, repeats=rule is not None)
     if rule is None:
         if start is not None and start.may_precede(point):
@@ -120,11 +125,21 @@ def _schedule(task: Mapping[str, Any]) -> tuple[list[str], str | None]:
     return lines, point.zone
 
 
+def _readable(read: Callable[[str], Read], text: str | None) -> Read | None:
+    """None also for a row from before such a text was refused."""
+    try:
+        return None if text is None else read(text)
+    except ValueError:
+        return None
+
+
 def _alarms(task: Mapping[str, Any], *, repeats: bool) -> list[str]:
     """A VALARM for each reminder (section 3.6.6). What repeats has its due date as DTSTART, everything else as DUE."""
     lines = []
     for text in task["reminders"]:
-        reminder = reminders.read(text)
+        reminder = _readable(reminders.read, text)
+        if reminder is None:
+            continue
         if isinstance(reminder, datetime):
             trigger = f"TRIGGER;VALUE=DATE-TIME:{_basic(reminder)}Z"
         else:
@@ -179,6 +194,7 @@ def _later(point: _Point) -> str:
 
 
 def _rule_text(rule: Rule, point: _Point) -> str:
+    rule = _said_plainly(rule, point.wall.date())
     parts = [f"FREQ={rule.frequency}"]
     if rule.interval > 1:
         parts.append(f"INTERVAL={rule.interval}")
@@ -193,6 +209,20 @@ def _rule_text(rule: Rule, point: _Point) -> str:
     if rule.week_start:
         parts.append(f"WKST={WEEKDAYS[rule.week_start]}")
     return ";".join(parts)
+
+
+def _said_plainly(rule: Rule, first: date) -> Rule:
+    """The same days in words that readers agree on.
+
+    Some take the 29th of February for the 1st of March in other years where the rule has no day, and a day of the
+    month alone for one of the first month.
+    """
+    if rule.frequency != "YEARLY" or rule.weekdays or rule.numbered or rule.positions:
+        return rule
+    full = with_defaults(rule, first)
+    if rule.interval == 1 and len(full.months) != 1:
+        return replace(full, frequency="MONTHLY")
+    return full if max(full.month_days) > SHORTEST_MONTH_DAYS else rule
 
 
 def _ending(rule: Rule, point: _Point) -> list[str]:

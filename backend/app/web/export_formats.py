@@ -28,6 +28,8 @@ CSV_COLUMNS: Final = (
 # which NFKC makes plain; and the characters that come before a cell's text without being seen.
 FORMULA_SIGNS: Final = frozenset("=+-@\N{MINUS SIGN}")
 FORMULA_BLANKS: Final = frozenset("\t\r\n")
+# What LibreOffice, and Excel in many countries, part cells at, unless they are in quotation marks.
+OTHER_SEPARATORS: Final = (";", "\t")
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp", "Mn", "Me"})
 BYTE_ORDER_MARK: Final = "\N{ZERO WIDTH NO-BREAK SPACE}".encode()
 
@@ -94,6 +96,8 @@ class JSONExport:
 class CSVExport:
     """RFC 4180. Tags are a JSON array; a text that begins like a formula has an apostrophe before it.
 
+    Where a cell has what other programs take for the end of one, all of the row are in quotation marks.
+
     It begins with a byte order mark unless `mark` is false: Excel takes it for the local code page otherwise.
     """
 
@@ -113,7 +117,9 @@ class CSVExport:
 
     def _lines(self, rows: Sequence[Sequence[str]]) -> bytes:
         text = io.StringIO(newline="")
-        csv.writer(text).writerows(rows)
+        plain, quoted = csv.writer(text), csv.writer(text, quoting=csv.QUOTE_ALL)
+        for row in rows:
+            (quoted if any(sign in cell for cell in row for sign in OTHER_SEPARATORS) else plain).writerow(row)
         return text.getvalue().encode()
 
 

@@ -29,7 +29,7 @@ UNSAFE_METHODS: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 # Bare, or a string of RFC 8941 (section 3.3.3) without escapes.
 _KEY = re.compile(r'"(?P<quoted>[ !#-\[\]-~]{1,255})"|(?P<bare>[!#-\[\]-~]{1,255})')
 # How long before the request's own deadline a request that waits for another with its key is answered (seconds).
-BEFORE_DEADLINE: Final = 0.5
+ANSWER_SECONDS: Final = 0.5
 
 
 def idempotency_key(request: Request) -> str | None:

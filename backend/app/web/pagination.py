@@ -8,7 +8,7 @@ import orjson
 
 from backend.app import problems
 
-LONGEST = 4096
+CURSOR_MAX_CHARACTERS = 4096
 
 
 def encode(fingerprint: str, place: tuple[Any, ...]) -> str:
@@ -28,7 +28,7 @@ def decode(cursor: str, fingerprint: str) -> tuple[Any, ...]:
 
 
 def _decoded(cursor: str) -> bytes:
-    if len(cursor) > LONGEST:
+    if len(cursor) > CURSOR_MAX_CHARACTERS:
         raise ValueError
     try:
         return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)

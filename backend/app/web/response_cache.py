@@ -17,12 +17,12 @@ from backend.app.web.conditional import etag, if_none_match_matches, require_mat
 from backend.app.web.responses import ApiResponse
 from backend.app.web.services import services_of
 
-# Nobody takes more than this part of the memory from the others.
-SHARE: Final = 16
+# The answers of one user take no more than the memory divided by this.
+USER_SHARE: Final = 16
 # What an answer takes beside its body and its key, about (bytes).
-OVERHEAD: Final = 1024
+OVERHEAD_BYTES: Final = 1024
 # A request whose path, query and Prefer are longer together is not remembered (bytes).
-KEY_MAX: Final = 1024
+KEY_MAX_BYTES: Final = 1024
 
 # What makes two requests of a user the same.
 Key = tuple[str | bytes, ...]
@@ -66,8 +66,8 @@ class ResponseCache:
 
     def keep(self, user_id: str, key: Key, reply: ApiResponse) -> None:
         """Remember an answer in place of the one before."""
-        size, share = _size(key, reply), self._max_bytes // SHARE
-        if size > share or _key_size(key) > KEY_MAX:
+        size, share = _size(key, reply), self._max_bytes // USER_SHARE
+        if size > share or _key_size(key) > KEY_MAX_BYTES:
             return
         remembered = self._users.get(user_id)
         if remembered is None or remembered.size + size > share:
@@ -89,7 +89,7 @@ class ResponseCache:
 
 
 def _size(key: Key, reply: ApiResponse) -> int:
-    return len(reply.body) + _key_size(key) + OVERHEAD
+    return len(reply.body) + _key_size(key) + OVERHEAD_BYTES
 
 
 def _key_size(key: Key) -> int:

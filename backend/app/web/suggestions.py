@@ -10,7 +10,8 @@ NAME_COMPARED_MAX: Final = 40
 # How alike two names must be, from 0 to 1 (difflib's ratio).
 LIKENESS_MIN: Final = 0.6
 
-# What other APIs call it, by the name in snake case; the first one that is known where it was sent is meant.
+# What other APIs call it, by the name in snake case; the first one that is known where it was sent is meant, and
+# nothing where none is.
 _ALIASES: Final[dict[str, tuple[str, ...]]] = {
     "completed": ("status=completed",),
     "done": ("completed", "status=completed"),
@@ -37,6 +38,14 @@ _ALIASES: Final[dict[str, tuple[str, ...]]] = {
     "rrule": ("recurrence",),
     "repeat": ("recurrence",),
     "parent": ("parent_id",),
+    "project": ("list_id",),
+    "project_id": ("list_id",),
+    # Set by a move, which is another request.
+    "position": ("sort=position",),
+    "from": ("after", "since"),
+    "since": ("after",),
+    "to": ("before",),
+    "until": ("before",),
     "search": ("q",),
     "query": ("q",),
     "order": ("sort",),
@@ -65,9 +74,8 @@ def suggest(name: str, known: Collection[str]) -> str | None:
     spelled = _snake_case(name)
     if spelled in known:
         return spelled
-    for alias in _ALIASES.get(spelled, ()):
-        if alias.partition("=")[0] in known:
-            return alias
+    if spelled in _ALIASES:
+        return next((alias for alias in _ALIASES[spelled] if alias.partition("=")[0] in known), None)
     return next(iter(get_close_matches(spelled, known, n=1, cutoff=LIKENESS_MIN)), None)
 
 
