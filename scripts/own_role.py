@@ -14,7 +14,8 @@ from psycopg2.sql import SQL, Composable, Identifier
 
 from backend.app import config
 from backend.app.config import DatabaseSettings
-from backend.app.db.row_security import SEARCH_PATH
+from backend.app.db import dsn
+from backend.app.db.row_security import SET_SEARCH_PATH
 from backend.app.models import SCHEMA
 from backend.app.problems import StartupError
 
@@ -52,7 +53,7 @@ def take_own_roles(cursor: Any, name: str | None) -> str | None:
 
     Raises StartupError where the database is not migrated.
     """
-    cursor.execute(SEARCH_PATH)
+    cursor.execute(SET_SEARCH_PATH)
     cursor.execute("SET LOCAL lock_timeout = '5s'")
     cursor.execute(FIND_ROLES, {"schema": SCHEMA, "policies": list(SUFFIXES)})
     found = cursor.fetchall()
@@ -94,7 +95,7 @@ def copy_url(settings: DatabaseSettings) -> str:
     """Raises StartupError where there can be no copy."""
     if settings.maintenance_url is None or settings.database_cluster is not None:
         raise StartupError("set DATABASE_URL to the copy; on a cluster and on the embedded PostgreSQL there is none.")
-    return settings.maintenance_url
+    return dsn.checked(settings.maintenance_url, settings.maintenance_setting)
 
 
 def main() -> None:
