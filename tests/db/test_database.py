@@ -661,7 +661,7 @@ class NoConnection:
 
     def close(self) -> None: ...
 
-    async def answered(self) -> None:
+    async def wait_until_idle(self) -> None:
         await asyncio.get_running_loop().create_future()
 
 

@@ -205,6 +205,7 @@ REFUSED: list[tuple[str, str | bytes]] = [
     ("todoist", ""),
     ("todoist", "id,title\n1,x\n"),
     ("todoist", b"TYPE,CONTENT\ntask,\xff"),
+    ("todoist", 'TYPE,CONTENT\ntask,"x\ntask,y\n'),
     ("todoist", 'TYPE,CONTENT\ntask,"' + "x\n" * 15_000),
     ("google", '{"kind": "tasks#taskLists", "items": ['),
     ("google", '{"kind": "tasks#taskLists", "items": ' + "[" * 5000 + "]" * 5000 + "}"),

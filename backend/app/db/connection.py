@@ -46,7 +46,7 @@ class Connection:
         known = statement.execution in self._prepared
         return statement.execution if known else statement.preparation + statement.execution
 
-    def prepared(self, statement: Statement) -> None:
+    def remember_prepared(self, statement: Statement) -> None:
         self._prepared.add(statement.execution)
 
     def doubt(self, statement: Statement, code: str | None) -> None:
@@ -65,7 +65,7 @@ class Connection:
         await self._next_answer()
         return cursor.fetchall() if cursor.description else []
 
-    async def answered(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Wait until nothing is under way."""
         if self.is_executing:
             await self._next_answer()
@@ -136,7 +136,7 @@ def close_raw(raw: Any) -> None:
         raw.close()
 
 
-async def established(raw: Any) -> None:
+async def wait_until_connected(raw: Any) -> None:
     loop = asyncio.get_running_loop()
     watch: dict[int, tuple[Callable[..., Any], Callable[[int], Any]]] = {
         POLL_READ: (loop.add_reader, loop.remove_reader),

@@ -17,7 +17,7 @@ from psycopg2.extensions import make_dsn
 from backend.app import problems
 from backend.app.config import Prepare
 from backend.app.db import row_security
-from backend.app.db.connection import Connection, close_raw, established
+from backend.app.db.connection import Connection, close_raw, wait_until_connected
 from backend.app.db.dsn import names_pooler, parsed, resolved
 from backend.app.db.pool import Pool
 from backend.app.db.preamble import POSTGRESQL, Opening, Preamble
@@ -252,7 +252,7 @@ class Database:
             self._pool.abandon(connection, owner, writes=writes)
             raise
         if prepared is not None:
-            connection.prepared(prepared)
+            connection.remember_prepared(prepared)
         self._pool.release(connection, owner, writes=writes)
         return rows
 
@@ -282,7 +282,7 @@ class Database:
             async with asyncio.timeout(self._connect_timeout):
                 target = await resolved(self._dsn)
                 raw = psycopg2.connect(make_dsn(**target), async_=True)
-                await established(raw)
+                await wait_until_connected(raw)
             return Connection(raw)
         except (TimeoutError, OSError, psycopg2.Error) as error:
             fields = {"error": type(error).__name__, "reason": str(error).partition("\n")[0]}

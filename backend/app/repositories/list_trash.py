@@ -5,7 +5,7 @@
 
 from typing import Any, Literal
 
-from sqlalchemy import BigInteger, bindparam, delete, func, insert, literal, not_, select, update
+from sqlalchemy import BigInteger, Select, Update, bindparam, delete, func, insert, literal, not_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from backend.app import problems
@@ -69,7 +69,7 @@ _trash: Any = select(
 COUNT_TRASH = compile_scoped("count the lists of the trash", _trash.where(DELETED_LISTS.c.user_id == owner))
 
 
-def _oldest(*conditions: ColumnElement[bool]) -> Any:
+def _oldest(*conditions: ColumnElement[bool]) -> Select[Any]:
     mine = select(DELETED_LISTS.c.id).where(DELETED_LISTS.c.user_id == owner, *conditions)
     return mine.order_by(DELETED_LISTS.c.revision).limit(_surplus)
 
@@ -82,7 +82,7 @@ PURGE_LISTS = compile_scoped(
 )
 
 
-def _forget() -> Any:
+def _forget() -> Update:
     these = DELETED_LISTS.c.id.in_(_oldest(DELETED_LISTS.c.purged))
     gone = delete(DELETED_LISTS).where(DELETED_LISTS.c.user_id == owner, these)
     forgotten = gone.returning(DELETED_LISTS.c.revision).cte("forgotten")

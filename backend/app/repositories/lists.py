@@ -22,6 +22,7 @@ from sqlalchemy import (
     union_all,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.sql.elements import ColumnElement
 
 from backend.app import problems
@@ -123,7 +124,7 @@ COUNT_CREATED = compile_scoped(
 )
 
 
-def _update() -> Any:
+def _update() -> ReturningUpdate[Any]:
     counted = bump_revision().returning(COUNTERS.c.revision).cte("counted")
     return (
         update(NAMED_LISTS)
@@ -141,7 +142,7 @@ def _update() -> Any:
 UPDATE_LIST = compile_scoped("update a list", _update(), row_to_list, bumps_revision=True)
 
 
-def _move() -> Any:
+def _move() -> ReturningUpdate[Any]:
     counted = bump_revision().returning(COUNTERS.c.revision).cte("counted")
     position = bindparam("position", type_=Text)
     change = update(NAMED_LISTS).values(position=position, revision=counted.c.revision, updated_at=func.now())

@@ -8,8 +8,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, BigInteger, Table, Text, bindparam, func, literal, select, tuple_, union_all, update
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Select,
+    Table,
+    TableValuedAlias,
+    Text,
+    Update,
+    bindparam,
+    func,
+    literal,
+    select,
+    tuple_,
+    union_all,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy.sql.elements import ColumnElement, Tuple
 
 from backend.app.db.session import OwnerSession
 from backend.app.db.statement import Statement
@@ -79,7 +95,7 @@ class NeighbourStatements:
 _here = tuple_(_low, _low_id)
 
 
-def _key(table: Table) -> Any:
+def _key(table: Table) -> Tuple:
     return tuple_(table.c.position, table.c.id)
 
 
@@ -90,7 +106,7 @@ def _nearest(
     *,
     limit: int,
     last_first: bool,
-) -> Any:
+) -> Select[Any]:
     """Those of both tables that are not the one that moves, each in its order."""
     pages = []
     for table in (living, deleted):
@@ -104,12 +120,12 @@ def _nearest(
     return select(*places.c)
 
 
-def _new_places() -> Any:
+def _new_places() -> TableValuedAlias:
     arrays = (bindparam("ids", type_=ARRAY(BigInteger)), bindparam("places", type_=ARRAY(Text)))
     return func.unnest(*arrays).table_valued("id", "position").render_derived()
 
 
-def _renew(table: Table) -> Any:
+def _renew(table: Table) -> ReturningUpdate[Any]:
     rows = _new_places()
     changing = numbered(select(rows.c.id, rows.c.position).cte("changing"))
     counted = bump_revision(how_many(changing)).returning(COUNTERS.c.revision).cte("counted")
@@ -118,7 +134,7 @@ def _renew(table: Table) -> Any:
     return change.where(table.c.user_id == owner, table.c.id == changing.c.id).returning(table.c.revision)
 
 
-def _renew_deleted(table: Table) -> Any:
+def _renew_deleted(table: Table) -> Update:
     # Nobody hears of what is in the trash, so it needs no new revision.
     rows = _new_places()
     return update(table).values(position=rows.c.position).where(table.c.user_id == owner, table.c.id == rows.c.id)

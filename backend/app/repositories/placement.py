@@ -6,6 +6,7 @@ A subtask is always in its parent's list, and goes to another one with it.
 from typing import Any
 
 from sqlalchemy import BigInteger, bindparam, func, select, update
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from backend.app.db.session import OwnerSession
 from backend.app.domain.enums import ANY_LIST, AnyList
@@ -17,7 +18,7 @@ from backend.app.repositories.scoping import compile_scoped
 _list_id = bindparam("list_id", type_=BigInteger)
 
 
-def _with_subtasks() -> Any:
+def _with_subtasks() -> ReturningUpdate[Any]:
     subtasks = (TASKS.c.user_id == owner, TASKS.c.parent_id == task_id, TASKS.c.list_id.is_distinct_from(_list_id))
     moving = numbered(select(TASKS.c.id).where(*subtasks).cte("moving"))
     counted = bump_revision(how_many(moving)).returning(COUNTERS.c.revision).cte("counted")

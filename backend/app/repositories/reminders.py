@@ -12,6 +12,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     DateTime,
+    Insert,
     Text,
     any_,
     bindparam,
@@ -45,7 +46,7 @@ _my_tasks = TASKS.c.user_id == owner
 _planned = [TASKS.c[name] for name in ("id", "reminders", "due_date", "time_zone")]
 
 
-def _add() -> Any:
+def _add() -> Insert:
     """Those that are to come; a moment that is waited for already stays as it is."""
     rows = func.unnest(_ids, _moments).table_valued("task_id", "remind_at").render_derived()
     values: list[ColumnElement[Any]] = [owner, rows.c.task_id, rows.c.remind_at, rows.c.remind_at]

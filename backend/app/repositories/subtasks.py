@@ -21,6 +21,7 @@ from sqlalchemy import (
     true,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.sql.elements import ColumnElement
 
 from backend.app import problems
@@ -73,7 +74,7 @@ MARK = compile_scoped(
 )
 
 
-def _write() -> Any:
+def _write() -> ReturningUpdate[Any]:
     counted = bump_revision().returning(COUNTERS.c.revision).cte("counted")
     values = {
         **VALUES,

@@ -3,6 +3,7 @@
 from typing import Any
 
 from sqlalchemy import BigInteger, Text, bindparam, func, update
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from backend.app.db.session import OwnerSession
 from backend.app.domain.enums import AnyList
@@ -16,7 +17,7 @@ from backend.app.repositories.scoping import compile_scoped
 from backend.app.repositories.subtasks import expected_task
 
 
-def _move() -> Any:
+def _move() -> ReturningUpdate[Any]:
     counted = bump_revision().returning(COUNTERS.c.revision).cte("counted")
     return (
         update(TASKS)

@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     DateTime,
+    ScalarSelect,
     Text,
     Update,
     bindparam,
@@ -43,7 +44,7 @@ def emptied_contents() -> dict[str, Any]:
     return {**emptied, "deleted_with": None, "purged": literal(True)}
 
 
-def _count(*conditions: ColumnElement[bool]) -> Any:
+def _count(*conditions: ColumnElement[bool]) -> ScalarSelect[Any]:
     return select(func.count()).select_from(DELETED).where(_mine, *conditions).scalar_subquery()
 
 

@@ -23,7 +23,7 @@ _FINGERPRINT = "tags"
     "",
     operation_id="list_tags",
     summary="List your tags with how many tasks have each",
-    description="Without regard to case, in alphabetical order.",
+    description="Without regard to case, in the order of their characters: `é` comes after `z`.",
     response_model=list[TagCount],
     responses={
         200: {"headers": LINK | LIST_ETAG},

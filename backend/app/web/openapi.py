@@ -83,7 +83,9 @@ BEARER = {
     "bearerFormat": "JWT",
     "description": "An access token from Better Auth: the JWT that authClient.token() returns.",
 }
-METHODS = ("get", "put", "post", "patch", "delete")
+METHODS = frozenset({"get", "put", "post", "patch", "delete"})
+# Schemas of FastAPI's own errors.
+NEVER_ANSWERED = ("HTTPValidationError", "ValidationError")
 
 
 def describe(app: FastAPI, public_paths: frozenset[str]) -> dict[str, Any]:
@@ -99,40 +101,36 @@ def describe(app: FastAPI, public_paths: frozenset[str]) -> dict[str, Any]:
         routes=app.routes,
     )
     schemas = document["components"]["schemas"]
-    for unused in (
-        "HTTPValidationError",
-        "ValidationError",
-    ):  # FastAPI's own errors, which are never answered
+    for unused in NEVER_ANSWERED:
         schemas.pop(unused, None)
     schemas["Problem"] = problems.SCHEMA
     document["components"]["securitySchemes"] = {"bearer": BEARER}
     document["components"]["headers"] = SHARED_HEADERS
     _add_media_types(document["paths"], app)
     for path, item in document["paths"].items():
-        public = path in public_paths
-        for method in METHODS:
-            if method in item:
-                _describe_operation(item[method], public)
-                if method.upper() in UNSAFE_METHODS:
-                    item[method].setdefault("parameters", []).append(IDEMPOTENCY_KEY)
-                    _add(item[method]["responses"], KEYED)
-                add_headers(item[method]["responses"], is_public=public, is_keyed=method.upper() in UNSAFE_METHODS)
-        if not public:
+        is_public = path in public_paths
+        for method in METHODS & item.keys():
+            _describe_operation(item[method], is_public=is_public, is_keyed=method.upper() in UNSAFE_METHODS)
+        if not is_public:
             item["parameters"] = [USER_ID]
     described: dict[str, Any] = _with_integers(document)
     return described
 
 
-def _describe_operation(operation: dict[str, Any], public: bool) -> None:
-    operation["security"] = [] if public else [{"bearer": []}]
+def _describe_operation(operation: dict[str, Any], *, is_public: bool, is_keyed: bool) -> None:
+    operation["security"] = [] if is_public else [{"bearer": []}]
     _drop_ignored_headers(operation)
     for parameter in operation["parameters"]:
         _drop_null_of_parameter(parameter)
     _drop_null(operation.get("requestBody", {}))
     responses = operation["responses"]
     _drop_fastapis(responses)
-    for added in (ANYWHERE,) if public else (ANYWHERE, BEHIND_TOKEN):
+    for added in (ANYWHERE,) if is_public else (ANYWHERE, BEHIND_TOKEN):
         _add(responses, added)
+    if is_keyed:
+        operation["parameters"].append(IDEMPOTENCY_KEY)
+        _add(responses, KEYED)
+    add_headers(responses, is_public=is_public, is_keyed=is_keyed)
 
 
 def _add_media_types(paths: dict[str, Any], app: FastAPI) -> None:

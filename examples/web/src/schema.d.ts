@@ -387,7 +387,7 @@ export interface paths {
         };
         /**
          * List your tags with how many tasks have each
-         * @description Without regard to case, in alphabetical order.
+         * @description Without regard to case, in the order of their characters: `é` comes after `z`.
          */
         get: operations["list_tags"];
         put?: never;

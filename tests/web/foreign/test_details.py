@@ -185,6 +185,8 @@ ROWS: list[tuple[str, dict[str, Any], list[str]]] = [
     ("task,x,4,x,", {}, ["INDENT is not"]),
     ("task,x,4,3,", {"parent_id": None}, ["INDENT is not taken over: there is no task above"]),
     ("TASK,x", {"title": "x"}, []),
+    ("task,x,4,1,,y", {"title": "x"}, ["cells without a column"]),
+    ("task,x,4,1,, ", {"title": "x"}, []),
     ("task,@a @A x @b", {"title": "x", "tags": ["a", "b"]}, []),
     ("task,a@b.example", {"title": "a@b.example", "tags": []}, []),
     ("task,x " + "@a " * 101, {"tags": ["a"]}, ["labels beyond"]),
@@ -201,6 +203,14 @@ def test_a_row_becomes_a_task(rows: str, members: dict[str, Any], notes: list[st
     [task] = archive.tasks
     assert {name: getattr(task, name) for name in members} == members
     assert all(detail.startswith(note) for detail, note in zip(details(archive), notes, strict=True)), details(archive)
+
+
+def test_two_columns_of_a_name_are_one() -> None:
+    """The first; what is in another is told."""
+    archive = read_file(read_todoist, "TYPE,CONTENT,CONTENT\ntask,x,y\ntask,z,")
+
+    assert [task.title for task in archive.tasks] == ["x", "z"]
+    assert [note.line for note in archive.dropped] == [2]
 
 
 ITEMS: list[tuple[Any, list[str]]] = [

@@ -70,8 +70,8 @@ def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
     """Each row, with the line that it begins on."""
     lines = _Lines(text)
     try:
-        for cells in csv.reader(lines):
-            yield lines.begins, cells[:COLUMNS_MAX]
+        for cells in csv.reader(lines, strict=True):
+            yield lines.begins, cells[: COLUMNS_MAX + 1]
             lines.next_row()
     except csv.Error:
         detail = f"is no CSV from line {lines.begins} on, or has a row that is too long"
@@ -90,11 +90,11 @@ class _Reader:
 
     def read(self, line: int, cells: list[str]) -> None:
         if not self._columns:
-            self._columns = [name.strip().upper() for name in cells]
+            self._columns = [name.strip().upper() for name in cells[:COLUMNS_MAX]]
             if not {"TYPE", "CONTENT"} <= set(self._columns):
                 raise problems.ValidationFailed([{"pointer": "#", "detail": _NO_FILE}])
             return
-        row = dict(zip(self._columns, cells, strict=False))
+        row = self._row(line, cells)
         match row.get("TYPE", "").strip().lower():
             case "task":
                 self._begin(line, row)
@@ -106,6 +106,17 @@ class _Reader:
                 pass
             case _:
                 self._drafts.notes.add(line, "a row that is no task, section or note is not taken over")
+
+    def _row(self, line: int, cells: list[str]) -> dict[str, str]:
+        """The cells by the names of their columns, of which the first one of a name is read."""
+        row: dict[str, str] = {}
+        lost = any(cell.strip() for cell in cells[len(self._columns) :])
+        for name, cell in zip(self._columns, cells, strict=False):
+            lost = lost or (name in row and bool(cell.strip()))
+            row.setdefault(name, cell)
+        if lost:
+            self._drafts.notes.add(line, "cells without a column of their own are not taken over")
+        return row
 
     def finish(self) -> None:
         """Raises ValidationFailed for a file without a first line."""
