@@ -58,6 +58,7 @@ class LimitsMiddleware:
             deadline.stop()
 
     def check_headers(self, headers: list[tuple[bytes, bytes]]) -> None:
+        """Raises HeadersTooLarge or MalformedRequest."""
         size = sum([len(name) + len(value) + FIELD_OVERHEAD_BYTES for name, value in headers])
         if size > self.max_header_bytes:
             raise problems.HeadersTooLarge(self.max_header_bytes)
