@@ -116,6 +116,7 @@ def zone(name: str) -> tzinfo:
 
 
 def is_zone(name: str) -> bool:
+    """Whether it names a zone of the system's IANA database."""
     return name in _names()
 
 
