@@ -40,6 +40,21 @@ class When:
             return False
         return due_dates.moment(self.due_date) - due_dates.moment(other.due_date) == timedelta(seconds=1)
 
+    def until(self, text: str, start: "When") -> str:
+        """An UNTIL that counts from `start`, as it counts from this."""
+        begins, ends = due_dates.read(start.due_date), due_dates.read(self.due_date)
+        if "T" in text and begins.offset is not None and ends.offset is not None:
+            later = (ends.wall - ends.offset) - (begins.wall - begins.offset)
+        else:
+            later = timedelta((ends.wall.date() - begins.wall.date()).days)
+        try:
+            last = datetime.fromisoformat(text.removesuffix("Z")) + later
+        except (ValueError, OverflowError):
+            return text
+        return last.isoformat().replace("-", "").replace(":", "")[: len(text.removesuffix("Z"))] + "Z" * text.endswith(
+            "Z"
+        )
+
     def after(self, duration: str) -> "When | None":
         """What is due so much later (section 3.8.2.5). A day lasts until its end, which is the next one's beginning."""
         try:

@@ -152,10 +152,10 @@ class Todo:
             self._note(line, f"RRULE is not taken over: it {error}")
             return None
         names_days = rule.weekdays or rule.numbered or rule.month_days or rule.months
-        if start.due_date != due.due_date and (
-            rule.until or (start.day != due.day and (names_days or rule.frequency in _MONTHS_COUNT))
-        ):
+        if start.day != due.day and (names_days or rule.frequency in _MONTHS_COUNT):
             self._note(line, "RRULE counts from DTSTART in the file, and from DUE here: its days may be others")
+        if rule.until is not None:
+            return text.replace(f"UNTIL={rule.until}", f"UNTIL={due.until(rule.until, start)}")
         return text
 
     def _reminders(self, members: dict[str, Any]) -> list[str]:
