@@ -125,7 +125,9 @@ def _services(settings: Settings, components: Components, database: Database) ->
         ),
         response_cache=ResponseCache(max_bytes=settings.response_cache_bytes, max_age=settings.response_cache_max_age),
         subscriptions=Subscriptions(
-            interval=settings.events_interval, most=settings.max_streams, most_per_user=settings.max_streams_per_user
+            interval=settings.events_interval,
+            max_streams=settings.max_streams,
+            max_streams_per_user=settings.max_streams_per_user,
         ),
         body_room=BodyRoom(
             max_bytes=settings.max_body_memory_bytes,

@@ -109,7 +109,7 @@ def _middleware(settings: Settings, parts: Components, public_paths: frozenset[s
             own_origins=settings.cors_origins,
         ),
         Middleware(UserRateLimit, limit=parts.user_rate_limit),
-        Middleware(UserRequestLimit, most=settings.max_requests_per_user),
+        Middleware(UserRequestLimit, max_requests=settings.max_requests_per_user),
         Middleware(PathGuardMiddleware, public_paths=public_paths),
     ]
 

@@ -180,6 +180,7 @@ OWN = [
     ("GET", "/api/alice/tasks", b"Host: again\r\n", 400, "malformed-request"),
     ("POST", "/api/alice/tasks", b"Transfer-Encoding: gzip\r\n", 400, "malformed-request"),
     ("GET", "/health/ready", b"", 404, "route-not-found"),
+    ("GET", "/.nginx/malformed", b"", 404, "route-not-found"),
     ("TRACE", "/", b"", 405, "method-not-allowed"),
     ("POST", "/api/alice/tasks", b"Content-Length: 200000\r\n", 413, "body-too-large"),
     ("POST", "/api/alice/batch", b"Content-Length: 2000000\r\n", 413, "body-too-large"),
@@ -216,6 +217,26 @@ def header_of(top: bytes, name: str) -> str | None:
     ]
     assert len(values) <= 1, values
     return str(values[0]) if values else None
+
+
+def test_a_method_that_nginx_refuses_has_its_allow(nginx: Proxy) -> None:
+    """RFC 9110, section 15.5.6: those of all paths, where the API has those of one."""
+    found = []
+    for method, path in (("TRACE", "/api/alice/tasks"), ("DELETE", "/health")):
+        with opened(nginx) as connection:
+            connection.sendall(head(method, path, "Connection: close"))
+            found.append(header_of(answer_of(connection)[0], "allow"))
+
+    assert found == ["DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT", "GET, HEAD"]
+
+
+def test_http_1_0_needs_no_host(nginx: Proxy) -> None:
+    """Monitors send such requests, and the API behind nginx is asked in HTTP/1.1."""
+    with opened(nginx) as connection:
+        connection.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+        top, body = answer_of(connection)
+
+    assert (top.split(b"\r\n")[0], body) == (b"HTTP/1.1 200 OK", b'{"status":"ok"}')
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,10 @@ BY_HAND = {
         ["2026-03-29T02:30:00.50+01:00", "2026-03-30T02:30:00.50+01:00"],
     ),
     "on UTC in London's winter": ("2026-03-28T09:00:00Z", "FREQ=DAILY", "Europe/London", ["2026-03-29T09:00:00+01:00"]),
+    "seconds beside a zone's minutes": (
+        "1971-01-01T09:00:00-00:44", "FREQ=DAILY", "Africa/Monrovia",
+        ["1971-01-02T09:00:00-00:44", "1971-01-03T09:00:00-00:44"],
+    ),
     "a day has no clock": ("2026-03-28", "FREQ=DAILY", BERLIN, ["2026-03-29", "2026-03-30"]),
     "three times": ("2026-01-01", "FREQ=DAILY;COUNT=3", None, ["2026-01-02", "2026-01-03"]),
     "once": ("2026-01-01", "FREQ=DAILY;COUNT=1", None, []),

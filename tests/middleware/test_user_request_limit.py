@@ -17,7 +17,7 @@ class Place:
     def __init__(self, most: int) -> None:
         self.deadlines = Deadlines(60)
         self.go_on = asyncio.Event()
-        self.middleware = UserRequestLimit(self.app, most=most)
+        self.middleware = UserRequestLimit(self.app, max_requests=most)
 
     async def app(self, scope: Scope, _receive: Receive, _send: Send) -> None:
         if scope.get("pauses"):

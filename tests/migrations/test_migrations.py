@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 from alembic import command
+from alembic.util import CommandError
+from sqlalchemy.exc import ProgrammingError
 
 from backend.app.config import PROJECT_ROOT
 from backend.app.db import embedded
@@ -60,6 +62,23 @@ def test_a_database_owner_who_is_no_superuser_can_migrate(debian_server: Server)
 
     role = debian_server.role(database="neon")
     assert debian_server.execute(f"SELECT pg_has_role('neon_owner', '{role}', 'MEMBER')") == [(True,)]
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_holds_not_every_text_is_refused(debian_server: Server, encoding: str) -> None:
+    """Debian makes such a one where no locale is set; there a fox in a title was 500, or counted as four characters."""
+    name = f"in_{encoding.lower()}"
+    debian_server.execute(
+        f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'"
+    )
+    alembic = embedded.alembic_for(debian_server.database_url(name))
+
+    with pytest.raises(CommandError, match=f"encoding is {encoding}, and tasks need UTF8"):
+        command.upgrade(alembic, "head")
+
+    debian_server.execute("CREATE TABLE task_lists ()", database=name)  # as if it had been migrated by a release before
+    with pytest.raises(ProgrammingError, match='relation "task_lists" already exists'):
+        command.upgrade(alembic, "head")
 
 
 def test_titles_that_were_there_are_sorted_and_found_with_the_others(debian_server: Server) -> None:

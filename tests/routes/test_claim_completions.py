@@ -15,7 +15,7 @@ async def claim(mine: Client, theirs: Client) -> None:
 
 
 async def test_completions_move_with_their_tasks(make_client: MakeClient) -> None:
-    """Each names the new task, and the last one of a task can still be undone; the rows of more than one batch."""
+    """Each names the new task, and can still be undone, the newest first; the rows of more than one batch."""
     mine, theirs = make_client(), make_client()
     await create(mine)
     task = await create(theirs, due_date="2026-12-24", recurrence="FREQ=DAILY")
@@ -36,8 +36,24 @@ async def test_completions_move_with_their_tasks(make_client: MakeClient) -> Non
     assert [one | {"id": "", "task_id": one["task_id"] + 1} for one in before] == [one | {"id": ""} for one in after]
     assert (await theirs.get(f"/api/{theirs.user_id}/completions")).json() == []
     undo = [await mine.delete(f"/api/{mine.user_id}/completions/{one['id']}") for one in after]
-    assert [answer.status_code for answer in undo] == [200, 412, 412, 412, 412, 412]
-    assert undo[0].json()["due_date"] == "2026-12-26"
+    assert [answer.status_code for answer in undo] == [200, 412, 200, 412, 200, 412]  # one task is in the trash
+    assert [answer.json()["due_date"] for answer in undo[::2]] == ["2026-12-26", "2026-12-25", "2026-12-24"]
+
+
+async def test_what_has_changed_before_a_claim_is_not_undone_after_it(make_client: MakeClient) -> None:
+    """Nor what was completed before that; also where it is claimed twice."""
+    mine, between, theirs = make_client(), make_client(), make_client()
+    task = await create(theirs, due_date="2026-12-24", recurrence="FREQ=DAILY")
+    for change in (None, {"title": "changed"}, None):
+        below, body = ("/complete", None) if change is None else ("", change)
+        assert (await theirs.patch(path(theirs, task["id"], below), json=body)).status_code == 200
+
+    await claim(between, theirs)
+    await claim(mine, between)
+
+    found = (await mine.get(f"/api/{mine.user_id}/completions")).json()
+    undo = [await mine.delete(f"/api/{mine.user_id}/completions/{one['id']}") for one in found]
+    assert [answer.status_code for answer in undo] == [200, 412]
 
 
 async def test_only_the_newest_completions_move(database_url: str) -> None:

@@ -182,6 +182,16 @@ async def test_there_are_so_many_streams(database_url: str) -> None:
     assert per_user.headers["retry-after"] == "10"
 
 
+@pytest.mark.parametrize("bound", ["max_streams", "max_streams_per_user"])
+async def test_no_stream_is_let_in_where_there_may_be_none(database_url: str, bound: str) -> None:
+    """A bound of 0 turns the streams off, also for the first of a user."""
+    app = create_app(settings_for(database_url, **{bound: 0}))
+    async with running(app), client_for(app) as client:
+        answer = await client.get(f"/api/{client.user_id}/events")
+
+    assert answer.status_code == 429
+
+
 async def test_a_stream_outlives_the_database(database_url: str) -> None:
     """Looks that fail are made again; who connects meanwhile is told to come back."""
     async with contextlib.AsyncExitStack() as stack:

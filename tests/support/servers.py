@@ -41,7 +41,7 @@ def debian_postgres(*settings: str, certificate: Path | None = None) -> Iterator
                 check=True, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **become,
             )  # fmt: skip
 
-        run("initdb", "-A", "trust", "-U", "postgres")
+        run("initdb", "-A", "trust", "-U", "postgres", "-E", "UTF8")
         if certificate is not None:
             for file in ("server.crt", "server.key"):
                 shutil.copy(certificate / file, folder / "data")

@@ -70,6 +70,11 @@ FAULTS = {
         "DROP ROLE neighbour",
         "administrator runs: REVOKE the_role FROM neighbour",
     ),
+    "foreign member of the purge's role": (
+        "CREATE ROLE neighbour LOGIN IN ROLE the_role_purge",
+        "DROP ROLE neighbour",
+        "administrator runs: REVOKE the_role_purge FROM neighbour",
+    ),
     "foreign group": (
         "CREATE ROLE neighbours IN ROLE the_role",
         "DROP ROLE neighbours",

@@ -36,6 +36,7 @@ class Principal(BaseUser):
 
 
 def is_valid_user_id(text: str) -> bool:
+    """Whether a path can have it as one segment, and a log line as it is: no slash, no control character."""
     return (
         1 <= len(text) <= USER_ID_MAX_CHARACTERS
         and text == text.strip()

@@ -56,6 +56,7 @@ class UnknownKey(InvalidToken):
 
 
 def refuse(description: str, fault: TokenFault = "malformed") -> NoReturn:
+    """Raises InvalidToken; `description` goes to the caller (RFC 6750), `fault` into the metrics."""
     raise InvalidToken(description, fault)
 
 

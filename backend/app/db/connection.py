@@ -132,11 +132,13 @@ def _has_more(fd: int) -> bool:
 
 
 def close_raw(raw: Any) -> None:
+    """Close a connection of psycopg2 that may be none."""
     if raw is not None:
         raw.close()
 
 
 async def wait_until_connected(raw: Any) -> None:
+    """Wait until a connection of psycopg2 may be used. Raises psycopg2.Error."""
     loop = asyncio.get_running_loop()
     watch: dict[int, tuple[Callable[..., Any], Callable[[int], Any]]] = {
         POLL_READ: (loop.add_reader, loop.remove_reader),
@@ -154,5 +156,6 @@ async def wait_until_connected(raw: Any) -> None:
 
 
 def wake(ready: asyncio.Future[None]) -> None:
+    """Go on with whoever waits, unless they were cancelled."""
     if not ready.done():
         ready.set_result(None)

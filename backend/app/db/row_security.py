@@ -119,13 +119,26 @@ granted AS (
   UNION SELECT d.oid, d.name, acl.grantee, acl.privilege_type
     FROM declared d, pg_attribute a, aclexplode(a.attacl) AS acl WHERE a.attrelid = d.oid
 ),
+-- The purge's and the one that delivers reminders.
+of_all_users AS (
+  SELECT unnest(polroles) AS oid FROM pg_policy WHERE polrelid IN (SELECT oid FROM declared)
+  EXCEPT SELECT oid FROM role
+),
 -- Other roles that the tables know, and those that may do more than the policies say.
 powerful AS (
   SELECT oid FROM owners
   UNION SELECT oid FROM pg_roles
     WHERE rolbypassrls OR rolname ~ '^pg_' OR rolcreaterole AND (SELECT before_16 FROM server)
   UNION SELECT grantee FROM granted
-  UNION SELECT unnest(polroles) FROM pg_policy WHERE polrelid IN (SELECT oid FROM declared)
+  UNION SELECT oid FROM of_all_users
+),
+-- A copy of a database is confined to the roles of the one that it was made of.
+copied AS (
+  SELECT CASE WHEN EXISTS (
+      SELECT FROM pg_shdepend, database WHERE refclassid = 'pg_authid'::regclass AND refobjid IN (SELECT oid FROM role)
+        AND dbid NOT IN (0, database.oid))
+    THEN '; where this database is a copy of another one of the server, first: python -m scripts.own_role'
+    ELSE '' END AS hint
 ),
 -- Who may do anyway what membership allows, and who was let in by name.
 at_home AS (
@@ -169,8 +182,10 @@ UNION ALL
 SELECT DISTINCT %(wall_missing)s, format(
     'user %%1$s is a member of role %%2$I, could name any user, and was not let into this database by name; an '
     'administrator runs: REVOKE %%2$I FROM %%1$s (or, where it serves this database too: '
-    'GRANT CONNECT ON DATABASE %%3$I TO %%1$s)', m.member::regrole, role.rolname, current_database())
-  FROM role JOIN pg_auth_members m ON m.roleid = role.oid WHERE m.member NOT IN (SELECT oid FROM at_home)
+    'GRANT CONNECT ON DATABASE %%3$I TO %%1$s)%%4$s', m.member::regrole, reached.rolname, current_database(), hint)
+  FROM copied, pg_roles reached JOIN pg_auth_members m ON m.roleid = reached.oid
+  WHERE (reached.oid IN (SELECT oid FROM role) OR %(strict)s AND reached.oid IN (SELECT oid FROM of_all_users))
+    AND m.member NOT IN (SELECT oid FROM at_home)
 UNION ALL
 SELECT %(wall_missing)s, format(
     'user %%1$I may become anybody of this server (CREATEROLE, before PostgreSQL 16), and was not let into this '
@@ -204,9 +219,9 @@ UNION ALL
 SELECT %(wall_missing)s, format('role %%s owns %%s', role.rolname, r.name)
   FROM role JOIN relation r ON r.relowner = role.oid
 UNION ALL
-SELECT %(wall_missing)s, format('user %%I may not SET ROLE %%I; an administrator runs: GRANT %%I TO %%I',
-                                current_user, role.rolname, role.rolname, current_user)
-  FROM role WHERE NOT pg_has_role(
+SELECT %(wall_missing)s, format('user %%I may not SET ROLE %%I; an administrator runs: GRANT %%I TO %%I%%s',
+                                current_user, role.rolname, role.rolname, current_user, hint)
+  FROM role, copied WHERE NOT pg_has_role(
     current_user, role.oid, CASE WHEN (SELECT before_16 FROM server) THEN 'MEMBER' ELSE 'SET' END)
 UNION ALL
 SELECT %(wall_missing)s, format('the user of DATABASE_URL is %%I, and on a cluster must be %%I', session_user, rolname)

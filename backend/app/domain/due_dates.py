@@ -44,7 +44,7 @@ class Due:
         text = whole if not self.fraction else whole[: len(whole) - FRACTION_DIGITS_KEPT + self.fraction]
         if self.zulu and not self.offset:
             return f"{text}Z"
-        minutes = round(self.offset.total_seconds() / SECONDS_PER_MINUTE)
+        minutes = _minutes(self.offset)
         hours, minutes_left = divmod(abs(minutes), MINUTES_PER_HOUR)
         return f"{text}{'-' if minutes < 0 else '+'}{hours:02}:{minutes_left:02}"
 
@@ -116,6 +116,7 @@ def zone(name: str) -> tzinfo:
 
 
 def is_zone(name: str) -> bool:
+    """Whether it names a zone of the system's IANA database."""
     return name in _names()
 
 
@@ -133,7 +134,9 @@ def local(due: Due, time_zone: str | None) -> datetime:
         return due.wall
     where = zone(time_zone)
     try:
-        if due.offset in (due.wall.replace(tzinfo=where, fold=fold).utcoffset() for fold in (0, 1)):
+        # Before there were zones clocks were seconds apart, which no offset can say: it is then the nearest minute.
+        offsets = (due.wall.replace(tzinfo=where, fold=fold).utcoffset() for fold in (0, 1))
+        if _minutes(due.offset) in (_minutes(offset or timedelta()) for offset in offsets):
             return due.wall
         return due.wall.replace(tzinfo=timezone(due.offset)).astimezone(where).replace(tzinfo=None)
     except OverflowError:
@@ -188,6 +191,10 @@ def first_moment(text: str) -> datetime:
     """The moment of a date-time, or the first one of a day in UTC. Raises ValueError."""
     due = read(text)
     return (due.wall - (due.offset or timedelta())).replace(tzinfo=UTC)
+
+
+def _minutes(offset: timedelta) -> int:
+    return round(offset.total_seconds() / SECONDS_PER_MINUTE)
 
 
 @lru_cache(maxsize=1)

@@ -216,4 +216,5 @@ def _ordinals(days: int, first: date, start: date) -> Iterator[int | None]:
 
 
 def month_length(month: int, *, leap: bool) -> int:
+    """The days of a month (1 to 12)."""
     return _MONTH_LENGTHS[month - 1] + (month == _FEBRUARY and leap)

@@ -65,6 +65,7 @@ class AuthenticationMiddleware:
         await self.app(scope, receive, send)
 
     async def authenticate(self, scope: Scope) -> Principal:
+        """Who the token or the cookie is of. Raises InvalidToken, or what `from_cookie` and the keys raise."""
         sent = _values(scope, b"authorization")
         if len(sent) > 1:
             raise problems.InvalidToken("The request has more than one Authorization header.")
@@ -76,6 +77,7 @@ class AuthenticationMiddleware:
         return await current_principal(self.verifier, token, self.renew_keys)
 
     def from_cookie(self, scope: Scope) -> Principal:
+        """Raises AuthenticationRequired, InvalidToken, or CrossSiteRequest."""
         # HTTP/2 may split the Cookie header into several (RFC 9113, section 8.2.3).
         header = b"; ".join(_values(scope, b"cookie")).decode("latin-1")
         if self.cookies is None or scope["type"] != "http" or not (principal := self.cookies.principal(header)):

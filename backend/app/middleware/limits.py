@@ -58,6 +58,7 @@ class LimitsMiddleware:
             deadline.stop()
 
     def check_headers(self, headers: list[tuple[bytes, bytes]]) -> None:
+        """Raises HeadersTooLarge or MalformedRequest."""
         size = sum([len(name) + len(value) + FIELD_OVERHEAD_BYTES for name, value in headers])
         if size > self.max_header_bytes:
             raise problems.HeadersTooLarge(self.max_header_bytes)
@@ -68,19 +69,19 @@ class LimitsMiddleware:
 
 
 class UserRequestLimit:
-    """Raises TooManyRequestsOfUser for a user who has `most` requests under way, so that others find room.
+    """Raises TooManyRequestsOfUser for a user who has `max_requests` requests under way, so that others find room.
 
     Stands behind authentication. Event streams that wait are not counted here, but by MAX_STREAMS_PER_USER.
     """
 
-    def __init__(self, app: ASGIApp, *, most: int) -> None:
+    def __init__(self, app: ASGIApp, *, max_requests: int) -> None:
         self.app = app
-        self.most = most
+        self.max_requests = max_requests
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         principal = scope.get("state", {}).get("principal")
         if scope["type"] == "http" and principal is not None:
             deadline: Deadline = scope[DEADLINE]
-            if not deadline.enter(principal.user_id, self.most):
+            if not deadline.enter(principal.user_id, self.max_requests):
                 raise problems.TooManyRequestsOfUser
         return self.app(scope, receive, send)

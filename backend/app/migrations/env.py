@@ -5,7 +5,7 @@ from typing import Any
 import psycopg2
 from alembic import context
 from alembic.util import CommandError
-from sqlalchemy import Column, create_engine, pool, text
+from sqlalchemy import Column, Connection, create_engine, pool, text
 from sqlalchemy.dialects.postgresql import DOMAIN
 
 from backend.app import config
@@ -14,6 +14,9 @@ from backend.app.db import dsn, embedded
 from backend.app.migrations import distribution, neighbours
 from backend.app.models import DOMAINS, metadata
 from backend.app.problems import StartupError
+
+# Whether the database was migrated before.
+TABLE = {"table": "public.task_lists"}
 
 
 def run(url: str, cluster: Cluster | None, role: str | None = None, *, no_neighbours: bool = False) -> None:
@@ -28,8 +31,9 @@ def run(url: str, cluster: Cluster | None, role: str | None = None, *, no_neighb
         poolclass=pool.NullPool,
         hide_parameters=True,
     )
-    if no_neighbours:
-        with engine.connect() as connection:
+    with engine.connect() as connection:
+        require_utf8(connection)
+        if no_neighbours:
             neighbours.require_none(connection)
     distributing = cluster is not None and migrates()
     if distributing:
@@ -52,6 +56,20 @@ def run(url: str, cluster: Cluster | None, role: str | None = None, *, no_neighb
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             distribution.distribute(connection, list(metadata.tables))
     engine.dispose()
+
+
+def require_utf8(connection: Connection) -> None:
+    """Raises CommandError for a new database whose encoding does not hold every text, or counts bytes as characters."""
+    with connection.begin():
+        found = connection.execute(
+            text("SELECT pg_catalog.getdatabaseencoding(), pg_catalog.to_regclass(:table)"), TABLE
+        )
+        encoding, table = found.one()
+    if table is None and encoding != "UTF8":
+        raise CommandError(
+            f"The database's encoding is {encoding}, and tasks need UTF8. Drop it, and make it anew: "
+            "CREATE DATABASE ... TEMPLATE template0 ENCODING 'UTF8'"
+        )
 
 
 def is_other_type(_: Any, __: Any, meant: Column[Any], found_type: Any, ___: Any) -> bool | None:

@@ -56,6 +56,7 @@ class CompletedOccurrence(SQLModel, table=True):
 
     `revision` is what the task got with it: the task has changed since where it has another, and 0 where it was
     imported. `revision_before` is what it had before, where nothing else was written of it; null where nobody knows.
+    Both are negative where they are those of another user's list, from which the task was claimed.
     `reopened` are the subtasks that were opened again for the next time.
 
     `sync_revision` is its own, by which clients that keep a copy hear of it; null where a program wrote it that gave it

@@ -21,6 +21,7 @@ class Window:
         self._moments: OrderedDict[str, deque[float]] = OrderedDict()
 
     def hit(self, name: str) -> RateLimitResult:
+        """Count one request of this name, unless it is over the limit."""
         now = time.monotonic()
         since = now - self._seconds
         moments = self._moments.get(name)

@@ -72,7 +72,7 @@ class ClaimRepository:
             # Who has never made any has no completions: a purge takes those of a task with it.
             if lists or any(ids.values()):
                 await _Move(mine, theirs, ids, counts, lists).move(max_trash=self._max_tasks)
-                await trim_completions(mine, most=self._max_completions)
+                await trim_completions(mine, max_completions=self._max_completions)
             if lists:
                 await purge_lists(mine, keep=self._max_lists, max_tombstones=self._max_lists)
             await erase_rows(theirs)

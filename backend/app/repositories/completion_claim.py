@@ -59,9 +59,9 @@ async def move_completions(
 ) -> int:
     """Write the other user's completions for the caller's tasks that theirs have become. May raise Unavailable.
 
-    `moved` has the new id of a task, and `revisions` the new revisions of those that repeat by their old ones: only
-    where a completion is the last thing that has happened to its task it can still be undone. Each gets one of the
-    revisions after `revision`, so that the caller's clients hear of it; the result is the last one.
+    `moved` has the new id of a task, and `revisions` the new revisions of those that repeat by their old ones: where
+    a completion is the last thing that has happened to its task it can still be undone, and then the one before. Each
+    gets one of the revisions after `revision`, so that the caller's clients hear of it; the result is the last one.
     """
     place: tuple[str, int] = ("-infinity", 0)
     while rows := await theirs.run(SOME, after=place[0], after_task=place[1], limit=ROWS_AT_ONCE):
@@ -71,11 +71,16 @@ async def move_completions(
             row["sync_revision"] = revision
             row["task_id"] = moved(row["task_id"])
             row["reopened"] = [str(part) for part in map(moved, row["reopened"] or ()) if part is not None] or None
-            row["revision"] = revisions.get(row["revision"], 0)
-            row["revision_before"] = None
+            row["revision"] = revisions.get(row["revision"], _foreign(row["revision"]))
+            row["revision_before"] = None if row["revision_before"] is None else _foreign(row["revision_before"])
         await mine.run(WRITE, **{f"of_{name}": [_sent(row, name) for row in rows] for name in _NAMES})
         await asyncio.sleep(0)
     return revision
+
+
+def _foreign(revision: int) -> int:
+    """A revision of another list: completions of a task find each other by it, and no task has it here."""
+    return -abs(revision)
 
 
 def _sent(row: dict[str, Any], name: str) -> Any:

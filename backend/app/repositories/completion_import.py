@@ -68,11 +68,13 @@ TAKE_OVER = compile_scoped("take over completions that were taken back", _take_o
 class CompletionImport:
     """The completions of a file. May raise Unavailable."""
 
-    def __init__(self, session: OwnerSession, completions: Sequence[ArchivedCompletion], *, most: int) -> None:
-        """`most`: so many are kept of a user, the newest."""
+    def __init__(
+        self, session: OwnerSession, completions: Sequence[ArchivedCompletion], *, max_completions: int
+    ) -> None:
+        """`max_completions`: so many are kept of a user, the newest."""
         self._session = session
         self._completions = completions
-        self._most = most
+        self._max_completions = max_completions
 
     async def check_tasks(self, tasks: Sequence[ArchivedTask]) -> None:
         """Raises InvalidField for a completion of a task that is not in the file."""
@@ -103,7 +105,7 @@ class CompletionImport:
             if new_ids is None and written:
                 await self._session.run(TAKE_OVER, **{f"of_{name}": arrays[f"of_{name}"] for name in _KEY})
         if last > before:
-            await trim_completions(self._session, most=self._most)
+            await trim_completions(self._session, max_completions=self._max_completions)
         return last
 
     async def _newest(self, new_ids: Mapping[int, int] | None) -> list[ArchivedCompletion]:
@@ -121,14 +123,14 @@ class CompletionImport:
             sorted_parts.append(sorted(part, key=age, reverse=True))
             await asyncio.sleep(0)
         found: list[ArchivedCompletion] = []
-        for one in islice(heapq.merge(*sorted_parts, key=age, reverse=True), self._most):
+        for one in islice(heapq.merge(*sorted_parts, key=age, reverse=True), self._max_completions):
             found.append(one)
             if len(found) % AT_ONCE == 0:
                 await asyncio.sleep(0)
         return found[::-1]
 
     async def _oldest_kept(self) -> Age:
-        rows = await self._session.rows(OLDEST_KEPT, kept_before=self._most - 1)
+        rows = await self._session.rows(OLDEST_KEPT, kept_before=self._max_completions - 1)
         return (datetime.fromisoformat(rfc3339(rows[0][0])), rows[0][1]) if rows else _FIRST
 
 

@@ -127,9 +127,9 @@ def _stays(before: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     return all(before[name] == wanted[name] for name in ("title", "reminders", *PLAN))
 
 
-async def trim_completions(session: OwnerSession, *, most: int) -> None:
+async def trim_completions(session: OwnerSession, *, max_completions: int) -> None:
     """Forget the oldest rows beyond so many. May raise Unavailable."""
-    await session.run(TRIM, kept_before=most - 1)
+    await session.run(TRIM, kept_before=max_completions - 1)
 
 
 def gone_with(purged: CTE) -> tuple[CTE, CTE]:

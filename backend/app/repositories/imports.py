@@ -95,7 +95,7 @@ class ImportRepository:
             listed = ListImport(session, lists, max_lists=self._max_lists)
             await listed.write(counters, new=chosen is ImportIds.NEW, check=ids is None)
             await listed.check_tasks(tasks, new=chosen is ImportIds.NEW)
-            completed = CompletionImport(session, completions, most=self._max_completions)
+            completed = CompletionImport(session, completions, max_completions=self._max_completions)
             await completed.check_tasks(tasks)
             file = _Import(session, counters, tasks, listed, completed)
             if chosen is ImportIds.NEW:

@@ -127,6 +127,7 @@ def shown(table: Table) -> list[ColumnElement[Any]]:
 
 
 def in_utc(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A timestamp as UTC, whose text `rfc3339` takes."""
     return func.timezone("UTC", column, type_=DateTime()).label(column.key)
 
 
@@ -214,6 +215,7 @@ def numbered(rows: CTE) -> CTE:
 
 
 def how_many(rows: CTE) -> ColumnElement[int]:
+    """The number of rows, as a value in another statement."""
     return select(func.count()).select_from(rows).scalar_subquery()
 
 

@@ -217,6 +217,7 @@ _STATES = {Status.PENDING: False, Status.COMPLETED: True}
 
 
 def filter_values(query: TaskFilter) -> dict[str, Any]:
+    """The parameters of `filters`; null is no filter."""
     return {
         "completed": _STATES.get(query.status),
         "priorities": [PRIORITY_NUMBERS[None if one == "none" else Priority(one)] for one in query.priority] or None,

@@ -48,6 +48,7 @@ class Order:
         )
 
     def after(self, table: Table) -> ColumnElement[bool]:
+        """Whether a row comes after the one whose values the parameters `after_*` have."""
         columns = [table.c[name] for name in self.names]
         starts = [
             bindparam(f"after_{name}", type_=plain(column.type))

@@ -229,7 +229,7 @@ class TaskTree:
             return written
         written = await self._write_row(task, {**wanted, **_moved_on(wanted, following)})
         await record_completion(self.session, task, wanted, written, now=now, reopened=reopened)
-        await trim_completions(self.session, most=self._max_completions)
+        await trim_completions(self.session, max_completions=self._max_completions)
         occurrence = {"due_date": wanted["due_date"], "completed_at": _rfc3339(now), "skipped": following.skipped}
         return {**written, "completed_occurrence": occurrence}
 

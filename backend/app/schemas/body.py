@@ -31,7 +31,7 @@ def at_most(count: int) -> BeforeValidator:
 
 
 def without_nul(text: str) -> str:
-    # PostgreSQL's text has no U+0000.
+    """Raises ValueError for U+0000, which PostgreSQL's text has not."""
     if "\0" in text:
         raise ValueError("must not contain the character U+0000")
     return text
@@ -55,6 +55,7 @@ Timestamp = Annotated[datetime, WithJsonSchema({"type": "string", "format": "dat
 
 
 def timestamp(description: str = "RFC 3339, UTC.") -> Any:
+    """A member that has a moment."""
     return Field(description=description, examples=["2026-01-01T00:00:00.000000Z"])
 
 

@@ -22,7 +22,7 @@ _TIME_AT = len("2026-12-24T")
 
 
 def decimal(value: Any) -> Any:
-    # pydantic would also read "+5", "5.0" and "1_000", and of a body true and 5.0.
+    """Raises ValueError for what pydantic would also read: "+5", "5.0" and "1_000", and of a body true and 5.0."""
     if isinstance(value, bool | float) or (isinstance(value, str) and not (value.isascii() and value.isdigit())):
         raise ValueError("must be a plain decimal number")
     return value

@@ -34,6 +34,8 @@ class TasksAPI(FastAPI):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A request goes to the middleware at once where FastAPI's and Starlette's layers would do no more."""
+        if scope.get("root_path"):
+            tidy_prefix(scope)
         stack = self.middleware_stack
         if stack is None or scope["type"] != "http" or self.root_path or not self._is_direct:
             await super().__call__(scope, receive, send)
@@ -57,6 +59,17 @@ class TasksAPI(FastAPI):
         for middleware in reversed(self.user_middleware):
             stack = middleware.cls(stack, *middleware.args, **middleware.kwargs)
         return stack
+
+
+def tidy_prefix(scope: Scope) -> None:
+    """Take the prefix of a proxy for what it is, however `--root-path` spells it: `/backend`, `backend` or `/backend/`.
+
+    The server puts it before every path as it is spelled, and links would lead nowhere.
+    """
+    given, path = scope["root_path"], scope["path"]
+    root_path = f"/{given.strip('/')}".rstrip("/")
+    if root_path != given:
+        scope["root_path"], scope["path"] = root_path, root_path + path.removeprefix(given)
 
 
 def answered_methods(route: BaseRoute) -> set[str]:

@@ -1,4 +1,7 @@
-"""When a request's time is over: one timer for all requests, where asyncio.timeout sets one for each."""
+"""The requests that are under way: when the time of each is over, and how many each user has.
+
+One timer serves all of them, where asyncio.timeout sets one for each. A user's request counts while its time passes.
+"""
 
 import asyncio
 from typing import Any
@@ -8,7 +11,7 @@ DEADLINE = "tasks.deadline"
 
 
 class Deadlines:
-    """Cancels requests that take longer than `seconds`; one timer looks after all of them.
+    """Cancels requests that take longer than `seconds`, and counts those of each user (`owner`).
 
     All have the same time, so the first to come is the first whose time is over.
     """
@@ -50,6 +53,7 @@ class Deadlines:
         return True
 
     def give_place(self, owner: str) -> None:
+        """Count one request less of this owner."""
         left = self._per_owner[owner] - 1
         if left:
             self._per_owner[owner] = left

@@ -151,6 +151,56 @@ class _Contents:
         return [digest.hexdigest() for digest in digests]
 
 
+class _PiecewiseRead:
+    """A large document whose items come in pieces: those of long lists are judged, those of short ones kept."""
+
+    def __init__(
+        self, judges: dict[str, _Judge], long: dict[str, _LongList], short: dict[str, int], steps: Steps
+    ) -> None:
+        """`short` has how many items each short list may have."""
+        self.found = LongDocument(None, judges, None, steps)
+        self._contents = _Contents({*long, *short})
+        self._long = long
+        self._short = short
+        # Which list of a name it is whose items come: of two the last one counts, as in any JSON object.
+        self._numbers: dict[str, int] = {}
+        self._kept: dict[str, list[Any]] = {}
+
+    async def take(self, items: Items) -> None:
+        """Raises ValidationFailed."""
+        name = items.name or ""
+        self._contents.add(items)
+        if name in self._short:
+            self._keep(name, items)
+        elif name in self._long:
+            await self._judge(name, items)
+
+    def finished(self, document: Any) -> LongDocument:
+        """`document` is without the items that were taken. Raises ValidationFailed."""
+        self.found.document, self.found.contents = document, self._contents.of(document)
+        if isinstance(document, dict):
+            document |= {name: values for name, values in self._kept.items() if document.get(name) == []}
+        return self.found
+
+    def _keep(self, name: str, items: Items) -> None:
+        """Keep the items of a list that is judged at once, and of one that is too long only as many as tell that."""
+        if self._is_another_list(name, items):
+            self._kept[name] = []
+        kept = self._kept[name]
+        kept += items.values[: self._short[name] + 1 - len(kept)]
+
+    async def _judge(self, name: str, items: Items) -> None:
+        if self._is_another_list(name, items):
+            await self.found.judges[name].forget(self.found.steps)
+            self.found.judges[name] = _Judge(self._long[name])
+        await self.found.judges[name].judge(items.values, self.found.steps)
+
+    def _is_another_list(self, name: str, items: Items) -> bool:
+        before = self._numbers.get(name)
+        self._numbers[name] = items.number
+        return items.number != before
+
+
 def _sorted(document: Any) -> bytes:
     """JSON with sorted members. orjson writes less deep documents than it reads, but none of ours is so deep."""
     try:
@@ -199,48 +249,20 @@ class LongBody:
         return LongDocument(document, judges, contents, steps)
 
     async def _parse_in_pieces(self, text: bytearray, steps: Steps) -> LongDocument:
-        pieces, contents = JSONPieces(text), _Contents({*self._long, *self._short})
-        found = LongDocument(None, self._judges(), None, steps)
-        numbers: dict[str, int] = {}
-        short: dict[str, tuple[int, list[Any]]] = {}
+        pieces, read = JSONPieces(text), _PiecewiseRead(self._judges(), self._long, self._short, steps)
         try:
             for items in pieces:
                 if items is not None:
-                    contents.add(items)
-                if items is not None and items.name in self._short:
-                    self._keep_short(short, items)
-                elif items is not None and items.name in self._long:
-                    if numbers.get(items.name) != items.number:
-                        await self._begin_list(found, items.name)
-                        numbers[items.name] = items.number
-                    await found.judges[items.name].judge(items.values, steps)
+                    await read.take(items)
                 if steps.is_over:
                     await steps.next_step()
         except problems.Problem:
-            await found.forget()
+            await read.found.forget()
             raise
-        found.document, found.contents = pieces.document, contents.of(pieces.document)
-        if isinstance(found.document, dict):
-            kept = {name: values for name, (_, values) in short.items() if found.document.get(name) == []}
-            found.document |= kept
-        return found
+        return read.finished(pieces.document)
 
     def _judges(self) -> dict[str, _Judge]:
         return {name: _Judge(listed) for name, listed in self._long.items()}
-
-    async def _begin_list(self, found: LongDocument, name: str) -> None:
-        """Of two lists of a name the last one counts, as in any JSON object."""
-        await found.judges[name].forget(found.steps)
-        found.judges[name] = _Judge(self._long[name])
-
-    def _keep_short(self, short: dict[str, tuple[int, list[Any]]], items: Items) -> None:
-        """Keep the items of a list that is judged at once, and of one that is too long only as many as tell that."""
-        name = items.name or ""
-        number, values = short.get(name, (items.number, []))
-        if number != items.number:
-            values = []
-        short[name] = (items.number, values)
-        values += items.values[: self._short[name] + 1 - len(values)]
 
     async def validate(self, parsed: LongDocument) -> BaseModel:
         """Raises ValidationFailed with the first 20 faults."""

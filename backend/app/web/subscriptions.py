@@ -66,11 +66,11 @@ class Subscription:
 class Subscriptions:
     """The streams of this process."""
 
-    def __init__(self, *, interval: float, most: int, most_per_user: int) -> None:
+    def __init__(self, *, interval: float, max_streams: int, max_streams_per_user: int) -> None:
         """`interval` in seconds between two looks at a user's revision."""
         self._interval = interval
-        self._most = most
-        self._most_per_user = most_per_user
+        self._max_streams = max_streams
+        self._max_streams_per_user = max_streams_per_user
         self._count = 0
         self._watches: dict[str, Watch] = {}
         self._closed = False
@@ -89,7 +89,8 @@ class Subscriptions:
         if self._closed:
             raise problems.Unavailable
         watch = self._watches.get(user_id)
-        if self._count >= self._most or (watch is not None and len(watch.listeners) >= self._most_per_user):
+        of_user = 0 if watch is None else len(watch.listeners)
+        if self._count >= self._max_streams or of_user >= self._max_streams_per_user:
             raise problems.TooManyEventStreams
         if watch is None:
             watch = self._watches[user_id] = Watch(look, self._interval, revision)

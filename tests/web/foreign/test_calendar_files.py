@@ -176,6 +176,8 @@ ZONES = [
     (observance("20200301T000000", "+01", "+0300", "RRULE:FREQ=YEARLY"), "20260101T000000", "2026-01-01T00:00:00Z"),
     (observance("20200301T000000", "+0100", "+0300", "RRULE:FREQ=YEARLY"),
      "20260101T000000", "2026-01-01T00:00:00+03:00"),
+    (observance("19700101T000000", "+0000", "+0300", "RRULE:FREQ=YEARLY;COUNT=1"),
+     "20220305T180000", "2022-03-05T18:00:00+03:00"),
     # Until they were no longer changed.
     (
         [*observance("20000101T000000", "+0000", "+0100"),
@@ -232,6 +234,29 @@ def test_a_zone_may_say_its_place() -> None:
     [task] = read_file(read_calendar, "\n".join([BEGIN, *zone, *todo("x", due), END])).tasks
 
     assert (task.due_date, task.time_zone) == ("2026-07-24T18:00:00+02:00", "Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("name", "due"),
+    [
+        ("UTC+0545", "+05:45"),
+        ("UTC-03:00", "-03:00"),
+        ("GMT+1", "+01:00"),
+        ("-0930", "-09:30"),
+        ("Etc/GMT-1", "+01:00"),
+    ],
+)
+def test_a_zone_that_is_an_offset_needs_no_note(name: str, due: str) -> None:
+    """As our own export has it where a task that repeats has an offset and no zone."""
+    [task] = read_file(read_calendar, "\n".join([BEGIN, *todo("x", f'DUE;TZID="{name}":20260724T180000'), END])).tasks
+
+    assert task.due_date == f"2026-07-24T18:00:00{due}"
+
+
+def test_an_offset_beyond_the_calendar_is_none() -> None:
+    archive = read_file(read_calendar, "\n".join([BEGIN, *todo("x", "DUE;TZID=UTC+1:00010101T000000"), END]))
+
+    assert (archive.tasks[0].due_date, details(archive)) == (None, ["DUE is not taken over: it is no day or moment"])
 
 
 def test_zones_are_bounded() -> None:

@@ -1,7 +1,6 @@
 """What becomes of the parts of a file, one by one: a table for each format."""
 
 import json
-from datetime import date
 from typing import Any
 
 import pytest
@@ -10,7 +9,6 @@ from backend.app import problems
 from backend.app.web.foreign import drafts
 from backend.app.web.foreign.calendar import read_calendar
 from backend.app.web.foreign.google import read_google
-from backend.app.web.foreign.spoken_dates import spoken
 from backend.app.web.foreign.todoist import read_todoist
 from tests.support.foreign_files import details, read_file
 
@@ -253,42 +251,3 @@ def test_notes_are_counted_beyond_those_that_are_kept() -> None:
     archive = read_file(read_todoist, "TYPE,CONTENT\n" + "meta,x\n" * (drafts.NOTES_MAX + 5))
 
     assert (len(archive.dropped), archive.dropped_count) == (drafts.NOTES_MAX, drafts.NOTES_MAX + 5)
-
-
-TODAY = date(2026, 11, 28)  # a Saturday
-BERLIN = "Europe/Berlin"
-
-
-def repeats(day: str, rule: str, start: str = "due_date") -> dict[str, str]:
-    return {"due_date": day, "recurrence": rule, "recurrence_from": start}
-
-
-DATES: list[tuple[str, str | None, dict[str, str] | None]] = [
-    ("2026-12-24", None, {"due_date": "2026-12-24"}),
-    ("2026-12-24", BERLIN, {"due_date": "2026-12-24", "time_zone": BERLIN}),
-    ("2026-12-24", "Mars/Base", {"due_date": "2026-12-24"}),
-    ("2026-12-24 18:00", None, {"due_date": "2026-12-24T18:00:00Z"}),
-    ("2026-12-24T18:00:00.000000Z", BERLIN, {"due_date": "2026-12-24T18:00:00Z", "time_zone": BERLIN}),
-    ("2026-07-24 18:00", BERLIN, {"due_date": "2026-07-24T18:00:00+02:00", "time_zone": BERLIN}),
-    ("1880-01-01 00:00", BERLIN, {"due_date": "1879-12-31T23:06:32Z", "time_zone": BERLIN}),
-    ("every day", None, repeats("2026-11-28", "FREQ=DAILY")),
-    ("every! 3 days", None, repeats("2026-11-28", "FREQ=DAILY;INTERVAL=3", "completion")),
-    ("Every other week", None, repeats("2026-11-28", "FREQ=WEEKLY;INTERVAL=2")),
-    ("every mon, fri", None, repeats("2026-11-30", "FREQ=WEEKLY;BYDAY=MO,FR")),
-    ("every tuesday and thursday", None, repeats("2026-12-01", "FREQ=WEEKLY;BYDAY=TU,TH")),
-    ("every weekday", None, repeats("2026-11-30", "FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR")),
-    ("every month starting 2026-12-31", None, repeats("2026-12-31", "FREQ=MONTHLY")),
-    *(
-        (text, None, None)
-        for text in (
-            *("every day starting 2026-13-01", "every mo", "every monday and sometimes", "every and", "tomorrow"),
-            *("2026-02-30", "2026-12-24 25:00", "every 999 days", "every day at 25:00", "x" * 101),
-        )
-    ),
-]
-
-
-@pytest.mark.parametrize(("text", "zone", "members"), DATES, ids=range(len(DATES)))
-def test_a_date_as_it_is_spoken(text: str, zone: str | None, members: dict[str, str] | None) -> None:
-    """None for what is not understood, which gets a note."""
-    assert spoken(text, zone, TODAY) == members

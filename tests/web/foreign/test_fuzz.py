@@ -42,6 +42,21 @@ HOSTILE = [
     *("BEGIN:VTODO", "END:VTODO", "BEGIN:VCALENDAR", "RELATED-TO:parent", "UID:parent", "TZID=Mars/Base"),
     *("TZID=/x/Europe/Berlin", "-1", "0", "1", "5", "1" * 400, "é" * 300, "@" * 60, "null", "true", "[]", "{}"),
     *("{", "]", "%", "1e999", "task", "note", "section"),
+    *(
+        "BEGIN:VTIMEZONE\nBEGIN:STANDARD\n",
+        "TZID:Mars/Base\n",
+        "TZOFFSETTO:+9900\n",
+        "TZOFFSETTO:+2359\n",
+        "BEGIN:VALARM\n",
+    ),
+    *("RDATE:00010101T000000,99991231T235959\n", "RRULE:FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29\n", "DURATION:P366D\n"),
+    *(
+        ";ENCODING=BASE64",
+        ";CHARSET=punycode;ENCODING=QUOTED-PRINTABLE",
+        ";QUOTED-PRINTABLE",
+        "=FF=\n",
+        "ACTION:NONE\n",
+    ),
 ]
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from backend.app.domain import due_dates, reminders
-from backend.app.web.foreign.calendar_zones import Zones
+from backend.app.web.foreign.calendar_zones import Zones, offset_named
 from backend.app.web.foreign.content_lines import ContentLine
 
 _TIME: Final = re.compile(r"(\d{4})(\d{2})(\d{2})(?:T(\d{2})(\d{2})(\d{2})(Z)?)?", re.ASCII)
@@ -75,9 +75,18 @@ def when(line: ContentLine, zones: Zones) -> When | None:
         wall = datetime(day.year, day.month, day.day, int(found[4]), int(found[5]), second)  # noqa: DTZ001 - of the zone below
         if found[7]:
             return When(f"{wall.isoformat()}Z")
-        return _local(wall, zones.named(named), zones.offset(named, wall))
+        zone, fixed = zones.named(named), offset_named(named)
+        if zone is None and fixed is not None:
+            return When(_written(wall.replace(tzinfo=timezone(fixed))))
+        return _local(wall, zone, zones.offset(named, wall))
     except (ValueError, OverflowError):
         return None
+
+
+def _written(moment: datetime) -> str:
+    """Raises OverflowError at the ends of the calendar."""
+    moment.astimezone(UTC)
+    return moment.isoformat()
 
 
 def _local(wall: datetime, zone: str | None, offset: timedelta | None) -> When:

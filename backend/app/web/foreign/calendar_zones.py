@@ -1,6 +1,7 @@
 """The zones of a calendar: by their IANA names, or by what its VTIMEZONEs say (RFC 5545, section 3.6.5)."""
 
 import itertools
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -19,6 +20,7 @@ NAME_MAX_CHARACTERS: Final = 200
 _PARTS_OF_A_ZONE: Final = 3
 _OBSERVANCES: Final = frozenset({"STANDARD", "DAYLIGHT"})
 _DAY_MAX: Final = timedelta(days=1)
+_OFFSET_NAME: Final = re.compile(r"(?:UTC|GMT)?([+-])([01]?[0-9]|2[0-3])(?::?([0-5][0-9]))?", re.ASCII)
 
 
 @dataclass(slots=True)
@@ -51,6 +53,8 @@ class _Observance:
     def _in_year(self, rule: Rule, year: int) -> list[datetime]:
         if year not in self._years:
             first, last = self.starts[0], rule.last_wall_time(UTC)
+            if rule.count is not None and year >= first.year + rule.count:
+                return []
             begin, end = max(first.date(), date(year, 1, 1)), date(year, 12, 31)
             days = itertools.takewhile(lambda day: day <= end, occurrences(rule, begin, steps_max=1))
             onsets = [datetime.combine(day, first.time()) for day in days]
@@ -127,6 +131,15 @@ def zone_named(name: str) -> str | None:
     return None
 
 
+def offset_named(name: str | None) -> timedelta | None:
+    """The offset that a TZID is, as in our own export: UTC+0545, GMT-3. None for other names."""
+    found = _OFFSET_NAME.fullmatch(name or "")
+    if found is None:
+        return None
+    offset = timedelta(hours=int(found[2]), minutes=int(found[3] or 0))
+    return -offset if found[1] == "-" else offset
+
+
 def _observe(observance: _Observance, line: ContentLine) -> None:
     value = line.value.strip()
     try:
@@ -152,7 +165,7 @@ def _wall(text: str) -> datetime:
 def _yearly(text: str, start: date) -> Rule:
     """Clocks change on a day of one month. Raises ValueError for other rules."""
     rule = with_defaults(read_rule(text), start)
-    if (rule.frequency, rule.interval, rule.count, len(rule.months)) != ("YEARLY", 1, None, 1):
+    if (rule.frequency, rule.interval, len(rule.months)) != ("YEARLY", 1, 1):
         raise ValueError(text)
     return rule
 

@@ -15,10 +15,14 @@ _ISO: Final = re.compile(
     r"(?P<day>\d{4}-\d{2}-\d{2})(?:[T ](?P<time>\d{2}:\d{2})(?::\d{2}(?:\.\d+)?)?(?P<zulu>Z)?)?", re.ASCII
 )
 _EVERY: Final = re.compile(
-    r"every(?P<after>!)? (?:(?P<other>other )|(?P<interval>[1-9]\d{0,2}) )?(?P<what>[a-z, ]+?)"
-    r"(?: at (?P<hour>\d{1,2}):(?P<minute>\d{2}))?(?: starting (?P<start>\d{4}-\d{2}-\d{2}))?",
+    r"(?:every|ev)(?P<after>!)? (?:(?P<other>other )|(?P<interval>[1-9]\d{0,2}) )?"
+    r"(?:(?P<number>\d{1,2})(?:st|nd|rd|th)|(?P<what>[a-z, ]+?))"
+    r"(?: (?:at|@) (?P<hour>\d{1,2})(?::(?P<minute>\d{2}))? ?(?P<half>am|pm)?)?"
+    r"(?: starting (?P<start>\d{4}-\d{2}-\d{2}))?",
     re.ASCII,
 )
+_SHORT: Final = {"daily": "every day", "weekly": "every week", "monthly": "every month", "yearly": "every year"}
+_NOON: Final = 12
 _UNITS: Final = {"day": "DAILY", "week": "WEEKLY", "month": "MONTHLY", "year": "YEARLY"}
 _DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _WORKDAYS: Final = {"weekday": "MO,TU,WE,TH,FR", "workday": "MO,TU,WE,TH,FR", "weekend": "SA"}
@@ -55,7 +59,8 @@ def _due(day: str, time: str | None, zone: str | None, *, zulu: bool = False) ->
 
 
 def _repeating(text: str, zone: str | None, today: date) -> dict[str, str] | None:
-    found = _EVERY.fullmatch(text)
+    word, _, rest = text.partition(" ")
+    found = _EVERY.fullmatch(f"{_SHORT.get(word, word)} {rest}".strip())
     if found is None or (rule := _rule(found)) is None:
         return None
     try:
@@ -64,15 +69,25 @@ def _repeating(text: str, zone: str | None, today: date) -> dict[str, str] | Non
     except (ValueError, OverflowError):
         return None
     first = start if is_one else later
-    time = None if found["hour"] is None else f"{int(found['hour']):02}:{found['minute']}"
+    time = None if found["hour"] is None else f"{_hour(found):02}:{found['minute'] or '00'}"
     due = None if first is None else _due(first.isoformat(), time, zone)
     return due and {**due, "recurrence": rule, "recurrence_from": "completion" if found["after"] else "due_date"}
+
+
+def _hour(found: re.Match[str]) -> int:
+    """Of a day's 24; another number, of which no time is made, where there is no such hour."""
+    hour = int(found["hour"])
+    if found["half"] is None:
+        return hour
+    return hour % _NOON + _NOON * (found["half"] == "pm") if 1 <= hour <= _NOON else 99
 
 
 def _rule(found: re.Match[str]) -> str | None:
     interval = 2 if found["other"] else int(found["interval"] or 1)
     more = f";INTERVAL={interval}" if interval > 1 else ""
     what = found["what"]
+    if what is None or what == "last day":
+        return None if interval > 1 else f"FREQ=MONTHLY;BYMONTHDAY={-1 if what else int(found['number'])}"
     if unit := _UNITS.get(what.removesuffix("s") if interval > 1 else what):
         return f"FREQ={unit}{more}"
     if days := _WORKDAYS.get(what):
