@@ -66,6 +66,11 @@ FILES: dict[str, tuple[list[str], list[str], list[tuple[int, str]]]] = {
         [(7, "a component is not")],
     ),
     "tasks that are called off": ([BEGIN, "METHOD:CANCEL", *todo("a"), END], ["a"], [(2, "METHOD:CANCEL is not")]),
+    "a zone that is none": (
+        [BEGIN, "X-WR-TIMEZONE:CEST", *todo("a", "DUE:20260101T000000"), END],
+        ["a"],
+        [(2, "X-WR-TIMEZONE is not"), (5, "the time zone of DUE")],
+    ),
     "published tasks": ([BEGIN, "METHOD:PUBLISH", *todo("a"), END], ["a"], []),
 }
 

@@ -147,6 +147,8 @@ class _Reader:
     def _add_to_calendar(self, line: ContentLine) -> None:
         if line.name == "X-WR-TIMEZONE":
             self._zones.default = zone_named(line.text)
+            if self._zones.default is None:
+                self._drafts.notes.add(line.number, "X-WR-TIMEZONE is not taken over: it is no zone that is known")
         elif line.name == "METHOD" and line.value.strip().upper() == "CANCEL":
             self._drafts.notes.add(line.number, "METHOD:CANCEL is not heeded: the tasks are taken over as they are")
         elif line.name not in SILENT:
