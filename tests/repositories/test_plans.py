@@ -17,12 +17,16 @@ from backend.app.repositories import (
     completion_undo,
     completions,
     deletion,
+    emptying,
+    idempotency,
     import_statements,
     list_import,
+    list_trash,
     moves,
     query_statements,
     subtasks,
     task_writes,
+    trash,
 )
 from backend.app.repositories.mapping import TASKS
 from backend.app.repositories.sorting import ORDERS
@@ -67,20 +71,55 @@ ROWS = f"""
 TASKS_OF_IMPORT = 2500
 FIRST_IMPORT = f"""
     ALTER TABLE tasks SET (autovacuum_enabled = off);
+    ALTER TABLE deleted_tasks SET (autovacuum_enabled = off);
+    ALTER TABLE deleted_lists SET (autovacuum_enabled = off);
+    ALTER TABLE idempotency_keys SET (autovacuum_enabled = off);
+    ALTER TABLE completions SET (autovacuum_enabled = off);
+    ALTER TABLE deleted_completions SET (autovacuum_enabled = off);
     INSERT INTO task_lists SELECT 'user' || u, 1, 1, 1, 0 FROM generate_series(1, 300) u;
     INSERT INTO tasks (user_id, id, title, title_key, revision)
         SELECT 'user' || u, 1, 'task', 'task', 1 FROM generate_series(1, 300) u;
+    INSERT INTO deleted_tasks (user_id, id, title, revision, deleted_at, purged)
+        SELECT user_id, n, title, n, now(), n = 3 FROM tasks, generate_series(2, 3) n;
+    INSERT INTO completions (user_id, task_id, completed_at, title, revision, sync_revision)
+        SELECT user_id, id, now(), title, revision, revision FROM tasks;
+    INSERT INTO deleted_completions (user_id, task_id, completed_at, revision, deleted_at)
+        SELECT user_id, id, now(), revision, now() FROM tasks;
+    INSERT INTO idempotency_keys (user_id, key, fingerprint, created_at) SELECT user_id, 'k', 'f', now() FROM tasks;
+    INSERT INTO deleted_lists (user_id, id, name, position, revision, deleted_at, purged)
+        SELECT user_id, n, 'l', n, n, now(), n = 2 FROM tasks, generate_series(1, 2) n;
     ANALYZE;
     INSERT INTO task_lists VALUES ('{HEAVY}', {TASKS_OF_IMPORT}, {TASKS_OF_IMPORT}, {TASKS_OF_IMPORT}, 0);
     INSERT INTO tasks (user_id, id, title, title_key, revision, parent_id)
         SELECT '{HEAVY}', n, 'task', 'task', n, CASE WHEN n <= 1000 THEN {TASKS_OF_IMPORT} - n END
         FROM generate_series(1, {TASKS_OF_IMPORT}) n;
+    INSERT INTO deleted_tasks (user_id, id, title, revision, deleted_at, purged)
+        SELECT user_id, id + {TASKS_OF_IMPORT} * n, title, revision, now(), n = 2 FROM tasks, generate_series(1, 2) n
+        WHERE user_id = '{HEAVY}';
+    INSERT INTO completions (user_id, task_id, completed_at, title, revision, sync_revision)
+        SELECT user_id, 1, now() - id * interval '1 second', title, 0, id FROM tasks WHERE user_id = '{HEAVY}';
+    INSERT INTO idempotency_keys (user_id, key, fingerprint, created_at)
+        SELECT user_id, 'k' || id, 'f', now() FROM tasks WHERE user_id = '{HEAVY}';
+    INSERT INTO deleted_lists (user_id, id, name, position, revision, deleted_at, purged)
+        SELECT user_id, id + {TASKS_OF_IMPORT} * n, 'l', id, revision, now(), n = 2 FROM tasks, generate_series(1, 2) n
+        WHERE user_id = '{HEAVY}';
+    INSERT INTO deleted_completions (user_id, task_id, completed_at, revision, deleted_at)
+        SELECT user_id, 1, now() - id * interval '1 second', id, now() FROM tasks WHERE user_id = '{HEAVY}';
 """
 OF_IMPORT = [
     import_statements.MISPLACED,
     import_statements.CROWDED,
     import_statements.MARK,
     list_import.FOLLOW_PARENTS,
+    completion_import.OLDEST_KEPT,
+    completion_records.TRIM,
+    completion_undo.FORGET_TOMBSTONES,
+    trash.PURGE,
+    trash.FORGET,
+    emptying.PURGE_SOME,
+    list_trash.PURGE_LISTS,
+    list_trash.FORGET_LISTS,
+    idempotency.KEEP,
 ]
 VALUES: dict[str, Any] = {
     "before": 15_000,
@@ -377,6 +416,8 @@ def plans_of_import(server: Server) -> Iterator[Plans]:
 def test_a_first_import_reads_each_task_a_few_times(plans_of_import: Plans, statement: Statement) -> None:
     """Not each task for each other one, though PostgreSQL takes a user for one with a single task."""
     values: dict[str, Any] = {"ids": list(range(1, 2001)), "revision": TASKS_OF_IMPORT, "max_subtasks": 100}
+    values |= {"kept_before": 999, "kept": 999, "surplus": 1000, "limit": 1000, "key": "k1", "status": 200}
+    values |= {"headers": "{}", "body": "{}", "compressed_body": None, "kept_from": "-infinity"}
 
     plan = plans_of_import.of(statement, "force_custom_plan", **values)
 

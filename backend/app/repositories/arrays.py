@@ -1,15 +1,19 @@
 """Rows that a statement takes as one array for each column, so that one text serves any number of them."""
 
-from collections.abc import Iterable, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import ARRAY, Table, Text, bindparam, func
+from sqlalchemy import ARRAY, ColumnElement, Select, Table, Text, bindparam, func
 from sqlalchemy.sql.selectable import FromClause
 
 from backend.app.repositories.mapping import plain
 
 # Between the members of a list, which travel in one text: none of them contains it.
 SEPARATOR: Final = "\x1f"
+
+# Of so many items something can be read in a millisecond.
+LOOKED_AT_ONCE: Final = 5_000
 
 Item = TypeVar("Item")
 
@@ -29,7 +33,24 @@ def rows_of_arrays(table: Table, names: Iterable[str]) -> tuple[FromClause, dict
     }
 
 
+def array_of(rows: Select[Any]) -> ColumnElement[Any]:
+    """The only column of these rows as an array, for `any_`: it is made once.
+
+    As `IN (SELECT ...)`, PostgreSQL finds the rows anew for each one that it compares with them, where it takes a user
+    for one with a few.
+    """
+    [column] = rows.selected_columns
+    return func.array(rows.scalar_subquery(), type_=ARRAY(plain(column.type)))
+
+
 def slices(items: list[Item], size: int) -> Iterator[list[Item]]:
     """The items in their order, so many at a time: what one execution of a statement takes."""
     for start in range(0, len(items), size):
         yield items[start : start + size]
+
+
+async def looked_at(items: Sequence[Item]) -> AsyncIterator[Sequence[Item]]:
+    """The items of a long file in their order, some at a time, with a turn for others after each."""
+    for start in range(0, len(items), LOOKED_AT_ONCE):
+        yield items[start : start + LOOKED_AT_ONCE]
+        await asyncio.sleep(0)

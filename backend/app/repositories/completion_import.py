@@ -13,7 +13,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from backend.app.db.session import OwnerSession
 from backend.app.domain.errors import InvalidField
-from backend.app.repositories.arrays import SEPARATOR, rows_of_arrays, slices
+from backend.app.repositories.arrays import SEPARATOR, looked_at, rows_of_arrays, slices
 from backend.app.repositories.completion_records import (
     COMPLETIONS,
     DELETED_COMPLETIONS,
@@ -80,7 +80,9 @@ class CompletionImport:
         """Raises InvalidField for a completion of a task that is not in the file."""
         if not self._completions:
             return
-        there = {task.id for task in tasks}
+        there: set[int] = set()
+        async for some in looked_at(tasks):
+            there |= {task.id for task in some}
         for number, one in enumerate(self._completions):
             if one.task_id not in there:
                 raise InvalidField(("completions", number, "task_id"), "must be a task of this file")

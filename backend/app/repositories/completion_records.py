@@ -65,7 +65,8 @@ def oldest_kept(*columns: ColumnElement[Any]) -> Select[Any]:
 
 
 def _trim() -> Delete:
-    oldest = oldest_kept(*AGE).cte("oldest")
+    # Found once: where PostgreSQL takes a user for one with few rows, it would look for it anew for each row.
+    oldest = oldest_kept(*AGE).cte("oldest").prefix_with("MATERIALIZED", dialect="postgresql")
     return delete(COMPLETIONS).where(of_mine, tuple_(*AGE) < tuple_(*oldest.c))
 
 

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, bindparam, not_, select, update
+from sqlalchemy import BigInteger, any_, bindparam, not_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from backend.app.db.session import OwnerSession
 from backend.app.db.statement import Statement
 from backend.app.domain.preconditions import Expected
+from backend.app.repositories.arrays import array_of
 from backend.app.repositories.completion_records import gone_with
 from backend.app.repositories.deletion import TRASHED
 from backend.app.repositories.list_trash import purge_lists
@@ -29,7 +30,7 @@ def _purge(name: str, *these: ColumnElement[bool]) -> Statement:
 
 PURGE_SOME = _purge(
     "purge some of the trash",
-    DELETED.c.id.in_(select(DELETED.c.id).where(_mine, _kept).order_by(DELETED.c.revision).limit(_limit)),
+    DELETED.c.id == any_(array_of(select(DELETED.c.id).where(_mine, _kept).order_by(DELETED.c.revision).limit(_limit))),
 )
 PURGE_SUBTASKS = _purge("purge what was deleted with a task", DELETED.c.deleted_with == task_id)
 PURGE_TASK = _purge("purge a task of the trash", DELETED.c.id == task_id)

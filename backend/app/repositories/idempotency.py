@@ -27,6 +27,7 @@ from sqlalchemy.sql.elements import BindParameter, ColumnElement
 from backend.app import problems
 from backend.app.db.session import OwnerSession
 from backend.app.models import metadata
+from backend.app.repositories.arrays import array_of
 from backend.app.repositories.mapping import COUNTERS, owner
 from backend.app.repositories.scoping import compile_scoped
 
@@ -91,7 +92,7 @@ def _keep() -> Update:
         .returning(_octets().label("octets"))
         .cte("kept")
     )
-    old = select(_keys.c.key).where(_mine, _keys.c.created_at < _kept_from).limit(SWEPT_AT_ONCE).scalar_subquery()
+    old = array_of(select(_keys.c.key).where(_mine, _keys.c.created_at < _kept_from).limit(SWEPT_AT_ONCE))
     swept = delete(_keys).where(_mine, _keys.c.key == any_(old)).returning(_octets().label("octets")).cte("swept")
 
     def total(rows: Any, what: Any) -> ScalarSelect[Any]:

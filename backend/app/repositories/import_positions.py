@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import Any, Final
 
 from sqlalchemy import ARRAY, Subquery, Table, Text, any_, bindparam, func, select, union_all
@@ -11,6 +11,7 @@ from sqlalchemy.sql.elements import BindParameter
 
 from backend.app.db.session import OwnerSession
 from backend.app.domain import positions
+from backend.app.repositories.arrays import looked_at
 from backend.app.repositories.import_rows import Arrays
 from backend.app.repositories.mapping import DELETED, TASKS, owner
 from backend.app.repositories.scoping import compile_scoped
@@ -40,7 +41,7 @@ TASK_PLACES = compile_scoped("find who has these places", select(_SOUGHT.c.id, _
 class Places:
     """The positions of a file's tasks that keep their ids: no two of the caller's tasks may have the same."""
 
-    def __init__(self, session: OwnerSession, file: frozenset[int]) -> None:
+    def __init__(self, session: OwnerSession, file: Collection[int]) -> None:
         """`file` has the ids of all its tasks."""
         self.file = file
         self._session = session
@@ -78,8 +79,9 @@ async def new_positions(
         (behind.setdefault(unmoved[place], []) if place < len(unmoved) else front).append(task_id)
     [first] = await session.run(FIRST_PLACE)
     found: dict[int, str] = {}
-    for task_id in reversed(front):
-        first["position"] = found[task_id] = positions.before(first["position"])
+    async for some in looked_at(front[::-1]):
+        for task_id in some:
+            first["position"] = found[task_id] = positions.before(first["position"])
     for task_id, following in behind.items():
         keys = positions.spread(positions.unmoved(new_id(task_id)), None, len(following), 0)
         for number, key in enumerate(keys):

@@ -11,7 +11,7 @@ from backend.app.db.session import OwnerSession
 from backend.app.domain.enums import ImportIds
 from backend.app.domain.errors import InvalidField
 from backend.app.repositories import import_statements as statements
-from backend.app.repositories.arrays import slices
+from backend.app.repositories.arrays import looked_at, slices
 from backend.app.repositories.completion_import import CompletionImport
 from backend.app.repositories.import_positions import Places, new_positions
 from backend.app.repositories.import_replacement import Replacement
@@ -84,7 +84,9 @@ class ImportRepository:
         that is not there, or IdsTaken where `ids` is not given and a task or list of the caller's with an id of the
         file is another one.
         """
-        owners = {task.user_id for task in tasks} | {one.user_id for one in lists}
+        owners = {one.user_id for one in lists}
+        async for some in looked_at(tasks):
+            owners |= {task.user_id for task in some}
         is_own = owners <= {self._session.owner}
         chosen = ids or (ImportIds.KEEP if is_own else ImportIds.NEW)
         opened = self._session.transaction_undone if dry_run else self._session.transaction
@@ -111,9 +113,9 @@ class ImportRepository:
             await file.lists.finish()
             return 0
         await self._check_parents_in_file(tasks)
-        in_order = sorted(tasks, key=lambda task: task.id)
+        in_order = await _in_order(tasks)
         ids = await _next_ids(in_order, last_id)
-        parents = _parents(tasks)
+        parents = await _parents(tasks)
         new = NewIds(ids, file.lists.new_ids, await _new_positions(session, in_order, ids))
         revision = file.lists.revision
         for batch in slices(in_order, BATCH):
@@ -127,9 +129,10 @@ class ImportRepository:
 
     async def _check_parents_in_file(self, tasks: list[ArchivedTask]) -> None:
         """Raises InvalidField: nothing of the caller's is touched, so a parent is in the file."""
-        possible = {(task.id, task.list_id) for task in tasks if task.parent_id is None}
-        await asyncio.sleep(0)
-        counts = Counter(task.parent_id for task in tasks)
+        possible, counts = set[tuple[int, int | None]](), Counter[int | None]()
+        async for some in looked_at(tasks):
+            possible |= {(task.id, task.list_id) for task in some if task.parent_id is None}
+            counts.update(task.parent_id for task in some)
         for number, task in enumerate(tasks):
             if task.parent_id is not None and (task.parent_id, task.list_id) not in possible:
                 raise _invalid(number, _NOT_IN_FILE)
@@ -156,7 +159,7 @@ class ImportRepository:
 
     async def _check_parents(self, session: OwnerSession, tasks: list[ArchivedTask]) -> None:
         """Raises InvalidField for a parent that cannot be one, and marks the others as parents."""
-        parents, wrong, full = list(_parents(tasks)), set[int](), set[int]()
+        parents, wrong, full = list(await _parents(tasks)), set[int](), set[int]()
         for some in slices(tasks, IDS_AT_ONCE):
             wrong |= {row["id"] for row in await session.run(statements.MISPLACED, ids=[task.id for task in some])}
         for ids in slices(parents, IDS_AT_ONCE):
@@ -184,11 +187,13 @@ async def _next_ids(tasks: list[ArchivedTask], last_id: int) -> dict[int, int]:
 
 
 async def _write_in_place(file: _Import, *, check: bool) -> Replacement:
-    last_id = max([file.counters["last_task_id"], *(task.id for task in file.tasks)])
-    await asyncio.sleep(0)
+    last_id, ids = file.counters["last_task_id"], set[int]()
+    async for some in looked_at(file.tasks):
+        ids |= {task.id for task in some}
+        last_id = max(last_id, *(task.id for task in some))
     replacement = Replacement(file.session, revision=file.lists.revision, last_id=last_id, check=check)
-    parents = _parents(file.tasks)
-    places = Places(file.session, frozenset(task.id for task in file.tasks))
+    parents = await _parents(file.tasks)
+    places = Places(file.session, ids)
     for number, batch in enumerate(slices(file.tasks, BATCH)):
         await replacement.write(await places.freed(await arrays_in_steps(batch, parents)), number * BATCH)
     replacement.refuse_taken()
@@ -196,15 +201,30 @@ async def _write_in_place(file: _Import, *, check: bool) -> Replacement:
 
 
 async def _new_positions(session: OwnerSession, tasks: list[ArchivedTask], ids: dict[int, int]) -> dict[int, str]:
-    moved = [(task.id, task.position) for task in tasks if task.position]
+    moved, unmoved = list[tuple[int, str]](), list[int]()
+    async for some in looked_at(tasks):
+        moved += [(task.id, task.position) for task in some if task.position]
+        unmoved += [task.id for task in some if not task.position]
     if not moved:
         return {}
-    unmoved = [task.id for task in tasks if not task.position]
     return await new_positions(session, moved, unmoved, ids.__getitem__)
 
 
-def _parents(tasks: list[ArchivedTask]) -> set[int]:
-    return {task.parent_id for task in tasks if task.parent_id is not None}
+async def _in_order(tasks: list[ArchivedTask]) -> list[ArchivedTask]:
+    """By their ids in the file."""
+    ids, ordered = list[int](), list[ArchivedTask]()
+    async for some in looked_at(tasks):
+        ids += [task.id for task in some]
+    async for places in looked_at(sorted(range(len(ids)), key=ids.__getitem__)):
+        ordered += [tasks[place] for place in places]
+    return ordered
+
+
+async def _parents(tasks: list[ArchivedTask]) -> set[int]:
+    found: set[int] = set()
+    async for some in looked_at(tasks):
+        found |= {task.parent_id for task in some if task.parent_id is not None}
+    return found
 
 
 def _invalid(number: int, detail: str) -> InvalidField:

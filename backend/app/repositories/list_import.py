@@ -21,7 +21,7 @@ from backend.app import problems
 from backend.app.db.session import OwnerSession
 from backend.app.domain import positions
 from backend.app.domain.errors import InvalidField
-from backend.app.repositories.arrays import rows_of_arrays
+from backend.app.repositories.arrays import looked_at, rows_of_arrays
 from backend.app.repositories.import_positions import places
 from backend.app.repositories.import_rows import TAKEN_MAX, is_another
 from backend.app.repositories.lists import LAST_POSITION
@@ -154,14 +154,19 @@ class ListImport:
 
     async def check_tasks(self, tasks: Sequence[ArchivedTask], *, new: bool) -> None:
         """Raises InvalidField for a task of a list that is not there."""
-        if all(task.list_id is None for task in tasks):
-            return
+        named: dict[int, int] = {}  # with the number of the first task that is in each
+        begin = 0
+        async for some in looked_at(tasks):
+            for number, task in enumerate(some, begin):
+                if task.list_id is not None:
+                    named.setdefault(task.list_id, number)
+            begin += len(some)
         there = set(self.new_ids)
-        if not new:
+        if named and not new:
             there |= {row["id"] for row in await self._session.run(KNOWN_LISTS)}
-        for number, task in enumerate(tasks):
-            if task.list_id is not None and task.list_id not in there:
-                raise InvalidField(("tasks", number, "list_id"), "must be a list of the file")
+        for list_id, first in named.items():
+            if list_id not in there:
+                raise InvalidField(("tasks", first, "list_id"), "must be a list of the file")
 
     async def finish(self) -> None:
         """Where no task is written: count what was."""

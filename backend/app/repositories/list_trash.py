@@ -5,12 +5,13 @@
 
 from typing import Any, Literal
 
-from sqlalchemy import BigInteger, Select, Update, bindparam, delete, func, insert, literal, not_, select, update
+from sqlalchemy import BigInteger, Update, any_, bindparam, delete, func, insert, literal, not_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from backend.app import problems
 from backend.app.db.session import OwnerSession
 from backend.app.domain.preconditions import Expected
+from backend.app.repositories.arrays import array_of
 from backend.app.repositories.list_tasks import BUMP, bring_tasks, keep_tasks, trash_tasks
 from backend.app.repositories.lists import (
     COUNT_LISTS,
@@ -69,21 +70,21 @@ _trash: Any = select(
 COUNT_TRASH = compile_scoped("count the lists of the trash", _trash.where(DELETED_LISTS.c.user_id == owner))
 
 
-def _oldest(*conditions: ColumnElement[bool]) -> Select[Any]:
+def _oldest(*conditions: ColumnElement[bool]) -> ColumnElement[Any]:
     mine = select(DELETED_LISTS.c.id).where(DELETED_LISTS.c.user_id == owner, *conditions)
-    return mine.order_by(DELETED_LISTS.c.revision).limit(_surplus)
+    return array_of(mine.order_by(DELETED_LISTS.c.revision).limit(_surplus))
 
 
 PURGE_LISTS = compile_scoped(
     "purge the oldest lists of the trash",
     update(DELETED_LISTS)
     .values(name="", position="", archived=literal(False), purged=literal(True))
-    .where(DELETED_LISTS.c.user_id == owner, DELETED_LISTS.c.id.in_(_oldest(not_(DELETED_LISTS.c.purged)))),
+    .where(DELETED_LISTS.c.user_id == owner, DELETED_LISTS.c.id == any_(_oldest(not_(DELETED_LISTS.c.purged)))),
 )
 
 
 def _forget() -> Update:
-    these = DELETED_LISTS.c.id.in_(_oldest(DELETED_LISTS.c.purged))
+    these = DELETED_LISTS.c.id == any_(_oldest(DELETED_LISTS.c.purged))
     gone = delete(DELETED_LISTS).where(DELETED_LISTS.c.user_id == owner, these)
     forgotten = gone.returning(DELETED_LISTS.c.revision).cte("forgotten")
     last = select(func.max(forgotten.c.revision)).scalar_subquery()

@@ -9,6 +9,7 @@ from sqlalchemy import (
     ScalarSelect,
     Text,
     Update,
+    any_,
     bindparam,
     cast,
     delete,
@@ -21,6 +22,7 @@ from sqlalchemy import (
 
 from backend.app.db.session import OwnerSession
 from backend.app.models import purged_contents
+from backend.app.repositories.arrays import array_of
 from backend.app.repositories.completion_records import gone_with
 from backend.app.repositories.mapping import COUNTERS, DELETED, owner, plain
 from backend.app.repositories.scoping import compile_scoped
@@ -48,12 +50,16 @@ def _count(*conditions: ColumnElement[bool]) -> ScalarSelect[Any]:
     return select(func.count()).select_from(DELETED).where(_mine, *conditions).scalar_subquery()
 
 
+def _oldest(*conditions: ColumnElement[bool]) -> ColumnElement[Any]:
+    """The ids of so many."""
+    return array_of(select(DELETED.c.id).where(_mine, *conditions).order_by(DELETED.c.revision).limit(_surplus))
+
+
 def _purge() -> Update:
-    oldest = select(DELETED.c.id).where(_mine, not_(DELETED.c.purged)).order_by(DELETED.c.revision).limit(_surplus)
     purged = (
         update(DELETED)
         .values(emptied_contents())
-        .where(_mine, DELETED.c.id.in_(oldest))
+        .where(_mine, DELETED.c.id == any_(_oldest(not_(DELETED.c.purged))))
         .returning(DELETED.c.id)
         .cte("purged")
     )
@@ -64,8 +70,8 @@ def _purge() -> Update:
 
 
 def _forget() -> Update:
-    oldest = select(DELETED.c.id).where(_mine, DELETED.c.purged).order_by(DELETED.c.revision).limit(_surplus)
-    forgotten = delete(DELETED).where(_mine, DELETED.c.id.in_(oldest)).returning(DELETED.c.revision).cte("forgotten")
+    these = DELETED.c.id == any_(_oldest(DELETED.c.purged))
+    forgotten = delete(DELETED).where(_mine, these).returning(DELETED.c.revision).cte("forgotten")
     last = select(func.max(forgotten.c.revision)).scalar_subquery()
     count = select(func.count()).select_from(forgotten).scalar_subquery()
     horizon = func.greatest(func.coalesce(COUNTERS.c.horizon, COUNTERS.c.revision), last)

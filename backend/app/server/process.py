@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from backend.app.server.protocol import UnchosenProtocol
 
 # After so many new objects, and collections of the younger generations, the collector runs (gc.set_threshold).
-GARBAGE_THRESHOLDS: Final = (20_000, 20, 20)
+GARBAGE_THRESHOLDS: Final = (20_000, 5, 80)
 
 
 @contextlib.contextmanager
