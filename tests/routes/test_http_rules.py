@@ -139,3 +139,13 @@ async def test_options_opens_no_path(client: Client, app: FastAPI) -> None:
         unknown = await stranger.options(path(client))
 
     assert [nowhere.status_code, theirs.status_code, unknown.status_code] == [404, 403, 401]
+
+
+@pytest.mark.parametrize("name", ["status", "limit", "q", "unknown"])
+async def test_a_parameter_that_is_sent_twice_is_named(client: Client, name: str) -> None:
+    """Which of two values is meant, nobody knows; those that may be repeated are read."""
+    twice = await ask(client, "GET", f"/tasks?{name}=1&{name}=1", None, {})
+    several = await ask(client, "GET", "/tasks?priority=high&priority=low&tag=a&tag=b", None, {})
+
+    assert (twice.status_code, [error["pointer"] for error in twice.json()["errors"]]) == (422, [f"?{name}"])
+    assert several.status_code == 200

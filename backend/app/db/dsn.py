@@ -5,7 +5,7 @@ import re
 import socket
 from collections.abc import Iterator, Mapping
 from itertools import chain
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import psycopg2
@@ -38,6 +38,11 @@ def checked(url: str, setting: str) -> str:
     """The URL as it is, for who hands it on whole. Raises StartupError, as `parsed` does."""
     parsed(url, setting)
     return url
+
+
+def connected(url: str) -> Any:
+    """An ordinary connection, for who has SQLAlchemy read no URL. Raises psycopg2.Error."""
+    return psycopg2.connect(url)
 
 
 def _of_foreign_parameters(url: str) -> Iterator[str]:

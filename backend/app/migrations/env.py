@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import psycopg2
 from alembic import context
 from alembic.util import CommandError
 from sqlalchemy import Column, Connection, create_engine, pool, text
@@ -27,7 +26,7 @@ def run(url: str, cluster: Cluster | None, role: str | None = None, *, no_neighb
     # libpq reads the URL, as everywhere: SQLAlchemy knows neither several hosts nor what passwords may look like.
     engine = create_engine(
         "postgresql+psycopg2://",
-        creator=lambda: psycopg2.connect(url),
+        creator=lambda: dsn.connected(url),
         poolclass=pool.NullPool,
         hide_parameters=True,
     )

@@ -89,7 +89,7 @@ class QueryReader:
             if name in self._several:
                 values.setdefault(name, []).append(value)
             elif name in values:
-                raise problems.ValidationFailed([{"pointer": "?", "detail": "this parameter may be given once"}])
+                raise problems.ValidationFailed([{"pointer": f"?{name}", "detail": "this parameter may be given once"}])
             else:
                 values[name] = value
         try:
