@@ -183,7 +183,13 @@ ZONES = [
      "20260101T000000", "2026-01-01T00:00:00+03:00"),
     (observance("19700101T000000", "+0000", "+0300", "RRULE:FREQ=YEARLY;COUNT=1"),
      "20220305T180000", "2022-03-05T18:00:00+03:00"),
-    # Until they were no longer changed.
+    # Until they were no longer changed, by COUNT and by UNTIL.
+    (
+        [*observance("20000101T000000", "+0000", "+0100"),
+         *observance("20010325T020000", "+0100", "+0200", "RRULE:FREQ=YEARLY;BYMONTH=3;COUNT=5"),
+         *observance("20011028T030000", "+0200", "+0100", "RRULE:FREQ=YEARLY;BYMONTH=10")],
+        "20060701T000000", "2006-07-01T00:00:00+01:00",
+    ),
     (
         [*observance("20000101T000000", "+0000", "+0100"),
          *observance("20010325T020000", "+0100", "+0200", "RRULE:FREQ=YEARLY;BYMONTH=3;UNTIL=20050327T010000Z"),
