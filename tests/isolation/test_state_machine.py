@@ -452,6 +452,9 @@ class TwoUsers(RuleBasedStateMachine):
         [newest] = self.ask(user, "GET", f"/completions?task_id={task_id}&limit=1").json()
         below = f"/completions/{newest['id']}"
         self.write(user, lambda model: model.take_back(task_id, before, known), "DELETE", below, retry)
+        if heard:
+            self.follow(user, limit=4, answers=100)
+            assert newest["id"] not in self.copies[user].completions
 
     @rule(user=who, task_id=task_ids, condition=conditions, retry=retries)
     def delete(self, user: int, task_id: int, condition: str, retry: int | None) -> None:
