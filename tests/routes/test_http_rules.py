@@ -61,10 +61,10 @@ async def test_a_list_that_can_be_counted_varies_with_prefer(client: Client, pla
     counted = await ask(client, "GET", place, None, {"Prefer": "count=exact"})
     unchanged = await ask(client, "GET", place, None, {"If-None-Match": "*", "Prefer": "count=exact"})
 
-    assert (plain.headers.get_list("vary"), counted.headers.get_list("vary")) == (["Prefer", "Origin"],) * 2
+    assert [answer.headers["vary"] for answer in (plain, counted)] == ["Prefer, Origin"] * 2
     assert "x-total-count" in counted.headers
     assert unchanged.status_code == 304
-    assert "etag" not in plain.headers or "Prefer" in unchanged.headers.get_list("vary")
+    assert "etag" not in plain.headers or unchanged.headers["vary"] == "Prefer, Origin"
 
 
 PATCHES = "application/json, application/merge-patch+json"
