@@ -49,7 +49,7 @@ async def test_a_condition_that_cannot_hold_keeps_everything_as_it_is(
 
     assert refused.status_code == 412
     assert refused.json()["type"] == "urn:tasks:problem:precondition-failed"
-    assert unless is None or unless.status_code == (304 if method == "GET" else 412)
+    assert unless is None or unless.status_code == (200 if method == "GET" else 412)
     assert after.json() == before.json()
     assert allowed.status_code == 200
 
@@ -63,8 +63,8 @@ async def test_a_list_that_can_be_counted_varies_with_prefer(client: Client, pla
 
     assert [answer.headers["vary"] for answer in (plain, counted)] == ["Prefer, Origin"] * 2
     assert "x-total-count" in counted.headers
-    assert unchanged.status_code == 304
-    assert "etag" not in plain.headers or unchanged.headers["vary"] == "Prefer, Origin"
+    assert unchanged.status_code == (304 if "etag" in plain.headers else 200)
+    assert unchanged.headers["vary"] == "Prefer, Origin"
 
 
 PATCHES = "application/json, application/merge-patch+json"

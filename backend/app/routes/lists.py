@@ -20,7 +20,7 @@ from backend.app.schemas.lists import (
     NamedList,
 )
 from backend.app.web.body import JSON, MERGE_PATCH, MediaTypes
-from backend.app.web.conditional import IfMatch, IfNoneMatch, IfNoneMatchOfWrite, answer_without_tag, etag, precondition
+from backend.app.web.conditional import IfMatch, IfNoneMatch, IfNoneMatchOfWrite, check_without_tag, etag, precondition
 from backend.app.web.openapi_responses import BODY, ETAG, INVALID, LIST_ETAG, LIST_FOUND, LIST_RESTORED, LOCATION
 from backend.app.web.parameters import ListId
 from backend.app.web.responses import ApiResponse
@@ -57,8 +57,7 @@ async def list_lists(
         return ApiResponse(200, orjson.dumps(found), etag=etag(revision))
 
     if query.status is ListStatus.DELETED:  # which a purge changes without a new revision
-        if answer := answer_without_tag("GET", if_match, if_none_match):
-            return answer
+        check_without_tag("GET", if_match, if_none_match)
         found, _ = await lists.all(query.status)
         return ApiResponse(200, orjson.dumps(found))
     return await cached.answer(if_match, if_none_match, tasks.revision, page)

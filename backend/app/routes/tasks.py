@@ -20,7 +20,7 @@ from backend.app.schemas.task import (
 )
 from backend.app.web import pagination
 from backend.app.web.body import JSON, MERGE_PATCH, MediaTypes
-from backend.app.web.conditional import IfMatch, IfNoneMatch, IfNoneMatchOfWrite, answer_without_tag, etag, precondition
+from backend.app.web.conditional import IfMatch, IfNoneMatch, IfNoneMatchOfWrite, check_without_tag, etag, precondition
 from backend.app.web.openapi_responses import (
     BODY,
     CAPPED,
@@ -90,7 +90,8 @@ async def list_tasks(
         return ApiResponse(200, orjson.dumps(page.found), **headers)
 
     if not query.follows_revision:  # what changes without a new revision has no tag to be known by
-        return answer_without_tag("GET", if_match, if_none_match) or await page()
+        check_without_tag("GET", if_match, if_none_match)
+        return await page()
     return await cached.answer(if_match, if_none_match, tasks.revision, page, vary=VARY)
 
 

@@ -9,7 +9,6 @@ from fastapi import Header
 from backend.app import problems
 from backend.app.domain.limits import ID_MAX
 from backend.app.domain.preconditions import Precondition
-from backend.app.web.responses import ApiResponse
 
 ANY: Final = "*"
 NO_TAG: Final = "What the path names has no ETag: `If-Match` can only be `*` there, and `If-None-Match: *` never holds."
@@ -79,18 +78,16 @@ def if_none_match_matches(if_none_match: str | None, tag: str) -> bool:
     return if_none_match.strip() == ANY or tag in map(_plain, _TAG.finditer(if_none_match))
 
 
-def answer_without_tag(method: str, if_match: str | None, if_none_match: str | None) -> ApiResponse | None:
+def check_without_tag(method: str, if_match: str | None, if_none_match: str | None) -> None:
     """What conditions come to where there is no entity tag: none that is named matches, and `*` does.
 
-    None where the request goes on. Raises PreconditionFailed.
+    A read with `If-None-Match: *` is answered: without a tag a client cannot know which answer a 304 would mean.
+    Raises PreconditionFailed.
     """
-    if if_match is not None and if_match.strip() != ANY:
+    refused = if_match is not None and if_match.strip() != ANY
+    unless_there = if_none_match is not None and if_none_match.strip() == ANY
+    if refused or (unless_there and method not in ("GET", "HEAD", "POST")):
         raise problems.PreconditionFailed(NO_TAG)
-    if if_none_match is None or if_none_match.strip() != ANY or method == "POST":
-        return None
-    if method in ("GET", "HEAD"):
-        return ApiResponse(304)
-    raise problems.PreconditionFailed(NO_TAG)
 
 
 def _plain(tag: re.Match[str]) -> str:

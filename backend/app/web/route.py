@@ -20,7 +20,7 @@ from backend.app.db.session import OwnerSession
 from backend.app.domain.errors import InvalidField, OperationFailed
 from backend.app.web.body import BodyReader
 from backend.app.web.body_room import BodyPlace
-from backend.app.web.conditional import answer_without_tag
+from backend.app.web.conditional import check_without_tag
 from backend.app.web.forms import Solver, UnsupportedForm, refuse_unsupported_handler
 from backend.app.web.owner_session import owner_session
 from backend.app.web.parameters import HeaderReader, refuse_query
@@ -94,8 +94,8 @@ class StrictRoute(APIRoute):
                 arguments = {name: read(request) for name, read in readers.items()}
                 if body is not None:
                     arguments[body.name] = await body.validate(document)
-                if not has_tag and (answer := _without_tag(request)):
-                    return answer
+                if not has_tag:
+                    check_without_tag(request.scope["method"], _IF_MATCH(request), _IF_NONE_MATCH(request))
 
                 def make(transaction: OwnerSession | None) -> Awaitable[ApiResponse]:
                     session = owner_session(request) if transaction is None and takes_session else transaction
@@ -110,10 +110,6 @@ class StrictRoute(APIRoute):
                 raise problems.HTTPError(error.status_code, str(error.detail), error.headers) from error
 
         return _in_room(body, handle)
-
-
-def _without_tag(request: Request) -> ApiResponse | None:
-    return answer_without_tag(request.scope["method"], _IF_MATCH(request), _IF_NONE_MATCH(request))
 
 
 def _in_room(body: BodyReader | None, handle: Callable[..., Coroutine[Any, Any, ApiResponse]]) -> Handler:
