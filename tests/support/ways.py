@@ -29,7 +29,7 @@ CONCERNED = {
     "cluster": _ASKING,
 }
 NOT_CONCERNED = (
-    "isolation/test_neighbours.py",
+    *("isolation/test_neighbours.py", "isolation/test_other_logins.py", "isolation/test_copies.py"),
     *("repositories/test_plans.py", "repositories/test_scoping.py", "routes/test_docs.py"),
     *("web/test_openapi.py", "web/test_schemathesis.py", "web/test_headers.py"),
 )
