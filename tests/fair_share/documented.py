@@ -14,7 +14,18 @@ STRING_LENGTH: Final = 200
 LIST_LENGTHS: Final = (1_000, 1_000, 20, 20, 1)
 # What names another thing, which is not there: a request with it would be refused before it costs anything.
 REFERENCES: Final = frozenset(
-    {"cursor", "expect", "parent_id", "parent_ref", "list_id", "task_id", "if_match", "user_id", "position"}
+    {
+        "cursor",
+        "expect",
+        "parent_id",
+        "parent_ref",
+        "list_id",
+        "task_id",
+        "if_match",
+        "user_id",
+        "position",
+        "lastEventId",
+    }
 )
 # What a user may have fewer of than a list may be long (MAX_LISTS).
 COUNTS: Final = {"lists": 500}

@@ -270,7 +270,7 @@ BAD = [
     ("GET", "?status=open", None, "?status"),
     ("GET", "?limit=1", None, "?limit"),
     ("DELETE", "/1?tasks=trash", None, "?tasks"),
-    ("DELETE", "/1?tasks=keep&tasks=keep", None, "?"),
+    ("DELETE", "/1?tasks=keep&tasks=keep", None, "?tasks"),
     ("DELETE", "/01", None, "{list_id}"),
     ("GET", "/0", None, "{list_id}"),
     ("GET", "/9223372036854775808", None, "{list_id}"),

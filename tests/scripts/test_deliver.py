@@ -327,12 +327,10 @@ async def test_it_goes_on_until_it_is_ended(client: Client, server: Server, name
 @pytest.mark.parametrize("user", ["deliverer", "tasks_login"])
 async def test_who_may_deliver(client: Client, server: Server, name: str, told: Receiver, user: str) -> None:
     """Whoever is in the role, though row-level security confines the tables' owner too; the API's login is not."""
-    deliverer = f"deliverer_beside_{user}"
-    server.execute(f"CREATE ROLE {deliverer} LOGIN IN ROLE {server.role('deliver')}")
-    server.execute(f"GRANT CONNECT ON DATABASE {name} TO {deliverer}")
     await remind(client, server, name)
 
-    done = deliver(server.database_url(name, deliverer if user == "deliverer" else user), told)
+    with server.member(f"deliverer_beside_{user}", server.role("deliver"), name) as deliverer:
+        done = deliver(server.database_url(name, deliverer if user == "deliverer" else user), told)
 
     if user == "deliverer":
         assert outcomes(done) == ["delivered"]

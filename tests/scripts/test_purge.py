@@ -182,13 +182,11 @@ async def test_batches_and_two_at_once(client: Client, server: Server, name: str
 @pytest.mark.parametrize("user", ["purger", "tasks_login"])
 async def test_who_may_purge(client: Client, server: Server, name: str, user: str) -> None:
     """Whoever is in the role, though row-level security confines the tables' owner too; the API's login is not."""
-    purger = f"purger_of_{name}"
-    server.execute(f"CREATE ROLE {purger} LOGIN IN ROLE {server.role('purge')}")
-    server.execute(f"GRANT CONNECT ON DATABASE {name} TO {purger}")
     await create(client)
     await delete_in_the_past(client, server, name, {1: "31 days"})
 
-    done = purge(server.database_url(name, purger if user == "purger" else user), "--older-than", "30d")
+    with server.member(f"purger_of_{name}", server.role("purge"), name) as purger:
+        done = purge(server.database_url(name, purger if user == "purger" else user), "--older-than", "30d")
 
     if user == "purger":
         assert (done.returncode, await trash(client)) == (0, [])

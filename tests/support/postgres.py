@@ -64,6 +64,16 @@ class Server:
         """End every connection to this database, also those that a pooler keeps."""
         self.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
 
+    @contextlib.contextmanager
+    def member(self, login: str, role: str, name: str) -> Iterator[str]:
+        """A login that is in the role, and may connect to this database; to all others it would be a fault later."""
+        self.execute(f"CREATE ROLE {login} LOGIN IN ROLE {role}")
+        self.execute(f"GRANT CONNECT ON DATABASE {name} TO {login}")
+        try:
+            yield login
+        finally:
+            self.execute(f"REVOKE {role} FROM {login}")
+
     def shared_database(self) -> contextlib.AbstractContextManager[str]:
         """The name of the one for all tests that change nothing but their own users' rows."""
         return self.new_database()

