@@ -1,5 +1,6 @@
 """The list of what was completed: its order, its pages and its filters."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from tests.support.completions import completions_path, fill_completions, listed
 async def test_pages_hold_each_once(client: Client) -> None:
     """Newest first, however short the pages are; all are counted where that is preferred."""
     ids = await fill_completions(client)
-    moments = [one["completed_at"] for one in await listed_completions(client)]
+    moments = [datetime.fromisoformat(one["completed_at"]) for one in await listed_completions(client)]
     found, link = [], f"{completions_path(client)}?limit=2"
     while link:
         answer = await client.get(link, headers={"Prefer": "count=exact"})

@@ -32,6 +32,9 @@ NOT_CONCERNED = (
     *("isolation/test_neighbours.py", "isolation/test_other_logins.py", "isolation/test_copies.py"),
     *("repositories/test_plans.py", "repositories/test_scoping.py", "routes/test_docs.py"),
     *("web/test_openapi.py", "web/test_schemathesis.py", "web/test_headers.py"),
+    # They make no application.
+    *("web/foreign/", "web/test_calendar_format.py", "web/test_vtimezone.py", "web/test_long_body.py"),
+    *("web/test_json_pieces.py", "web/test_suggestions.py", "web/test_conditional.py"),
 )
 # What a real cluster is not asked either: how statements are sent to one PostgreSQL.
 NOT_ON_A_CLUSTER = ("db/test_citus.py", "db/test_database.py", "migrations/test_distributable.py")
@@ -65,7 +68,7 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     if not _taken or collection_path.is_dir() or TESTS not in collection_path.parents:
         return None
     name = str(collection_path.relative_to(TESTS))
-    concerned = all(name.startswith(CONCERNED[way]) for way in _taken) and name not in NOT_CONCERNED
+    concerned = all(name.startswith(CONCERNED[way]) for way in _taken) and not name.startswith(NOT_CONCERNED)
     return None if concerned and not (cluster.URL and name in NOT_ON_A_CLUSTER) else True
 
 
