@@ -278,19 +278,20 @@ async def test_a_servers_signal_ends_streams_first(database_url: str) -> None:
 
 def opened(port: int, user_id: str = "u1") -> socket.socket:
     """A raw connection on which a stream has begun. Raises ConnectionError where another answer has."""
-    connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
     bearer = token(user_id, secret=SECRET)
-    connection.sendall(
-        f"GET /api/{user_id}/events HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-        f"Authorization: Bearer {bearer}\r\n\r\n".encode()
+    head = (
+        f"GET /api/{user_id}/events HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {bearer}\r\n\r\n"
     )
-    seen = b""
-    while b"event: changed" not in seen:
-        piece = connection.recv(4096)
-        if not piece:
-            connection.close()
-            raise ConnectionError(seen)
-        seen += piece
+    with contextlib.ExitStack() as closing:
+        connection = closing.enter_context(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE))
+        connection.sendall(head.encode())
+        seen = b""
+        while b"event: changed" not in seen:
+            piece = connection.recv(4096)
+            if not piece:
+                raise ConnectionError(seen)
+            seen += piece
+        closing.pop_all()
     return connection
 
 

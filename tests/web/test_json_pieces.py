@@ -125,6 +125,13 @@ def longest_step(text: bytes) -> float:
     return max(after - before for before, after in pairwise([*times, time.thread_time()]))
 
 
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_hostile_document_is_refused(text: bytes) -> None:
+    """Whatever it consists of."""
+    with pytest.raises((problems.ValidationFailed, problems.MalformedJSON)):
+        list(JSONPieces(bytearray(text)))
+
+
 @pytest.mark.no_cover  # which takes most of the time that is measured
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
 def test_a_hostile_document_is_refused_in_short_steps(text: bytes) -> None:
