@@ -1,14 +1,13 @@
 """Migration 0016: texts that older programs have stored are sorted and found as those that are written now."""
 
-import secrets
 from collections.abc import Iterator
 
 import pytest
 from alembic import command
 from alembic.config import Config
 
-from backend.app.db import embedded
 from backend.app.domain import keys
+from tests.support.old_databases import migrated_to
 from tests.support.postgres import Server
 
 NAME = "renewed"
@@ -19,30 +18,25 @@ TEXTS = [("🧹 sweep", None), ("plain", "τῷ"), ("plain", "plain"), ("Été",
 @pytest.fixture
 def alembic(server: Server) -> Iterator[Config]:
     """A database as 0015 left it, with more tasks than a batch and keys of another program."""
-    owner = f"{NAME}_{secrets.token_hex(4)}"
-    server.execute(f"CREATE ROLE {owner} LOGIN CREATEROLE")
-    server.execute(f"CREATE DATABASE {NAME} OWNER {owner}")
-    made = embedded.alembic_for(server.database_url(NAME, owner))
-    command.upgrade(made, "0015")
-    for user in ("alice", "bob"):
-        server.execute(
-            f"INSERT INTO task_lists (user_id, last_task_id, task_count, revision) VALUES ('{user}', 9, 0, 1); "
-            "INSERT INTO tasks (user_id, id, title, description, title_key, description_key, revision) "
-            f"SELECT '{user}', n, 'é', 'plain', 'old', 'kept', 1 FROM generate_series(11, 1200) n",
-            database=NAME,
-        )
-    for number, (title, description) in enumerate(TEXTS, 1):
-        described = "NULL" if description is None else f"'{description}'"
-        server.execute(
-            "INSERT INTO tasks (user_id, id, title, description, title_key, description_key, revision) "
-            f"VALUES ('alice', {number}, '{title}', {described}, '{keys.title_key(title)}', 'old', 1); "
-            "INSERT INTO deleted_tasks "
-            "(user_id, id, title, description, title_key, description_key, revision, deleted_at) "
-            f"VALUES ('alice', {number + 10_000}, '{title}', {described}, 'old', 'old', 1, now())",
-            database=NAME,
-        )
-    yield made
-    server.execute(f"DROP DATABASE {NAME}")
+    with migrated_to(server, NAME, "0015") as made:
+        for user in ("alice", "bob"):
+            server.execute(
+                f"INSERT INTO task_lists (user_id, last_task_id, task_count, revision) VALUES ('{user}', 9, 0, 1); "
+                "INSERT INTO tasks (user_id, id, title, description, title_key, description_key, revision) "
+                f"SELECT '{user}', n, 'é', 'plain', 'old', 'kept', 1 FROM generate_series(11, 1200) n",
+                database=NAME,
+            )
+        for number, (title, description) in enumerate(TEXTS, 1):
+            described = "NULL" if description is None else f"'{description}'"
+            server.execute(
+                "INSERT INTO tasks (user_id, id, title, description, title_key, description_key, revision) "
+                f"VALUES ('alice', {number}, '{title}', {described}, '{keys.title_key(title)}', 'old', 1); "
+                "INSERT INTO deleted_tasks "
+                "(user_id, id, title, description, title_key, description_key, revision, deleted_at) "
+                f"VALUES ('alice', {number + 10_000}, '{title}', {described}, 'old', 'old', 1, now())",
+                database=NAME,
+            )
+        yield made
 
 
 @pytest.mark.parametrize("table", ["tasks", "deleted_tasks"])

@@ -1,13 +1,12 @@
 """Migration 0015: completions that were there are told to a full copy, in pages that split none of them."""
 
-import secrets
 from collections.abc import Iterator
 
 import pytest
 from alembic import command
 from alembic.config import Config
 
-from backend.app.db import embedded
+from tests.support.old_databases import migrated_to
 from tests.support.postgres import Server
 
 NAME = "synced"
@@ -18,20 +17,15 @@ INDEXES = "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = 'com
 @pytest.fixture
 def alembic(server: Server) -> Iterator[Config]:
     """A database as 0014 left it, with more completions than a batch; its owner is no superuser."""
-    owner = f"{NAME}_{secrets.token_hex(4)}"
-    server.execute(f"CREATE ROLE {owner} LOGIN CREATEROLE")
-    server.execute(f"CREATE DATABASE {NAME} OWNER {owner}")
-    made = embedded.alembic_for(server.database_url(NAME, owner))
-    command.upgrade(made, "0014")
-    for user, count in USERS.items():
-        server.execute(
-            f"INSERT INTO task_lists (user_id, last_task_id, task_count, revision) VALUES ('{user}', 9, 0, 10^15); "
-            f"INSERT INTO completions (user_id, task_id, completed_at, title, revision) SELECT '{user}', n % 9 + 1, "
-            f"timestamptz '2026-01-01' + n * interval '1 second', 'x', 10^15 FROM generate_series(1, {count}) n",
-            database=NAME,
-        )
-    yield made
-    server.execute(f"DROP DATABASE {NAME}")
+    with migrated_to(server, NAME, "0014") as made:
+        for user, count in USERS.items():
+            server.execute(
+                f"INSERT INTO task_lists (user_id, last_task_id, task_count, revision) VALUES ('{user}', 9, 0, 10^15); "
+                f"INSERT INTO completions (user_id, task_id, completed_at, title, revision) SELECT '{user}', n % 9 + 1,"
+                f" timestamptz '2026-01-01' + n * interval '1 second', 'x', 10^15 FROM generate_series(1, {count}) n",
+                database=NAME,
+            )
+        yield made
 
 
 def numbers(server: Server, user: str) -> list[int]:

@@ -149,8 +149,8 @@ async def test_streams_of_a_user_share_one_look(database_url: str) -> None:
         looks = (wire.queries - before) / messages(1) - 1
 
         assert heard == [made["revision"]] * 10
-        # One a tick, and one at each end: a look that was under way, and a tick that came early.
-        assert looks <= (time.monotonic() - started) / 0.2 + 2
+        # One at the beginning and one a tick, which may come early by the clock's resolution.
+        assert looks <= (time.monotonic() - started + 0.02) / 0.2 + 1
         assert wire.connections == 1
 
 

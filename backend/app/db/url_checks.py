@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import quote, unquote
 
+from backend.app.config.values import PORT_MAX
+
 # Parameters that other programs' URLs carry (in lower case), and what stands for them here.
 _UNPREPARED: Final = "remove it; DATABASE_PREPARE=off is the setting for it"
 _POOL_SIZE: Final = "remove it and set DATABASE_POOL_SIZE"
@@ -50,7 +52,6 @@ _PLACEHOLDER: Final = re.compile(r"\[.*\]|<.*>|\*{3,}|\$\{.*\}|\{\{.*\}\}|\$[A-Z
 _NAMES_USER: Final = re.compile(r"^[^?@]*\?([a-z_]+=[^@&]*&)*[a-z_]+=[^&/]*@[^/]*$")
 _NOT_IN_A_NAME: Final = re.compile(r"[/#;\s\"'`]")
 _BLANK: Final = re.compile(r"\s")
-PORT_MAX: Final = 65535
 
 
 def faults(url: str) -> Iterator[str]:
